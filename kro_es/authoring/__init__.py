@@ -1,0 +1,1 @@
+"""Checks on definitions without a cluster."""

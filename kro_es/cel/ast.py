@@ -1,0 +1,130 @@
+"""Our own expression tree: frozen nodes, each with an id that later stages attach facts to, and a position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from kro_es.cel.values import CelValue
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """1-based place in the source, counted in code points."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant; its Python class tells its CEL type."""
+
+    id: int
+    position: Position
+    value: CelValue
+
+
+@dataclass(frozen=True, slots=True)
+class Ident:
+    """A variable."""
+
+    id: int
+    position: Position
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """``operand.field``; ``operand.?field`` when optional; ``has(operand.field)`` when it is a test."""
+
+    id: int
+    position: Position
+    operand: Node
+    field: str
+    test: bool = False
+    optional: bool = False
+    quoted: bool = False
+    """Written in back-ticks: the declared name as it is, never a reserved word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function or operator (``_+_``); ``target`` is the receiver of a member function."""
+
+    id: int
+    position: Position
+    function: str
+    target: Node | None
+    args: tuple[Node, ...]
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return self.args if self.target is None else (self.target, *self.args)
+
+
+@dataclass(frozen=True, slots=True)
+class ListLiteral:
+    """``[a, ?b]``; ``optional`` holds the indices written with a question mark."""
+
+    id: int
+    position: Position
+    elements: tuple[Node, ...]
+    optional: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``key: value`` or ``?key: value`` of a map literal."""
+
+    key: Node
+    value: Node
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MapLiteral:
+    """``{k: v}``."""
+
+    id: int
+    position: Position
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comprehension:
+    """A macro that binds variables: over the items of a range, or once (``cel.bind``, ``optMap``, ``optFlatMap``)."""
+
+    id: int
+    position: Position
+    kind: str
+    """Name of the macro; ``existsOne`` is spelled ``exists_one``."""
+    range: Node
+    variables: tuple[str, ...]
+    """One name, or index and value / key and value."""
+    predicate: Node | None
+    result: Node | None
+
+
+Node: TypeAlias = Literal | Ident | Select | Call | ListLiteral | MapLiteral | Comprehension
+
+
+def children(node: Node) -> Iterator[Node]:
+    """Direct sub-expressions in source order."""
+    match node:
+        case Select():
+            yield node.operand
+        case Call():
+            yield from node.operands
+        case ListLiteral():
+            yield from node.elements
+        case MapLiteral():
+            for entry in node.entries:
+                yield entry.key
+                yield entry.value
+        case Comprehension():
+            yield node.range
+            yield from (part for part in (node.predicate, node.result) if part is not None)
+        case _:
+            return

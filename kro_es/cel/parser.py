@@ -1,0 +1,299 @@
+"""Text to ParsedExpression: the whole grammar of cel-go with optional syntax, bounded in size and depth."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+from kro_es.cel.ast import (
+    Call,
+    Entry,
+    Ident,
+    ListLiteral,
+    Literal,
+    MapLiteral,
+    Node,
+    Position,
+    Select,
+    children,
+)
+from kro_es.cel.declarations import is_namespaced
+from kro_es.cel.errors import CelSyntaxError
+from kro_es.cel.lexer import Lexer, Token
+from kro_es.cel.macros import expand_global, expand_member
+from kro_es.cel.source import Source
+from kro_es.cel.values import INT_MAX
+
+MAX_SOURCE = 100_000
+MAX_NESTING = 250
+MAX_DEPTH = 1_000
+"""Of the tree: a chain of operators nests without brackets."""
+# The stages walk the tree by recursion, at most five frames for each level; the interpreter's default would not do.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 10 * MAX_DEPTH))
+
+_BINARY = {
+    "||": (1, "_||_"), "&&": (2, "_&&_"),
+    "<": (3, "_<_"), "<=": (3, "_<=_"), ">": (3, "_>_"), ">=": (3, "_>=_"),
+    "==": (3, "_==_"), "!=": (3, "_!=_"), "in": (3, "@in"),
+    "+": (4, "_+_"), "-": (4, "_-_"),
+    "*": (5, "_*_"), "/": (5, "_/_"), "%": (5, "_%_"),
+}  # fmt: skip
+_CONSTANTS = {"true": True, "false": False, "null": None}
+_KEYWORDS = frozenset({*_CONSTANTS, "in"})
+RESERVED = frozenset(
+    "as break const continue else for function if import let loop package namespace return var void while".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedExpression:
+    """A well-formed expression; nothing is known about its names and types yet."""
+
+    text: str
+    root: Node
+    source: Source = field(repr=False, compare=False)
+
+
+def parse(text: str) -> ParsedExpression:
+    """Raises CelSyntaxError when ``text`` is not one expression or is too large."""
+    source = Source(text)
+    if len(text) > MAX_SOURCE:
+        message = f"expression code point size exceeds limit: size: {len(text)}, limit {MAX_SOURCE}"
+        raise source.syntax_error(0, message)
+    root = _Parser(source).parse()
+    if _depth_exceeds(root, MAX_DEPTH):
+        raise source.syntax_error(0, f"expression recursion limit exceeded: {MAX_DEPTH}")
+    return ParsedExpression(text, root, source)
+
+
+def _depth_exceeds(root: Node, limit: int) -> bool:
+    level = [root]
+    for _ in range(limit):
+        level = [child for node in level for child in children(node)]
+        if not level:
+            return False
+    return True
+
+
+class _Parser:
+    """Operator precedence climbing; one method per rule of the grammar."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._tokens = Lexer(source).tokens()
+        self._at = 0
+        self._nesting = 0
+        self._last_id = 0
+
+    def parse(self) -> Node:
+        root = self._expression()
+        self._expect("end")
+        return root
+
+    # -- tokens
+
+    @property
+    def _token(self) -> Token:
+        return self._tokens[self._at]
+
+    def _advance(self) -> Token:
+        token = self._token
+        self._at += 1
+        return token
+
+    def _accept(self, kind: str) -> Token | None:
+        return self._advance() if self._token.kind == kind else None
+
+    def _expect(self, kind: str) -> Token:
+        if self._token.kind != kind:
+            raise self._unexpected(self._token)
+        return self._advance()
+
+    def _unexpected(self, token: Token) -> CelSyntaxError:
+        end = token.offset + max(1, len(token.text))
+        shown = "<EOF>" if token.kind == "end" else self._source.text[token.offset : end]
+        return self._source.syntax_error(token.offset, f"Syntax error: mismatched input '{shown}'")
+
+    def _new(self, token: Token) -> tuple[int, Position]:
+        self._last_id += 1
+        return self._last_id, self._source.position(token.offset)
+
+    def _operator(self, token: Token, function: str, *args: Node) -> Call:
+        return Call(*self._new(token), function, None, args)
+
+    # -- operators
+
+    def _expression(self) -> Node:
+        self._nesting += 1
+        if self._nesting > MAX_NESTING:
+            message = f"expression recursion limit exceeded: {MAX_NESTING}"
+            raise self._source.syntax_error(self._token.offset, message)
+        node = self._binary(1)
+        if question := self._accept("?"):
+            chosen = self._binary(1)
+            self._expect(":")
+            node = self._operator(question, "_?_:_", node, chosen, self._expression())
+        self._nesting -= 1
+        return node
+
+    def _binary(self, least: int) -> Node:
+        left = self._unary()
+        while True:
+            token = self._token
+            precedence, function = _BINARY.get(token.text, (0, "")) if token.kind != "quoted" else (0, "")
+            if precedence < least:
+                return left
+            self._advance()
+            left = self._operator(token, function, left, self._binary(precedence + 1))
+
+    def _unary(self) -> Node:
+        first = self._token
+        if first.kind not in ("!", "-"):
+            return self._postfix(self._primary())
+        count = 0
+        while self._token.kind == first.kind:
+            # a single minus right before a number belongs to the literal: the smallest int has no positive
+            if count == 0 and first.kind == "-" and (literal := self._negative_literal()):
+                return self._postfix(literal)
+            self._advance()
+            count += 1
+        operand = self._unary_operand(first)
+        return operand if count % 2 == 0 else self._operator(first, f"{first.kind}_", operand)
+
+    def _unary_operand(self, first: Token) -> Node:
+        if self._token.kind in ("!", "-"):
+            raise self._unexpected(self._token)
+        if first.kind == "-" and self._token.kind == "int" and self._token.value > INT_MAX:
+            raise self._source.syntax_error(self._token.offset, "invalid int literal")
+        return self._postfix(self._primary())
+
+    def _negative_literal(self) -> Literal | None:
+        minus, number = self._token, self._tokens[self._at + 1]
+        if number.kind != "int" and not (number.kind == "literal" and type(number.value) is float):
+            return None
+        self._at += 2
+        return Literal(*self._new(minus), -number.value)
+
+    # -- members
+
+    def _postfix(self, node: Node) -> Node:
+        while True:
+            if dot := self._accept("."):
+                node = self._member(node, dot)
+            elif bracket := self._accept("["):
+                function = "_[?_]" if self._accept("?") else "_[_]"
+                node = self._operator(bracket, function, node, self._expression())
+                self._expect("]")
+            elif self._token.kind == "{" and isinstance(node, Ident | Select):
+                raise self._source.syntax_error(self._token.offset, "message construction is not supported")
+            else:
+                return node
+
+    def _member(self, node: Node, dot: Token) -> Node:
+        optional = self._accept("?") is not None
+        if self._token.kind == "quoted":
+            return Select(*self._new(dot), node, self._advance().text, optional=optional, quoted=True)
+        name = self._token
+        if name.kind != "name" or name.text in _KEYWORDS:
+            raise self._source.syntax_error(
+                dot.offset, f"Syntax error: no viable alternative at input '.{self._source.text[name.offset:][:20]}'"
+            )
+        self._advance()
+        if not optional and (parenthesis := self._accept("(")):
+            return self._member_call(node, name, parenthesis)
+        return Select(*self._new(dot), node, name.text, optional=optional)
+
+    def _member_call(self, target: Node, name: Token, parenthesis: Token) -> Node:
+        args = self._sequence(")")
+        identity = self._new(parenthesis)
+        receiver = _dotted(target)
+        if receiver is not None and is_namespaced(f"{receiver}.{name.text}"):
+            return Call(*identity, f"{receiver}.{name.text}", None, args)
+        expanded = expand_member(self._source, identity, target, name.text, args)
+        return expanded or Call(*identity, name.text, target, args)
+
+    def _sequence(self, end: str) -> tuple[Node, ...]:
+        found: list[Node] = []
+        while self._token.kind != end:
+            found.append(self._expression())
+            if not self._accept(","):
+                break
+            if end == ")" and self._token.kind == end:
+                raise self._unexpected(self._token)
+        self._expect(end)
+        return tuple(found)
+
+    # -- primaries
+
+    def _primary(self) -> Node:
+        token = self._advance()
+        match token.kind:
+            case "literal":
+                return Literal(*self._new(token), token.value)
+            case "int":
+                return self._int(token)
+            case "name":
+                return self._name(token)
+            case "(":
+                inner = self._expression()
+                self._expect(")")
+                return inner
+            case "[":
+                return self._list(token)
+            case "{":
+                return self._map(token)
+            case ".":
+                return self._name(self._expect("name"))
+        raise self._unexpected(token)
+
+    def _int(self, token: Token) -> Literal:
+        if token.value > INT_MAX:
+            raise self._source.syntax_error(token.offset, "invalid int literal")
+        return Literal(*self._new(token), token.value)
+
+    def _name(self, token: Token) -> Node:
+        if token.text in _CONSTANTS:
+            return Literal(*self._new(token), _CONSTANTS[token.text])
+        if token.text == "in":
+            raise self._unexpected(token)
+        if token.text in RESERVED:
+            raise self._source.syntax_error(token.offset, f"reserved identifier: {token.text}")
+        if parenthesis := self._accept("("):
+            args = self._sequence(")")
+            identity = self._new(parenthesis)
+            expanded = expand_global(self._source, identity, token.text, args)
+            return expanded or Call(*identity, token.text, None, args)
+        return Ident(*self._new(token), token.text)
+
+    def _list(self, token: Token) -> ListLiteral:
+        elements: list[Node] = []
+        optional: set[int] = set()
+        while self._token.kind != "]":
+            if self._accept("?"):
+                optional.add(len(elements))
+            elements.append(self._expression())
+            if not self._accept(","):
+                break
+        self._expect("]")
+        return ListLiteral(*self._new(token), tuple(elements), frozenset(optional))
+
+    def _map(self, token: Token) -> MapLiteral:
+        entries: list[Entry] = []
+        while self._token.kind != "}":
+            optional = self._accept("?") is not None
+            key = self._expression()
+            self._expect(":")
+            entries.append(Entry(key, self._expression(), optional))
+            if not self._accept(","):
+                break
+        self._expect("}")
+        return MapLiteral(*self._new(token), tuple(entries))
+
+
+def _dotted(node: Node) -> str | None:
+    if isinstance(node, Ident):
+        return node.name
+    if isinstance(node, Select) and not (node.test or node.optional or node.quoted):
+        operand = _dotted(node.operand)
+        return operand and f"{operand}.{node.field}"
+    return None

@@ -1,0 +1,1 @@
+"""The loop: ingest, project, queue, reconcile; wiring in one place."""

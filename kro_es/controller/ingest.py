@@ -1,0 +1,209 @@
+"""Watch to log: everything the API server shows is committed, redacted, once, before anything may act on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import structlog
+
+from kro_es.api.objects import JsonObject, ObjectRef, Resource, resource_version, uid
+from kro_es.api.watch import Broken, Changed, Listed, WatchItem
+from kro_es.controller.ports import Cluster, EventLog, Reader
+from kro_es.controller.taint import Taints
+from kro_es.controller.vault import Vault
+from kro_es.errors import ApiError
+from kro_es.events.from_watch import (
+    Change,
+    Origin,
+    Seen,
+    changed_by,
+    content_digest,
+    managers,
+    observed,
+    subject_of,
+    vanished,
+)
+from kro_es.events.types import (
+    Actor,
+    NewEvent,
+    ObjectDeleted,
+    ObjectGoneUnseen,
+    ObjectLeftSelection,
+    Subject,
+    WatchGap,
+)
+
+logger = structlog.get_logger(__name__)
+_BATCH = 200
+"""Events of a list appended at once: large enough for group commit, small enough to let decisions in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One watch: the kind, and the label selector that narrows it (None: every object of the kind)."""
+
+    resource: Resource
+    selector: str | None
+
+    @property
+    def kind_key(self) -> str:
+        return f"{self.resource.gvk.group}/{self.resource.gvk.kind}"
+
+
+@dataclass(slots=True)
+class _Head:
+    """What is remembered of each live object between two events."""
+
+    uid: str
+    version: int
+    content: bytes
+    managers: dict[str, tuple[str, bytes]]
+
+
+class Ingest:
+    """Owns the memory of what was last seen; one per controller."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        cluster: Cluster,
+        origin: Origin,
+        *,
+        taints: Taints,
+        vault: Vault,
+        open_reader: Callable[[], AbstractContextManager[Reader]],
+        clock: Callable[[], int],
+    ) -> None:
+        self._log = log
+        self._cluster = cluster
+        self._origin = origin
+        self._taints = taints
+        self.vault = vault
+        self._open_reader = open_reader
+        self._clock = clock
+        self._heads: dict[str, _Head] = {}
+        self._unwatched_since: dict[Watched, tuple[int, str]] = {}
+        self._own_deletes: set[str] = set()
+        self.last_seen_alive = 0
+        """Microseconds: until when an earlier run is known to have watched; 0 for an empty log."""
+        self.dropped = 0
+        """Updates that changed nothing a person would call content."""
+
+    async def sink(self, watched: Watched, item: WatchItem) -> None:
+        match item:
+            case Listed(objects=objects):
+                await self._listed(watched, objects)
+            case Changed(type="DELETED", object=obj):
+                await self._deleted(watched, obj)
+            case Changed(object=obj, type=kind):
+                await self._changed(obj, "added" if kind == "ADDED" else "modified")
+            case Broken(reason=reason):
+                self._unwatched_since.setdefault(watched, (self._clock(), reason))
+
+    def expect_delete(self, obj_uid: str) -> None:
+        """A delete of ours was accepted: the DELETED event to come needs no explanation."""
+        self._own_deletes.add(obj_uid)
+
+    def observation(self, seen: Seen) -> NewEvent | None:
+        """The event for an object just seen, or None when nothing a person would call content changed.
+
+        Keeps the clear values of redacted leaves in memory.
+        """
+        paths = self._taints.paths(seen.object)
+        if paths:
+            self.vault.keep(seen.object, paths)
+        ref = ObjectRef.of(seen.object)
+        before = self._heads.get(ref.key)
+        head = _Head(uid(seen.object), resource_version(seen.object), content_digest(seen.object), managers(seen.object))
+        if before is not None and before.uid == head.uid:
+            if head.version <= before.version:
+                return None
+            actor = changed_by(before.managers, head.managers)
+            self._heads[ref.key] = head
+            if before.content == head.content:
+                self.dropped += 1
+                return None
+        else:
+            actor = changed_by({}, head.managers)
+            self._heads[ref.key] = head
+        return observed(self._origin, _with_actor(seen, actor), paths)
+
+    def latest_version(self, ref: ObjectRef) -> int:
+        """Newest resourceVersion seen, recorded or not: what a write with a precondition needs."""
+        head = self._heads.get(ref.key)
+        return head.version if head else 0
+
+    async def record_gone(self, subject: Subject, how: ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection) -> None:
+        await self._log.append([self.gone(subject, how)])
+
+    def gone(self, subject: Subject, how: ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection) -> NewEvent:
+        ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
+        head = self._heads.get(ref.key)
+        version = head.version if head else 0
+        if head is not None and head.uid == subject.uid:
+            del self._heads[ref.key]
+        self.vault.forget(subject.uid)
+        return vanished(self._origin, subject, how, version, self._clock())
+
+    async def _changed(self, obj: JsonObject, change: Change) -> None:
+        event = self.observation(Seen(obj, change, self._clock()))
+        if event is not None:
+            await self._log.append([event])
+
+    async def _deleted(self, watched: Watched, obj: JsonObject) -> None:
+        how: ObjectDeleted | ObjectLeftSelection = ObjectDeleted()
+        explained = uid(obj) in self._own_deletes or watched.selector is None
+        self._own_deletes.discard(uid(obj))
+        if not explained:
+            ref = ObjectRef.of(obj)
+            try:
+                live = await self._cluster.get(watched.resource, ref.namespace, ref.name)
+                how = ObjectLeftSelection() if uid(live) == uid(obj) else how
+            except ApiError as error:
+                if not error.not_found:
+                    logger.warning("cannot tell a deletion from a lost label", object=str(ref), error=error.message)
+        await self.record_gone(subject_of(obj), how)
+
+    async def _listed(self, watched: Watched, objects: Sequence[JsonObject]) -> None:
+        known = self._known(watched)
+        events = self._gap(watched, has_history=bool(known))
+        late = bool(events)
+        present = set()
+        for obj in objects:
+            present.add(uid(obj))
+            event = self.observation(Seen(obj, "listed", self._clock(), late=late))
+            if event is not None:
+                events.append(event)
+        events += [self.gone(subject, ObjectGoneUnseen()) for subject in known if subject.uid not in present]
+        for start in range(0, len(events), _BATCH):
+            await self._log.append(events[start : start + _BATCH])
+
+    def _known(self, watched: Watched) -> list[Subject]:
+        """Recorded live objects this watch should show; fills the memory of heads after a restart."""
+        found = []
+        with self._open_reader() as reader:
+            for row in reader.rows("objects", "kind_key", watched.kind_key):
+                if watched.selector is not None and not row["part_of"]:
+                    continue
+                group, kind = watched.kind_key.split("/")
+                subject = Subject(group, kind, str(row["namespace"]), str(row["name"]), str(row["uid"]))
+                found.append(subject)
+        return found
+
+    def _gap(self, watched: Watched, *, has_history: bool) -> list[NewEvent]:
+        since, reason = self._unwatched_since.pop(watched, (self.last_seen_alive if has_history else 0, "restart"))
+        if not since:
+            return []
+        now = self._clock()
+        gap = WatchGap(watched.kind_key, watched.selector or "", since, now, reason)
+        subject = Subject(watched.resource.gvk.group, watched.resource.gvk.kind)
+        stream = f"watch/{watched.kind_key}/{watched.selector or ''}"
+        return [NewEvent(stream, gap, subject, Actor("kro-es", "controller"), now)]
+
+
+def _with_actor(seen: Seen, actor: Actor) -> Seen:
+    if seen.actor.source != "unknown" or actor.source == "unknown":
+        return seen
+    return Seen(seen.object, seen.change, seen.at, seen.late, actor, seen.cause, seen.correlation)

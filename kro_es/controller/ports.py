@@ -1,0 +1,61 @@
+"""What the reconcilers need from the world: a log to append to and read from, and a cluster; both have a fake in the tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from kro_es.api.objects import Gvk, JsonObject, Resource
+from kro_es.api.watch import WatchItem
+from kro_es.events.types import Event, NewEvent
+from kro_es.projections.projection import Row
+from kro_es.schema.openapi import KindSchema
+
+
+class EventLog(Protocol):
+    """Append returns only after the commit: nothing acts on what is not in the log."""
+
+    async def append(self, events: Sequence[NewEvent]) -> tuple[Event, ...]:
+        """One atomic group, in order; events whose identity is already the head of their stream are left out."""
+        ...
+
+
+class Reader(Protocol):
+    """Rows of every projection at one log position: ``position`` is the position all reads of this reader see."""
+
+    @property
+    def position(self) -> int: ...
+
+    def row(self, projection: str, key: str) -> Row | None: ...
+
+    def rows(self, projection: str, column: str, value: object) -> list[Row]:
+        """Rows whose (indexed) column equals ``value``, ordered by key."""
+        ...
+
+
+class Cluster(Protocol):
+    """The Kubernetes API as the reconcilers use it; every refusal is an ``ApiError``."""
+
+    async def kinds(self, gvks: Iterable[Gvk]) -> Mapping[Gvk, KindSchema]: ...
+
+    async def resource_for_group_kind(self, group: str, kind: str) -> Resource | None: ...
+
+    async def apply(self, resource: Resource, obj: JsonObject, manager: str, *, force: bool) -> JsonObject: ...
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> JsonObject | None: ...
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject: ...
+
+    async def list_objects(self, resource: Resource, namespace: str | None, selector: str | None) -> list[JsonObject]: ...
+
+    async def create(self, resource: Resource, obj: JsonObject, manager: str) -> JsonObject: ...
+
+    async def merge_patch(
+        self, resource: Resource, namespace: str, name: str, body: JsonObject, *, manager: str, subresource: str = ""
+    ) -> JsonObject: ...
+
+    async def put_status(self, resource: Resource, obj: JsonObject, manager: str) -> JsonObject: ...
+
+    async def wait_established(self, name: str) -> JsonObject: ...
+
+    def watch(self, resource: Resource, selector: str | None) -> AsyncIterator[WatchItem]: ...

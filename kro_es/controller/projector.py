@@ -1,0 +1,104 @@
+"""Committed events to keys: who has to look again because of what just happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from kro_es.api import metadata
+from kro_es.api.objects import ObjectRef, labels
+from kro_es.controller.ports import Reader
+from kro_es.controller.queue import Key, Queue
+from kro_es.events.types import (
+    Event,
+    ObjectDeleted,
+    ObjectGoneUnseen,
+    ObjectLeftSelection,
+    ObjectObserved,
+    RevisionActivated,
+)
+
+
+class Projector:
+    """The rows are folded in the transaction of the events; what is left is to wake the passes that read them."""
+
+    def __init__(self, queue: Queue, open_reader: Callable[[], AbstractContextManager[Reader]]) -> None:
+        self._queue = queue
+        self._open_reader = open_reader
+        self._kinds: dict[tuple[str, str], str] = {}
+        self._owners: dict[str, Key] = {}
+
+    def serve(self, group: str, kind: str, definition_uid: str) -> None:
+        """Objects of this kind are instances from now on; all that are known get a pass."""
+        self._kinds[(group, kind)] = definition_uid
+        with self._open_reader() as reader:
+            for row in reader.rows("objects", "kind_key", f"{group}/{kind}"):
+                ref = ObjectRef(group, kind, str(row["namespace"]), str(row["name"]))
+                self._queue.add(Key("instance", str(row["uid"]), ref.key))
+
+    def withdraw(self, group: str, kind: str) -> None:
+        self._kinds.pop((group, kind), None)
+
+    def serves(self, group: str, kind: str) -> str | None:
+        """uid of the definition whose instances this kind is, if any."""
+        return self._kinds.get((group, kind))
+
+    def committed(self, events: Sequence[Event]) -> None:
+        for event in events:
+            match event.body:
+                case ObjectObserved():
+                    self._observed(event)
+                case ObjectDeleted() | ObjectGoneUnseen() | ObjectLeftSelection():
+                    self._vanished(event)
+                case RevisionActivated(definition_uid=definition_uid):
+                    self._activated(definition_uid)
+                case _:
+                    pass
+
+    def _observed(self, event: Event) -> None:
+        body = event.body
+        assert isinstance(body, ObjectObserved)
+        subject = event.subject
+        ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
+        owner = self._owner(labels(body.object))
+        if owner is not None:
+            self._owners[ref.key] = owner
+        if body.change == "response":
+            return  # the pass that wrote it is still running and reads it next
+        if (subject.group, subject.kind) == (metadata.GROUP, metadata.DEFINITION_KIND):
+            self._queue.add(Key("definition", subject.uid, ref.key))
+        elif (subject.group, subject.kind) in self._kinds:
+            self._queue.add(Key("instance", subject.uid, ref.key))
+        if owner is not None:
+            self._queue.add(owner)
+
+    def _vanished(self, event: Event) -> None:
+        subject = event.subject
+        ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
+        owner = self._owners.pop(ref.key, None)
+        if owner is not None:
+            self._queue.add(owner)
+        if (subject.group, subject.kind) == (metadata.GROUP, metadata.DEFINITION_KIND):
+            self._queue.add(Key("definition", subject.uid, ref.key))
+        elif (subject.group, subject.kind) in self._kinds:
+            self._queue.forget(Key("instance", subject.uid, ref.key))
+
+    def _activated(self, definition_uid: str) -> None:
+        for (group, kind), uid in self._kinds.items():
+            if uid == definition_uid:
+                self.serve(group, kind, definition_uid)
+                return
+
+    @staticmethod
+    def _owner(found: object) -> Key | None:
+        assert isinstance(found, dict)
+        uid = found.get(metadata.INSTANCE_ID)
+        if not uid:
+            return None
+        ref = ObjectRef(
+            found.get(metadata.INSTANCE_GROUP, ""),
+            found.get(metadata.INSTANCE_KIND, ""),
+            found.get(metadata.INSTANCE_NAMESPACE, ""),
+            found.get(metadata.INSTANCE_NAME, ""),
+        )
+        return Key("instance", uid, ref.key)

@@ -1,0 +1,32 @@
+"""Which leaves of an observed object are redacted: known per node before the first object of it is watched."""
+
+from __future__ import annotations
+
+from kro_es.api import metadata
+from kro_es.api.objects import Gvk, JsonObject, labels
+from kro_es.events.redaction import Path, paths_of
+from kro_es.projections.projection import Row
+
+
+class Taints:
+    """Redacted paths by instance kind and node; only ever grows, since an old object may still carry an old value."""
+
+    def __init__(self) -> None:
+        self._paths: dict[tuple[str, str, str], frozenset[Path]] = {}
+
+    def learn(self, group: str, kind: str, tainted: dict[str, list[list[str | int]]]) -> None:
+        """``tainted``: node id (``status`` for the instance's status) to paths, as a revision records them."""
+        for node, paths in tainted.items():
+            key = (group, kind, node)
+            self._paths[key] = self._paths.get(key, frozenset()) | {tuple(path) for path in paths}
+
+    def learn_row(self, row: Row) -> None:
+        self.learn(str(row["instance_group"]), str(row["instance_kind"]), row["tainted"])  # type: ignore[arg-type]
+
+    def paths(self, obj: JsonObject) -> tuple[Path, ...]:
+        """Redacted paths of an object, from its kind and the labels that say which node it is."""
+        gvk = Gvk.of(obj)
+        found = labels(obj)
+        node = (found.get(metadata.INSTANCE_GROUP, ""), found.get(metadata.INSTANCE_KIND, ""), found.get(metadata.NODE_ID, ""))
+        tainted = self._paths.get(node, frozenset()) | self._paths.get((gvk.group, gvk.kind, "status"), frozenset())
+        return paths_of(gvk.kind, gvk.group, sorted(tainted, key=str))

@@ -1,0 +1,81 @@
+"""What one pass over an instance read, all of it at one log position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from kro_es.api.objects import JsonObject, ObjectRef
+from kro_es.events.redaction import Path, Redactor
+from kro_es.events.types import Input
+from kro_es.graph.node import ResourceGraph
+from kro_es.projections.projection import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A live object of the instance, values in clear (they live in memory only)."""
+
+    object: JsonObject
+    row: Row
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.object)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The revision the instance follows, compiled."""
+
+    definition: str
+    definition_uid: str
+    number: int
+    graph: ResourceGraph
+    activated_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceInputs:
+    """Everything a decision about one instance may depend on."""
+
+    instance: JsonObject
+    instance_row: Row
+    followed: Followed | None
+    """None when the definition has no active revision."""
+    children: tuple[Child, ...]
+    nodes: Mapping[str, Row]
+    """Recorded node rows by node id."""
+    settled: Row | None
+    """The instance's row in ``instances``."""
+    field_set: Callable[[str], JsonObject | None]
+    """fieldsV1 by digest."""
+    owner_of: Callable[[ObjectRef], str]
+    """Apply set id an object is recorded as part of; empty when free or unknown."""
+    redact: Callable[[JsonObject], JsonObject]
+    """An object with its secret leaves redacted, as it is recorded."""
+    redactor: Redactor
+    status_paths: tuple[Path, ...]
+    position: int
+    now: int
+    """The clock event, microseconds since the epoch."""
+    version: str
+    """What the version label says."""
+    failed: Mapping[str, str]
+    """Nodes whose write failed in this pass already, with the error: not tried again before the next pass."""
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The streams read, at the versions they were read at."""
+        rows = [(f"object/{ObjectRef.of(self.instance).key}", self.instance_row)]
+        rows += [(f"object/{child.ref.key}", child.row) for child in self.children]
+        found = [Input(stream, _int(row["stream_version"]), _int(row["position"])) for stream, row in rows]
+        if self.followed is not None:
+            activation = self.followed.activated_position
+            found.append(Input(f"definition/{self.followed.definition_uid}", 0, activation))
+        return tuple(sorted(found, key=lambda item: item.stream))
+
+
+def _int(value: object) -> int:
+    assert isinstance(value, int)
+    return value

@@ -1,0 +1,38 @@
+"""A write that is planned: its description for the log, and the body that is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kro_es.api.objects import JsonObject, ObjectRef, Resource
+from kro_es.events.types import Write
+
+Verb = Literal["apply", "create", "delete", "patch", "put"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWrite:
+    """One write to the API server; writes of a lower ``stage`` are done before those of a higher one."""
+
+    stage: int
+    verb: Verb
+    resource: Resource
+    ref: ObjectRef
+    body: JsonObject
+    manager: str = ""
+    subresource: str = ""
+    node: str = ""
+    digest: str = ""
+    force: bool = True
+    uid: str = ""
+    """Precondition of a delete."""
+    what: str = ""
+    """For people: finalizer, inventory, status ..."""
+
+    def described(self, index: int) -> Write:
+        gvk = self.resource.gvk
+        return Write(
+            index, self.verb, gvk.group, gvk.version, gvk.kind, self.ref.namespace, self.ref.name,
+            self.subresource, self.manager, self.node, self.digest,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The things that happened, one frozen type each, and their stored form."""

@@ -1,0 +1,135 @@
+"""What the API server shows becomes an event, with an identity that a relist or an echo cannot double."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import orjson
+
+from kro_es.api.objects import JsonObject, ObjectRef, resource_version, uid
+from kro_es.events.redaction import Path, Redactor
+from kro_es.events.types import (
+    Actor,
+    NewEvent,
+    ObjectDeleted,
+    ObjectGoneUnseen,
+    ObjectLeftSelection,
+    ObjectObserved,
+    Subject,
+    object_stream,
+)
+
+Change = Literal["added", "modified", "listed", "response", "read"]
+UNKNOWN = Actor("", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What all observations of one controller share: whose cluster, which epoch of its store, which redaction key."""
+
+    cluster: str
+    epoch: int
+    redactor: Redactor
+
+    def identity(self, obj_uid: str, version: int, fact: str) -> str:
+        """Identity of a fact (architecture §3): the same fact seen twice has the same identity."""
+        text = f"{self.cluster}\0{self.epoch}\0{obj_uid}\0{version}\0{fact}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at an object."""
+
+    object: JsonObject
+    change: Change
+    at: int
+    """Microseconds since the epoch, our clock."""
+    late: bool = False
+    actor: Actor = UNKNOWN
+    cause: int = 0
+    correlation: str = ""
+
+
+def subject_of(obj: Mapping[str, object]) -> Subject:
+    ref = ObjectRef.of(obj)
+    return Subject(ref.group, ref.kind, ref.namespace, ref.name, uid(obj))
+
+
+def observed(origin: Origin, seen: Seen, paths: Iterable[Path]) -> NewEvent:
+    """The observation as an event: managedFields dropped, the leaves at ``paths`` redacted."""
+    recorded = origin.redactor.redact(without_managed_fields(seen.object), paths)
+    return NewEvent(
+        stream=object_stream(ObjectRef.of(seen.object).key),
+        body=ObjectObserved(recorded, seen.change, seen.late),
+        subject=subject_of(seen.object),
+        actor=seen.actor,
+        occurred_at=seen.at,
+        resource_version=resource_version(seen.object),
+        cause=seen.cause,
+        correlation=seen.correlation,
+        event_id=origin.identity(uid(seen.object), resource_version(seen.object), "observed"),
+    )
+
+
+def vanished(
+    origin: Origin,
+    subject: Subject,
+    body: ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection,
+    version: int,
+    at: int,
+) -> NewEvent:
+    ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
+    return NewEvent(
+        stream=object_stream(ref.key),
+        body=body,
+        subject=subject,
+        actor=UNKNOWN,
+        occurred_at=at,
+        resource_version=version,
+        event_id=origin.identity(subject.uid, 0, "vanished"),
+    )
+
+
+def without_managed_fields(obj: JsonObject) -> JsonObject:
+    meta = obj["metadata"]
+    if "managedFields" not in meta:
+        return obj
+    return {**obj, "metadata": {name: value for name, value in meta.items() if name != "managedFields"}}
+
+
+def content_digest(obj: JsonObject) -> bytes:
+    """Digest of what a person would call the object's content: no resourceVersion, no managedFields.
+
+    An update that changes neither is a heartbeat or a no-op and is not recorded.
+    """
+    meta = {k: v for k, v in obj["metadata"].items() if k not in ("resourceVersion", "managedFields")}
+    return hashlib.sha256(orjson.dumps({**obj, "metadata": meta}, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def managers(obj: JsonObject) -> dict[str, tuple[str, bytes]]:
+    """Field manager entries as ``manager/operation/subresource -> (time, digest of the fields)``."""
+    found: dict[str, tuple[str, bytes]] = {}
+    for entry in obj["metadata"].get("managedFields") or ():
+        key = "/".join((entry.get("manager", ""), entry.get("operation", ""), entry.get("subresource", "")))
+        fields = orjson.dumps(entry.get("fieldsV1"), option=orjson.OPT_SORT_KEYS)
+        found[key] = (entry.get("time", ""), hashlib.sha256(fields).digest())
+    return found
+
+
+def changed_by(before: Mapping[str, tuple[str, bytes]], after: Mapping[str, tuple[str, bytes]]) -> Actor:
+    """The manager whose entry is new or moved; the newest of several, one of ours only when it is the only one."""
+    moved = [(time, key) for key, (time, digest) in after.items() if before.get(key) != (time, digest)]
+    if not moved:
+        return UNKNOWN
+    foreign = [item for item in moved if not item[1].startswith(("kro.run/", "kro-es/"))]
+    return Actor(max(foreign or moved)[1].split("/Apply/")[0].split("/Update/")[0], "manager")
+
+
+def micros(timestamp: str) -> int:
+    """RFC 3339 as the API server writes it, in microseconds since the epoch."""
+    return int(datetime.fromisoformat(timestamp).timestamp() * 1_000_000)

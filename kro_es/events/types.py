@@ -1,0 +1,384 @@
+"""One frozen dataclass per thing that happened, and the envelope every one of them travels in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeAlias
+
+from kro_es.api.objects import JsonObject, JsonValue
+
+ActorSource: TypeAlias = Literal["manager", "audit", "cli", "controller", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who, and how it is known: a field manager is a program, not a person."""
+
+    name: str
+    source: ActorSource
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The object an event is about; every part may be empty when it does not apply."""
+
+    group: str = ""
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One thing a decision read, as it was: a stream, its version, and the position of that version."""
+
+    stream: str
+    version: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write a decision intends; ``index`` is its place in the decision."""
+
+    index: int
+    verb: Literal["apply", "create", "delete", "patch", "put"]
+    group: str
+    version: str
+    kind: str
+    namespace: str
+    name: str
+    subresource: str = ""
+    manager: str = ""
+    node: str = ""
+    digest: str = ""
+    """Digest of the (redacted) body, so that an outcome can be matched to what was meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """The state of one node of the graph when the decision was made, in kro's words (spec/03 §4.8)."""
+
+    node: str
+    state: str
+    reason: str = ""
+
+
+# --- observations -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectObserved:
+    """An object as the API server showed it, without managedFields, secret leaves redacted."""
+
+    TYPE: ClassVar[str] = "object.observed"
+    object: JsonObject
+    change: Literal["added", "modified", "listed", "response", "read"] = "modified"
+    seen_late: bool = False
+    """True when a relist found it: the change happened in a gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectDeleted:
+    TYPE: ClassVar[str] = "object.deleted"
+    how: Literal["watch", "response", "read"] = "watch"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectGoneUnseen:
+    """A relist no longer has the object: it was deleted while nobody watched."""
+
+    TYPE: ClassVar[str] = "object.gone_unseen"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectLeftSelection:
+    """The object lives on but lost the label it was watched by."""
+
+    TYPE: ClassVar[str] = "object.left_selection"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchGap:
+    """Nobody watched ``kind`` between the two times (microseconds since the epoch)."""
+
+    TYPE: ClassVar[str] = "watch.gap"
+    kind: str
+    selector: str
+    since: int
+    until: int
+    reason: str
+
+
+# --- definitions ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionIssued:
+    """A definition's spec was accepted as a new, numbered revision."""
+
+    TYPE: ClassVar[str] = "revision.issued"
+    definition_uid: str
+    definition: str
+    number: int
+    spec: JsonObject
+    spec_hash: str
+    generation: int
+    topological_order: tuple[str, ...]
+    instance_group: str
+    instance_version: str
+    instance_kind: str
+    instance_plural: str
+    engine: str
+    schemas_digest: str
+    tainted: dict[str, list[list[str | int]]] = field(default_factory=dict)
+    """Node id (``status`` for the instance status) to the field paths that are redacted wherever recorded."""
+    reason: str = ""
+    """Why, when a person said so (rollback)."""
+    rolled_back_to: int = 0
+    imported: bool = False
+    """Taken over from a GraphRevision object that was there before this log."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRejected:
+    """A definition's spec was refused; every fault is kept: failed attempts are history too."""
+
+    TYPE: ClassVar[str] = "revision.rejected"
+    definition_uid: str
+    definition: str
+    spec_hash: str
+    generation: int
+    faults: tuple[JsonObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionActivated:
+    """From here on instances of the definition follow this revision."""
+
+    TYPE: ClassVar[str] = "revision.activated"
+    definition_uid: str
+    definition: str
+    number: int
+    instances: int = 0
+    """How many instances were known when it happened."""
+
+
+# --- decisions, intents and outcomes ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileDecided:
+    """A pass that acts: what it read, what it is about to write, and how every node stands."""
+
+    TYPE: ClassVar[str] = "reconcile.decided"
+    at: int
+    """The clock event, microseconds since the epoch."""
+    position: int
+    """The log position everything was read at."""
+    inputs: tuple[Input, ...]
+    writes: tuple[Write, ...]
+    nodes: tuple[NodeReport, ...] = ()
+    """Every node of the graph; empty for definitions."""
+    revision: int = 0
+    definition_uid: str = ""
+    engine: str = ""
+    state: str = ""
+    drift: tuple[JsonObject, ...] = ()
+    """Fields of ours somebody changed: {node, path, from, to, manager}."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceApplied:
+    """The API server took a child; the object itself is the ``object.observed`` committed with this event."""
+
+    TYPE: ClassVar[str] = "resource.applied"
+    intent: int
+    index: int
+    node: str
+    desired_digest: str
+    owned_digest: str
+    fields_digest: str
+    fields: JsonObject | None
+    """Our fieldsV1 entry; only the first time this set is seen in the log, else None."""
+    created: bool
+    changed: bool
+    adopted: tuple[str, ...] = ()
+    """Other field managers the object already had."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceDeleted:
+    """A delete of ours was accepted (or the object was already gone)."""
+
+    TYPE: ClassVar[str] = "resource.deleted"
+    intent: int
+    index: int
+    node: str
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDone:
+    """Any other write of ours that succeeded: metadata, status, CRD, GraphRevision, finalizer."""
+
+    TYPE: ClassVar[str] = "write.done"
+    intent: int
+    index: int
+    what: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFailed:
+    TYPE: ClassVar[str] = "write.failed"
+    intent: int
+    index: int
+    node: str
+    status: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeUnknown:
+    """We meant to write and never learnt the outcome; closed at start, with what the list shows."""
+
+    TYPE: ClassVar[str] = "outcome.unknown"
+    intent: int
+    index: int
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSettled:
+    """The instance reached a state: ``ACTIVE`` at a revision, or an error it stays in."""
+
+    TYPE: ClassVar[str] = "instance.settled"
+    definition_uid: str
+    revision: int
+    generation: int
+    state: str
+    ready: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceGone:
+    """The instance and everything it owned are proved gone; its finalizer was released."""
+
+    TYPE: ClassVar[str] = "instance.gone"
+    definition_uid: str
+
+
+# --- commands and the log itself --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRollback:
+    """Somebody asked for an old spec to be written as the next revision."""
+
+    TYPE: ClassVar[str] = "command.rollback"
+    definition_uid: str
+    definition: str
+    to: int
+    base: int
+    """The newest revision when the plan was shown: the command's precondition."""
+    spec_hash: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerStarted:
+    TYPE: ClassVar[str] = "controller.started"
+    engine: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerStopped:
+    TYPE: ClassVar[str] = "controller.stopped"
+    fence: int
+
+
+Body: TypeAlias = (
+    ObjectObserved
+    | ObjectDeleted
+    | ObjectGoneUnseen
+    | ObjectLeftSelection
+    | WatchGap
+    | RevisionIssued
+    | RevisionRejected
+    | RevisionActivated
+    | ReconcileDecided
+    | ResourceApplied
+    | ResourceDeleted
+    | WriteDone
+    | WriteFailed
+    | OutcomeUnknown
+    | InstanceSettled
+    | InstanceGone
+    | CommandRollback
+    | ControllerStarted
+    | ControllerStopped
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A fact on its way into the log; position, version and recorded_at are the writer's to give."""
+
+    stream: str
+    body: Body
+    subject: Subject
+    actor: Actor
+    occurred_at: int
+    """Microseconds since the epoch, the clock of where it happened."""
+    resource_version: int = 0
+    cause: int = 0
+    """Position of the event that led to this one; 0 when none is known."""
+    correlation: str = ""
+    """The rollout or command this belongs to."""
+    event_id: str = ""
+    """Hex identity of the fact for observations; empty for decisions (hash of stream and version)."""
+    expected_version: int | None = None
+    """Optimistic concurrency: the stream's version this was decided on; None appends at any version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact in the log."""
+
+    position: int
+    stream: str
+    stream_version: int
+    type: str
+    type_version: int
+    body: Body
+    subject: Subject
+    actor: Actor
+    occurred_at: int
+    recorded_at: int
+    resource_version: int
+    cause: int
+    correlation: str
+    event_id: str
+    cluster: str
+
+
+def object_stream(key: str) -> str:
+    """Stream of one object by reference (``ObjectRef.key``); it outlives deletion and re-creation."""
+    return f"object/{key}"
+
+
+def definition_stream(uid: str) -> str:
+    return f"definition/{uid}"
+
+
+def instance_stream(uid: str) -> str:
+    return f"instance/{uid}"
+
+
+Payload: TypeAlias = JsonValue

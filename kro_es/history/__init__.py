@@ -1,0 +1,1 @@
+"""Questions to the log and rollback, for people and scripts."""

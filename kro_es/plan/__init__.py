@@ -1,0 +1,1 @@
+"""What to write, in which order, and which fields of a live object are ours."""

@@ -1,0 +1,1 @@
+"""Folds over the event log: (state or None, event) to state."""

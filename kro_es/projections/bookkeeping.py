@@ -1,0 +1,117 @@
+"""What the controller must remember across a crash: writes without an outcome, field sets, and hours nobody watched."""
+
+from __future__ import annotations
+
+from kro_es.events.types import (
+    Event,
+    OutcomeUnknown,
+    ReconcileDecided,
+    ResourceApplied,
+    ResourceDeleted,
+    WatchGap,
+    WriteDone,
+    WriteFailed,
+)
+from kro_es.projections.projection import Column, Row
+
+
+class OpenWrites:
+    """Key: ``<position of the intent, twenty digits>/<index>``; the row goes with the outcome."""
+
+    name = "open_writes"
+    version = 1
+    columns = (
+        Column("stream", "text", "stream of the decision", indexed=True),
+        Column("verb", "text", "apply, create, delete, patch or put"),
+        Column("api_group", "text", "API group of the target"),
+        Column("api_version", "text", "version of the target"),
+        Column("kind", "text", "kind of the target"),
+        Column("namespace", "text", "namespace of the target"),
+        Column("name", "text", "name of the target"),
+        Column("subresource", "text", "subresource; empty for the object itself"),
+        Column("node", "text", "node id in the resource graph"),
+        Column("at", "int", "when it was decided, microseconds since the epoch"),
+    )
+
+    def keys(self, event: Event) -> tuple[str, ...]:
+        match event.body:
+            case ReconcileDecided(writes=writes):
+                return tuple(f"{event.position:020d}/{write.index}" for write in writes)
+            case (
+                ResourceApplied(intent=intent, index=index)
+                | ResourceDeleted(intent=intent, index=index)
+                | WriteDone(intent=intent, index=index)
+                | WriteFailed(intent=intent, index=index)
+                | OutcomeUnknown(intent=intent, index=index)
+            ):
+                return (f"{intent:020d}/{index}",)
+            case _:
+                return ()
+
+    def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
+        if not isinstance(event.body, ReconcileDecided):
+            return None
+        index = int(key.split("/")[1])
+        write = next(write for write in event.body.writes if write.index == index)
+        return {
+            "stream": event.stream,
+            "verb": write.verb,
+            "api_group": write.group,
+            "api_version": write.version,
+            "kind": write.kind,
+            "namespace": write.namespace,
+            "name": write.name,
+            "subresource": write.subresource,
+            "node": write.node,
+            "at": event.body.at,
+        }
+
+
+class FieldSets:
+    """Key: digest of a managedFields entry of ours; stored once however many objects share it."""
+
+    name = "field_sets"
+    version = 1
+    columns = (Column("fields", "json", "the fieldsV1 entry"),)
+
+    def keys(self, event: Event) -> tuple[str, ...]:
+        match event.body:
+            case ResourceApplied(fields=fields, fields_digest=digest) if fields is not None:
+                return (digest,)
+            case _:
+                return ()
+
+    def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
+        body = event.body
+        return {"fields": body.fields} if isinstance(body, ResourceApplied) and body.fields is not None else row
+
+
+class Gaps:
+    """Key: position of the gap's event."""
+
+    name = "gaps"
+    version = 1
+    columns = (
+        Column("kind", "text", "kind nobody watched", indexed=True),
+        Column("selector", "text", "label selector of the watch"),
+        Column("since", "int", "from, microseconds since the epoch"),
+        Column("until", "int", "to, microseconds since the epoch"),
+        Column("reason", "text", "restart, expired, disconnect ..."),
+        Column("position", "int", "position of the gap's event"),
+    )
+
+    def keys(self, event: Event) -> tuple[str, ...]:
+        return (f"{event.position:020d}",) if isinstance(event.body, WatchGap) else ()
+
+    def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
+        body = event.body
+        if not isinstance(body, WatchGap):
+            return row
+        return {
+            "kind": body.kind,
+            "selector": body.selector,
+            "since": body.since,
+            "until": body.until,
+            "reason": body.reason,
+            "position": event.position,
+        }

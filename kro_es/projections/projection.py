@@ -1,0 +1,42 @@
+"""What a projection is: a named, versioned fold from events to rows of one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from kro_es.events.types import Event
+
+ColumnType: TypeAlias = Literal["text", "int", "json", "blob"]
+Row: TypeAlias = dict[str, object]
+"""Column name to value; ``json`` columns hold plain JSON values. A row without a change is returned as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: ColumnType
+    doc: str
+    """Shown to people in the documentation of the views."""
+    indexed: bool = False
+
+
+class Projection(Protocol):
+    """A pure fold; its rows live in table ``p_<name>`` with the primary key column ``key``."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def columns(self) -> tuple[Column, ...]: ...
+
+    def keys(self, event: Event) -> tuple[str, ...]:
+        """The rows this event touches; empty when none."""
+        ...
+
+    def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
+        """The row after the event; None deletes it. ``row`` is never changed in place."""
+        ...

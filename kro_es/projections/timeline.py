@@ -1,0 +1,161 @@
+"""What a person wants to read, in order: one line per thing that happened."""
+
+from __future__ import annotations
+
+from kro_es.api import metadata
+from kro_es.api.objects import labels
+from kro_es.events import types as e
+from kro_es.projections.projection import Column, Row
+
+
+class Timeline:
+    """Key: position, twenty digits."""
+
+    name = "timeline"
+    version = 1
+    columns = (
+        Column("position", "int", "position in the log"),
+        Column("occurred_at", "int", "when it happened, microseconds since the epoch"),
+        Column("what", "text", "type of the event"),
+        Column("api_group", "text", "API group of the object concerned"),
+        Column("kind", "text", "kind of the object concerned"),
+        Column("namespace", "text", "its namespace"),
+        Column("name", "text", "its name"),
+        Column("uid", "text", "its uid"),
+        Column("instance_uid", "text", "uid of the instance it belongs to", indexed=True),
+        Column("definition_uid", "text", "uid of the definition it belongs to", indexed=True),
+        Column("summary", "text", "what happened, in words"),
+        Column("actor", "text", "who"),
+        Column("actor_source", "text", "how that is known"),
+        Column("cause", "int", "position of the event that led to this one; 0 when unknown"),
+        Column("correlation", "text", "rollout or command it belongs to"),
+    )
+
+    def keys(self, event: e.Event) -> tuple[str, ...]:
+        return (f"{event.position:020d}",)
+
+    def fold(self, key: str, row: Row | None, event: e.Event) -> Row | None:
+        subject = event.subject
+        return {
+            "position": event.position,
+            "occurred_at": event.occurred_at,
+            "what": event.type,
+            "api_group": subject.group,
+            "kind": subject.kind,
+            "namespace": subject.namespace,
+            "name": subject.name,
+            "uid": subject.uid,
+            "instance_uid": _instance(event),
+            "definition_uid": _definition(event),
+            "summary": summary(event),
+            "actor": event.actor.name,
+            "actor_source": event.actor.source,
+            "cause": event.cause,
+            "correlation": event.correlation,
+        }
+
+
+def _instance(event: e.Event) -> str:
+    if event.stream.startswith("instance/"):
+        return event.stream.removeprefix("instance/")
+    if isinstance(event.body, e.ObjectObserved):
+        found = labels(event.body.object)
+        if metadata.INSTANCE_ID in found:
+            return found[metadata.INSTANCE_ID]
+        if metadata.DEFINITION_ID in found:
+            return event.subject.uid
+    return ""
+
+
+def _definition(event: e.Event) -> str:
+    if event.stream.startswith("definition/"):
+        return event.stream.removeprefix("definition/")
+    if isinstance(event.body, e.ObjectObserved) and event.subject.kind == metadata.DEFINITION_KIND:
+        return event.subject.uid
+    found: str = getattr(event.body, "definition_uid", "")
+    return found
+
+
+def summary(event: e.Event) -> str:
+    """One line in words; never a value of a field, so nothing redacted can slip through."""
+    match event.body:
+        case e.ObjectObserved() | e.ObjectDeleted() | e.ObjectGoneUnseen() | e.ObjectLeftSelection() | e.WatchGap():
+            return _observation(event.body)
+        case e.RevisionIssued() | e.RevisionRejected() | e.RevisionActivated() | e.CommandRollback():
+            return _revision(event.body)
+        case e.ReconcileDecided() as decided:
+            return _decision(decided)
+        case _:
+            return _outcome(event.body)
+
+
+def _observation(
+    body: e.ObjectObserved | e.ObjectDeleted | e.ObjectGoneUnseen | e.ObjectLeftSelection | e.WatchGap,
+) -> str:
+    match body:
+        case e.ObjectObserved(seen_late=True):
+            return "seen (late: it changed while nobody watched)"
+        case e.ObjectObserved(change=change):
+            return {
+                "added": "seen for the first time",
+                "modified": "seen changed",
+                "listed": "found by listing",
+                "response": "returned by our write",
+                "read": "read",
+            }[change]
+        case e.ObjectDeleted():
+            return "deleted"
+        case e.ObjectGoneUnseen():
+            return "gone: deleted while nobody watched"
+        case e.ObjectLeftSelection():
+            return "left the selection: it lost the label it was watched by"
+        case e.WatchGap(kind=kind, reason=reason):
+            return f"gap: nobody watched {kind} ({reason})"
+
+
+def _revision(body: e.RevisionIssued | e.RevisionRejected | e.RevisionActivated | e.CommandRollback) -> str:
+    match body:
+        case e.RevisionIssued(number=number, rolled_back_to=back) if back:
+            return f"revision {number} issued: the content of revision {back}"
+        case e.RevisionIssued(number=number):
+            return f"revision {number} issued"
+        case e.RevisionRejected(faults=faults):
+            return f"edit refused: {len(faults)} fault(s)"
+        case e.RevisionActivated(number=number, instances=instances):
+            return f"revision {number} active, {instances} instance(s) follow"
+        case e.CommandRollback(to=to, reason=reason):
+            return f"rollback to revision {to} asked for: {reason}"
+
+
+def _decision(decided: e.ReconcileDecided) -> str:
+    parts = [
+        f"{write.verb} {write.kind} {write.name}{'/' + write.subresource if write.subresource else ''}"
+        for write in decided.writes
+    ]
+    text = "decided: " + (", ".join(parts) if parts else "nothing to write")
+    if decided.drift:
+        text += f" (drift: {len(decided.drift)} field(s) changed by others)"
+    return text
+
+
+def _outcome(body: e.Body) -> str:
+    match body:
+        case e.ResourceApplied(created=created, changed=changed):
+            return "created" if created else "applied" if changed else "applied, nothing changed"
+        case e.ResourceDeleted(gone=gone):
+            return "delete: already gone" if gone else "delete accepted"
+        case e.WriteDone(what=what):
+            return f"written: {what}"
+        case e.WriteFailed(reason=reason, status=status):
+            return f"write failed: {status} {reason}"
+        case e.OutcomeUnknown(found=found):
+            return f"outcome of a write unknown: {found}"
+        case e.InstanceSettled(state=state, ready=ready, revision=revision):
+            return f"{state}, {'ready' if ready else 'not ready'}, at revision {revision}"
+        case e.ControllerStarted(engine=engine):
+            return f"controller {engine} started"
+        case _:
+            return {
+                e.InstanceGone.TYPE: "everything it owned is gone",
+                e.ControllerStopped.TYPE: "controller stopped",
+            }.get(body.TYPE, body.TYPE)

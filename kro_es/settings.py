@@ -1,0 +1,41 @@
+"""Everything the programs can be told, as one frozen value; read once by the command line and passed down in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+VERSION = "0.1.0"
+"""Version of the engine; recorded with every decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How ``kro-es run`` behaves; every field has a flag of the same name and a variable ``KRO_ES_<NAME>``."""
+
+    database: str
+    """``sqlite:///path`` or ``postgresql://...``."""
+    kubeconfig: str | None = None
+    """None: in the cluster by service account, else the usual places."""
+    context: str | None = None
+    install_crds: bool = False
+    redaction_key_file: str | None = None
+    """None: ``<database file>.key`` beside a SQLite file; required for PostgreSQL."""
+    label_version: str = VERSION
+    """What ``kro.run/kro-version`` and the tooling annotation say."""
+    health_address: str = "127.0.0.1:8079"
+    metrics_address: str = "127.0.0.1:8078"
+    workers: int = 16
+    """Instances reconciled at the same time."""
+    concurrency: int = 64
+    """Requests in flight to the API server."""
+    resync_hours: float = 10.0
+    max_revisions: int = 5
+    """GraphRevision objects kept in the cluster; the log keeps all."""
+    log_level: str = "info"
+
+
+def from_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """The settings named by ``KRO_ES_*`` variables, lower-cased and without the prefix."""
+    prefix = "KRO_ES_"
+    return {name.removeprefix(prefix).lower(): value for name, value in environ.items() if name.startswith(prefix)}

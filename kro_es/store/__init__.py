@@ -1,0 +1,1 @@
+"""The event log, its projections' rows and checkpoints, on SQLite and PostgreSQL."""
