@@ -33,7 +33,7 @@ $(STAMP): uv.lock pyproject.toml
 	  echo 'kro-es needs Python 3.11 or newer and found none; install one or say where it is: make setup PYTHON=/path/to/python3' >&2; \
 	  exit 1; \
 	fi; \
-	if ! "$(BIN)/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	if ! "$(BIN)/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	  echo "setup: creating $(VENV) with $$("$$found" --version)"; \
 	  "$$found" -m venv --clear "$(VENV)" || exit 1; \
 	fi; \

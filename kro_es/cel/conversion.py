@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+import math
 from collections.abc import Callable
 
 from kro_es.api.objects import JsonValue
 from kro_es.cel.errors import EvaluationError
-from kro_es.cel.text import duration_text, parse_duration, parse_timestamp
+from kro_es.cel.text import decode_base64, double_text, duration_text, is_digits, parse_duration, parse_timestamp
 from kro_es.cel.types import (
     BOOL,
     BYTES,
@@ -21,11 +20,11 @@ from kro_es.cel.types import (
     CelType,
     ListType,
     MapType,
-    OptionalType,
     StructType,
 )
 from kro_es.cel.values import (
     INT_MAX,
+    NANOS,
     CelValue,
     DecodedMap,
     Duration,
@@ -46,8 +45,23 @@ _BYTES_MESSAGE = (
 # -- JSON to values
 
 
+_GO_TYPES = {int: "int64", float: "float64", list: "[]interface {}", dict: "map[string]interface {}"}
+
+
 def _invalid(expected: str, value: JsonValue) -> EvaluationError:
-    return EvaluationError(f"invalid data, expected {expected}, got {type_of(value)}")
+    if value is None:
+        return EvaluationError("invalid data, got null for schema with nullable=false")
+    return EvaluationError(f"invalid data, expected {expected}, got {_GO_TYPES.get(type(value)) or type_of(value)}")
+
+
+def _not_a_list(value: JsonValue) -> EvaluationError:
+    known = "invalid data, expected an array for the provided schema with type=array"
+    return _invalid("list", value) if value is None else EvaluationError(known)
+
+
+def _not_a_map(value: JsonValue) -> EvaluationError:
+    known = "invalid data, expected a map for the provided schema with type=object"
+    return _invalid("map", value) if value is None else EvaluationError(known)
 
 
 def _bool(value: JsonValue) -> CelValue:
@@ -69,7 +83,7 @@ def _int(value: JsonValue) -> CelValue:
 def _double(value: JsonValue) -> CelValue:
     if type(value) in (float, int):
         return float(value)
-    raise _invalid("double", value)
+    raise _invalid("float", value)
 
 
 def _string(value: JsonValue) -> CelValue:
@@ -79,12 +93,12 @@ def _string(value: JsonValue) -> CelValue:
 
 
 def _bytes(value: JsonValue) -> CelValue:
-    if type(value) is str:
-        try:
-            return base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError):
-            raise EvaluationError("Invalid byte formatted string") from None
-    raise _invalid("bytes", value)
+    if type(value) is not str:
+        raise _invalid("bytes", value)
+    try:
+        return decode_base64(value)
+    except EvaluationError as error:
+        raise EvaluationError(f"Invalid byte formatted string {value}: {error}") from None
 
 
 def _timestamp(value: JsonValue) -> CelValue:
@@ -102,14 +116,14 @@ def _timestamp(value: JsonValue) -> CelValue:
 def _duration(value: JsonValue) -> CelValue:
     if type(value) is not str:
         raise _invalid("duration", value)
-    number = value.rstrip("adeksywd")
-    unit = value[len(number) :]
-    if unit in _DAY_UNITS and number.strip().isascii() and number.strip().isdigit():
-        return Duration.checked(int(number) * _DAY_UNITS[unit] * 1_000_000_000)
+    number = value.rstrip("adeksyw").strip()
+    unit = value.removeprefix(number).strip()
+    if unit in _DAY_UNITS and is_digits(number) and len(number) < 10:
+        return Duration.checked(int(number) * _DAY_UNITS[unit] * NANOS)
     try:
         return parse_duration(value)
     except EvaluationError:
-        raise EvaluationError(f"Invalid duration {value}") from None
+        raise EvaluationError(f"Invalid duration {value}: unable to parse {value} as duration") from None
 
 
 _LEAVES: dict[CelType, Decoder] = {
@@ -129,28 +143,29 @@ def leaf_decoder(of: CelType) -> Decoder | None:
     return _LEAVES.get(of)
 
 
-def decoder(of: CelType, *, into_dyn: bool = False) -> Decoder | None:
-    """What a whole JSON value is read with once no static type watches over its parts; None when nothing changes.
+def decoder(of: CelType, *, raw: bool = True, into_dyn: bool = False) -> Decoder | None:
+    """What a whole value is read with once no static type watches over its parts; None when nothing changes.
 
-    Structs stay JSON, as every later selection decodes its leaf, unless they vanish ``into_dyn``.
+    ``raw`` values still are observed JSON. Structs always are, as every selection decodes its leaf; they are decoded
+    only when they vanish ``into_dyn``.
     """
     match of:
         case ListType():
-            element = decoder(of.element, into_dyn=into_dyn)
+            element = decoder(of.element, raw=raw, into_dyn=into_dyn)
             return element and _list_decoder(element)
         case MapType():
-            value = decoder(of.value, into_dyn=into_dyn)
+            value = decoder(of.value, raw=raw, into_dyn=into_dyn)
             return value and _map_decoder(value)
         case StructType() if into_dyn:
             return _struct_decoder(of)
         case _:
-            return _LEAVES[of] if of in _CHANGED else None
+            return _LEAVES[of] if raw and of in _CHANGED else None
 
 
 def _list_decoder(element: Decoder) -> Decoder:
     def decode(value: JsonValue) -> CelValue:
         if type(value) is not list:
-            raise _invalid("list", value)
+            raise _not_a_list(value)
         return [element(item) for item in value]
 
     return decode
@@ -159,7 +174,7 @@ def _list_decoder(element: Decoder) -> Decoder:
 def _map_decoder(element: Decoder) -> Decoder:
     def decode(value: JsonValue) -> CelValue:
         if not isinstance(value, dict):
-            raise _invalid("map", value)
+            raise _not_a_map(value)
         return DecodedMap({key: element(item) for key, item in value.items()}, value)
 
     return decode
@@ -168,18 +183,49 @@ def _map_decoder(element: Decoder) -> Decoder:
 def _struct_decoder(struct: StructType) -> Decoder:
     def decode(value: JsonValue) -> CelValue:
         if not isinstance(value, dict):
-            raise _invalid("map", value)
+            raise _not_a_map(value)
         decoded = {}
         names = {declared.key: (name, declared.type) for name, declared in struct.fields().items()}
         for key, item in value.items():
             name, of = names.get(key, (key, DYN))
             if key in names and item is None:
                 continue
-            read = decoder(of, into_dyn=True)
-            decoded[name] = read(item) if read else item
+            decoded[name] = _lenient(decoder(of, into_dyn=True), item)
         return DecodedMap(decoded, value)
 
     return decode
+
+
+def _lenient(read: Decoder | None, value: JsonValue) -> CelValue:
+    """A part nobody may ever look at must not spoil the whole."""
+    try:
+        return value if read is None else read(value)
+    except EvaluationError:
+        return value
+
+
+_CLASSES: dict[CelType, type] = {BOOL: bool, INT: int, DOUBLE: float, STRING: str}
+
+
+def json_class(of: CelType) -> type | None:
+    """Class of JSON values that need no reading at all; None for dyn, which is never looked at."""
+    if isinstance(of, ListType):
+        return list
+    if isinstance(of, StructType | MapType):
+        return dict
+    return None if of == DYN else _CLASSES.get(of, Decoder)  # type: ignore[arg-type]  # no value has this class
+
+
+def reader(of: CelType) -> Decoder:
+    """Reads a JSON value that is not of :func:`json_class`; refuses what the schema does not allow."""
+    if isinstance(of, ListType | MapType | StructType):
+        error = _not_a_list if isinstance(of, ListType) else _not_a_map
+
+        def refuse(value: JsonValue) -> CelValue:
+            raise error(value)
+
+        return refuse
+    return _LEAVES[of]
 
 
 # -- values to JSON
@@ -188,7 +234,7 @@ def _struct_decoder(struct: StructType) -> Decoder:
 def to_json(value: CelValue) -> JsonValue:
     """The JSON that is written for a value; shares nothing with the observed objects."""
     kind = type(value)
-    if kind in (str, int, bool, float) or value is None:
+    if kind in (str, int, bool) or value is None or (kind is float and math.isfinite(value)):
         return value
     if isinstance(value, list):
         return [to_json(item) for item in value]
@@ -220,9 +266,6 @@ def _scalar_json(value: CelValue) -> JsonValue:
         return None if value.zero else value.text(fraction=False)
     if isinstance(value, Duration):
         return duration_text(value)
+    if isinstance(value, float):
+        raise EvaluationError(f"unsupported value: {double_text(value)}")
     raise EvaluationError(f"unsupported type: {type_of(value)}")
-
-
-def result_decoder(of: CelType) -> Decoder | None:
-    """For a result read straight from JSON: maps and structs are written back as they are, lists item by item."""
-    return decoder(of) if isinstance(of, ListType | OptionalType) else None

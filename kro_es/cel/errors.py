@@ -22,7 +22,9 @@ class CelIssue:
     """The source line and a caret below it, as cel-go prints them (spec/02 §9)."""
 
     def __str__(self) -> str:
-        return f"ERROR: <input>:{self.line}:{self.column}: {self.message}" + (f"\n{self.excerpt}" if self.excerpt else "")
+        return f"ERROR: <input>:{self.line}:{self.column}: {self.message}" + (
+            f"\n{self.excerpt}" if self.excerpt else ""
+        )
 
 
 class CelSyntaxError(CelError):
@@ -45,7 +47,11 @@ class EvaluationError(CelError):
     """A hard error at run time (spec/02 §13): division by zero, overload, overflow, conversion, cost exceeded."""
 
 
-class DataPending(CelError):
+class CostExceeded(EvaluationError):  # noqa: N818  # named for what happened, as its siblings
+    """The evaluation did more than it may; unlike other errors, ``||`` and ``&&`` never absorb it."""
+
+
+class DataPending(CelError):  # noqa: N818  # waiting for data is no error of the author
     """Observed data is not there yet: missing key or field, index out of bounds, unobserved resource (spec/02 §13)."""
 
     def __init__(self, message: str, path: str = "") -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from kro_es.cel.source import Source
 from kro_es.cel.values import INT_MAX, UINT_MAX, CelValue, Uint
 
 OPERATORS = ("==", "!=", "<=", ">=", "&&", "||", *"<>+-*/%!?:.,()[]{}")
+RESERVED = frozenset(
+    {
+        "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
+        "namespace", "return", "var", "void", "while",
+    }
+)  # fmt: skip
+"""Words that are no variables, though they may follow a dot."""
 _ESCAPES = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
     "\\": "\\", "?": "?", '"': '"', "'": "'", "`": "`",
@@ -90,7 +98,8 @@ class Lexer:
         self._at += 1
         name = self._run(_QUOTED_NAME)
         if not name or self._peek() != "`":
-            raise self._source.syntax_error(start, "Syntax error: token recognition error at: '`'")
+            seen = self._text[start : self._at + 1]
+            raise self._source.syntax_error(start, f"Syntax error: token recognition error at: '{seen}'")
         self._at += 1
         return Token("quoted", start, name)
 
@@ -107,7 +116,10 @@ class Lexer:
         if self._peek() in ("e", "E"):
             exponent = self._exponent()
         if fraction or exponent:
-            return Token("literal", start, value=float(digits + fraction + exponent))
+            value = float(digits + fraction + exponent)
+            if value == math.inf:
+                raise self._source.syntax_error(start, "invalid double literal")
+            return Token("literal", start, value=value)
         return self._integer(start, digits, 10)
 
     def _exponent(self) -> str:

@@ -49,7 +49,7 @@ def _names(source: Source, args: tuple[Node, ...]) -> tuple[str, ...]:
     names: list[str] = []
     for arg in args:
         if not isinstance(arg, Ident):
-            raise source.syntax_error(source.starts[0], "argument is not an identifier")
+            raise _error(source, (arg.id, arg.position), "argument is not an identifier")
         if arg.name in names:
             raise _error(source, (arg.id, arg.position), f"duplicate variable name: {arg.name}")
         names.append(arg.name)

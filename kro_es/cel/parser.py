@@ -19,7 +19,7 @@ from kro_es.cel.ast import (
 )
 from kro_es.cel.declarations import is_namespaced
 from kro_es.cel.errors import CelSyntaxError
-from kro_es.cel.lexer import Lexer, Token
+from kro_es.cel.lexer import RESERVED, Lexer, Token
 from kro_es.cel.macros import expand_global, expand_member
 from kro_es.cel.source import Source
 from kro_es.cel.values import INT_MAX
@@ -39,10 +39,6 @@ _BINARY = {
     "*": (5, "_*_"), "/": (5, "_/_"), "%": (5, "_%_"),
 }  # fmt: skip
 _CONSTANTS = {"true": True, "false": False, "null": None}
-_KEYWORDS = frozenset({*_CONSTANTS, "in"})
-RESERVED = frozenset(
-    "as break const continue else for function if import let loop package namespace return var void while".split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +190,10 @@ class _Parser:
         if self._token.kind == "quoted":
             return Select(*self._new(dot), node, self._advance().text, optional=optional, quoted=True)
         name = self._token
-        if name.kind != "name" or name.text in _KEYWORDS:
-            raise self._source.syntax_error(
-                dot.offset, f"Syntax error: no viable alternative at input '.{self._source.text[name.offset:][:20]}'"
-            )
+        if name.text == "in":
+            raise self._source.syntax_error(dot.offset, "Syntax error: no viable alternative at input '.in'")
+        if name.kind != "name" or name.text in _CONSTANTS:
+            raise self._unexpected(name)
         self._advance()
         if not optional and (parenthesis := self._accept("(")):
             return self._member_call(node, name, parenthesis)

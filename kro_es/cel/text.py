@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from datetime import UTC, date, datetime
 
 from kro_es.cel.errors import EvaluationError
 from kro_es.cel.values import INT_MAX, INT_MIN, NANOS, UINT_MAX, Duration, Timestamp, Uint
 
-_UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": NANOS, "m": 60 * NANOS, "h": 3600 * NANOS}
+_UNITS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,
+    "ms": 1_000_000,
+    "s": NANOS,
+    "m": 60 * NANOS,
+    "h": 3600 * NANOS,
+}
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 _UNIX_DAY = date(1970, 1, 1).toordinal()
 
 
@@ -198,3 +209,19 @@ def _decimal(value: int, scale: int) -> str:
 def seconds_text(duration: Duration) -> str:
     """What ``string(duration)`` gives: seconds."""
     return double_fixed(duration.nanos / NANOS) + "s"
+
+
+# -- bytes
+
+
+def decode_base64(text: str) -> bytes:
+    """The standard alphabet; padding may be missing."""
+    plain = text.replace("\r", "").replace("\n", "")
+    body = plain.rstrip("=")
+    bad = next((place for place, char in enumerate(body) if char not in _BASE64), None)
+    padding = len(plain) - len(body)
+    if bad is None and (len(body) % 4 == 1 or (padding and (len(plain) % 4 or padding > 2))):
+        bad = len(body)
+    if bad is not None:
+        raise EvaluationError(f"illegal base64 data at input byte {bad}")
+    return base64.b64decode(body + "=" * (-len(body) % 4))

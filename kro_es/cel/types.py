@@ -8,12 +8,10 @@ from typing import TypeAlias
 
 from kro_es.api.objects import JsonObject
 from kro_es.cel.errors import CelError
+from kro_es.cel.lexer import RESERVED
 from kro_es.schema.openapi import PRESERVE_UNKNOWN, Schema
 
-_WORDS = frozenset(
-    "true false null in as break const continue else for function if import let loop package "
-    "namespace return var void while".split()
-)
+_WORDS = RESERVED | {"true", "false", "null", "in"}
 _ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
 
 
@@ -42,6 +40,8 @@ class ListType:
     """``list(T)``."""
 
     element: CelType
+    merge: tuple[str, ...] | None = field(default=None, compare=False, repr=False)
+    """Kubernetes list type: empty for a set, the key fields for a map, None for an ordinary list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def from_openapi(schema: Schema, name: str, ancestors: frozenset[str] = frozense
     match schema.type:
         case "array":
             element = schema.items and from_openapi(schema.items, f"{name}.@idx", below)
-            return ListType(element) if element else None
+            return ListType(element, _list_merge(schema)) if element else None
         case "object":
             values = schema.additional
             if isinstance(values, Schema):
@@ -171,6 +171,16 @@ def from_openapi(schema: Schema, name: str, ancestors: frozenset[str] = frozense
             return _FORMATS.get(schema.format or "", STRING)
         case scalar:
             return _SCALARS.get(scalar or "")
+
+
+def _list_merge(schema: Schema) -> tuple[str, ...] | None:
+    match schema.extension("list-type"):
+        case "set":
+            return ()
+        case "map":
+            return tuple(schema.extension("list-map-keys") or ()) or None
+        case _:
+            return None
 
 
 # -- printing

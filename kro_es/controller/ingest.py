@@ -96,8 +96,10 @@ class Ingest:
             case Listed(objects=objects):
                 await self._listed(watched, objects)
             case Changed(type="DELETED", object=obj):
+                self._unwatched_since.pop(watched, None)
                 await self._deleted(watched, obj)
             case Changed(object=obj, type=kind):
+                self._unwatched_since.pop(watched, None)
                 await self._changed(obj, "added" if kind == "ADDED" else "modified")
             case Broken(reason=reason):
                 self._unwatched_since.setdefault(watched, (self._clock(), reason))

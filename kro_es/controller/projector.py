@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from kro_es.api import metadata
@@ -17,6 +17,7 @@ from kro_es.events.types import (
     ObjectObserved,
     RevisionActivated,
 )
+from kro_es.projections.projection import Row
 
 
 class Projector:
@@ -36,8 +37,19 @@ class Projector:
                 ref = ObjectRef(group, kind, str(row["namespace"]), str(row["name"]))
                 self._queue.add(Key("instance", str(row["uid"]), ref.key))
 
-    def withdraw(self, group: str, kind: str) -> None:
-        self._kinds.pop((group, kind), None)
+    def seed(self, rows: Iterable[Row]) -> None:
+        """After a restart: which recorded object belongs to which instance, from rows of ``objects``."""
+        for row in rows:
+            obj = row["object"]
+            assert isinstance(obj, dict)
+            owner = self._owner(labels(obj))
+            if owner is not None:
+                self._owners[ObjectRef.of(obj).key] = owner
+
+    def requeue(self) -> None:
+        """Every known instance gets a pass."""
+        for (group, kind), definition_uid in list(self._kinds.items()):
+            self.serve(group, kind, definition_uid)
 
     def serves(self, group: str, kind: str) -> str | None:
         """uid of the definition whose instances this kind is, if any."""
@@ -90,8 +102,7 @@ class Projector:
                 return
 
     @staticmethod
-    def _owner(found: object) -> Key | None:
-        assert isinstance(found, dict)
+    def _owner(found: Mapping[str, str]) -> Key | None:
         uid = found.get(metadata.INSTANCE_ID)
         if not uid:
             return None

@@ -1,0 +1,159 @@
+"""Closures for calls: the one overload the types ask for, or the one the values ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from kro_es.cel.errors import CelError, CostExceeded, EvaluationError
+from kro_es.cel.overloads import Implementation, Overload
+from kro_es.cel.types import (
+    BOOL,
+    BYTES,
+    DOUBLE,
+    DURATION,
+    DYN,
+    INT,
+    NULL,
+    STRING,
+    TIMESTAMP,
+    UINT,
+    CelType,
+    ListType,
+    MapType,
+    OptionalType,
+    TypeParam,
+)
+from kro_es.cel.values import CelValue, Duration, Optional, Timestamp, Uint, checked_size
+
+Frame: TypeAlias = list[CelValue]
+"""Bindings, comprehension budget, then one slot for each comprehension."""
+Closure: TypeAlias = Callable[[Frame], CelValue]
+
+_CLASSES: dict[CelType, type] = {
+    BOOL: bool, INT: int, UINT: Uint, DOUBLE: float, STRING: str, BYTES: bytes,
+    NULL: type(None), TIMESTAMP: Timestamp, DURATION: Duration,
+}  # fmt: skip
+
+
+def no_such_overload() -> EvaluationError:
+    return EvaluationError("no such overload")
+
+
+def select_implementation(overloads: tuple[Overload, ...], given: tuple[CelType, ...]) -> Implementation:
+    """What to call: decided now where the static types decide it, else at each call."""
+    first = overloads[0]
+    uncertain = any(
+        of == DYN and not (wanted == DYN or isinstance(wanted, TypeParam))
+        for of, wanted in zip(given, first.parameters, strict=True)
+    )
+    if not uncertain and len(overloads) == 1:
+        return first.implementation
+    return first.generic or _dispatcher(overloads)
+
+
+def _dispatcher(overloads: tuple[Overload, ...]) -> Implementation:
+    def dispatch(*values: CelValue) -> CelValue:
+        for overload in overloads:
+            if all(_accepts(of, value) for of, value in zip(overload.parameters, values, strict=True)):
+                return overload.implementation(*values)
+        raise no_such_overload()
+
+    return dispatch
+
+
+def _accepts(of: CelType, value: CelValue) -> bool:
+    match of:
+        case ListType():
+            return isinstance(value, list)
+        case MapType():
+            return isinstance(value, dict)
+        case OptionalType():
+            return isinstance(value, Optional) and (not value.present or _accepts(of.inner, value.value))
+        case _:
+            return of not in _CLASSES or type(value) is _CLASSES[of]
+
+
+def invoke(implementation: Implementation, args: tuple[Closure, ...]) -> Closure:
+    match args:
+        case ():
+            return lambda _: implementation()
+        case (one,):
+            return lambda frame: implementation(one(frame))
+        case (one, two):
+            return lambda frame: implementation(one(frame), two(frame))
+        case _:
+            return lambda frame: implementation(*[arg(frame) for arg in args])
+
+
+def join_text(parts: tuple[Closure, ...]) -> Closure:
+    """A chain of string additions in one step."""
+
+    def run(frame: Frame) -> CelValue:
+        text = "".join([part(frame) for part in parts])
+        checked_size(len(text))
+        return text
+
+    return run
+
+
+def logical(left: Closure, right: Closure, decisive: bool) -> Closure:
+    """``||`` (decisive True) or ``&&`` (decisive False): an error on one side yields to a decision on the other."""
+
+    def run(frame: Frame) -> CelValue:
+        failure: CelError | None = None
+        try:
+            value = left(frame)
+            if value is decisive:
+                return value
+            if type(value) is not bool:
+                failure = no_such_overload()
+        except CostExceeded:
+            raise
+        except CelError as error:
+            failure = error
+        return _second(right, frame, decisive, failure)
+
+    return run
+
+
+def _second(right: Closure, frame: Frame, decisive: bool, failure: CelError | None) -> CelValue:
+    try:
+        value = right(frame)
+    except CostExceeded:
+        raise
+    except CelError as error:
+        raise failure or error from None
+    if value is decisive:
+        return value
+    if failure is not None:
+        raise failure
+    if type(value) is not bool:
+        raise no_such_overload()
+    return value
+
+
+def conditional(condition: Closure, chosen: Closure, otherwise: Closure) -> Closure:
+    def run(frame: Frame) -> CelValue:
+        value = condition(frame)
+        if value is True:
+            return chosen(frame)
+        if value is False:
+            return otherwise(frame)
+        raise no_such_overload()
+
+    return run
+
+
+def alternative(optional: Closure, other: Closure, *, unwrap: bool) -> Closure:
+    """``or`` and ``orValue``: the alternative is evaluated only when it is needed."""
+
+    def run(frame: Frame) -> CelValue:
+        value = optional(frame)
+        if not isinstance(value, Optional):
+            raise no_such_overload()
+        if value.present:
+            return value.value if unwrap else value
+        return other(frame)
+
+    return run

@@ -1,0 +1,186 @@
+"""Closures for macros that bind variables; each pays for its items before it looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kro_es.cel.calls import Closure, Frame, no_such_overload
+from kro_es.cel.conversion import Decoder
+from kro_es.cel.errors import CelError, CostExceeded, EvaluationError
+from kro_es.cel.libraries.lists import sort_by
+from kro_es.cel.values import NONE, CelValue, Optional, key_value, map_key
+
+Items = Callable[[Frame], list[CelValue]]
+
+
+def items(source: Closure, *, pairs: bool, read: Decoder | None) -> Items:
+    """The values one variable takes, or the pairs two take; maps go in the order of their keys."""
+
+    def run(frame: Frame) -> list[CelValue]:
+        found = source(frame)
+        if not isinstance(found, list | dict):
+            raise no_such_overload()
+        frame[1] -= len(found)
+        if frame[1] < 0:
+            raise CostExceeded("operation cancelled: actual cost limit exceeded")
+        if isinstance(found, list):
+            values = found if read is None else [read(value) for value in found]
+            return list(enumerate(values)) if pairs else values
+        keys = _ordered(found)
+        if not pairs:
+            return [key_value(key) for key in keys]
+        return [(key_value(key), found[key] if read is None else read(found[key])) for key in keys]
+
+    return run
+
+
+def _ordered(entries: dict[CelValue, CelValue]) -> list[CelValue]:
+    try:
+        return sorted(entries)
+    except TypeError:
+        return sorted(entries, key=lambda key: (type(key).__name__, str(key)))
+
+
+def _holds(predicate: Closure, frame: Frame) -> bool:
+    value = predicate(frame)
+    if type(value) is bool:
+        return value
+    raise no_such_overload()
+
+
+def quantifier(source: Items, slot: int, predicate: Closure, decisive: bool) -> Closure:
+    """``exists`` (decisive True) and ``all`` (decisive False): a decision outweighs errors of other items."""
+
+    def run(frame: Frame) -> CelValue:
+        failure: CelError | None = None
+        for item in source(frame):
+            frame[slot] = item
+            try:
+                if _holds(predicate, frame) is decisive:
+                    return decisive
+            except CostExceeded:
+                raise
+            except CelError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return not decisive
+
+    return run
+
+
+def exactly_one(source: Items, slot: int, predicate: Closure) -> Closure:
+    def run(frame: Frame) -> CelValue:
+        count = 0
+        for item in source(frame):
+            frame[slot] = item
+            count += _holds(predicate, frame)
+        return count == 1
+
+    return run
+
+
+def select_items(source: Items, slot: int, predicate: Closure) -> Closure:
+    """``filter``."""
+
+    def run(frame: Frame) -> CelValue:
+        found = []
+        for item in source(frame):
+            frame[slot] = item
+            if _holds(predicate, frame):
+                found.append(item)
+        return found
+
+    return run
+
+
+def transform_list(source: Items, slot: int, predicate: Closure | None, result: Closure) -> Closure:
+    """``map`` and ``transformList``."""
+
+    def run(frame: Frame) -> CelValue:
+        found = []
+        for item in source(frame):
+            frame[slot] = item
+            if predicate is None or _holds(predicate, frame):
+                found.append(result(frame))
+        return found
+
+    return run
+
+
+def transform_map(source: Items, slot: int, predicate: Closure | None, result: Closure) -> Closure:
+    """``transformMap``: the key of each pair with a new value."""
+
+    def run(frame: Frame) -> CelValue:
+        found = {}
+        for item in source(frame):
+            frame[slot] = item
+            if predicate is None or _holds(predicate, frame):
+                found[map_key(item[0])] = result(frame)
+        return found
+
+    return run
+
+
+def transform_entries(source: Items, slot: int, predicate: Closure | None, result: Closure) -> Closure:
+    """``transformMapEntry``: a map for each pair; no key twice."""
+
+    def run(frame: Frame) -> CelValue:
+        found: dict[CelValue, CelValue] = {}
+        for item in source(frame):
+            frame[slot] = item
+            if predicate is not None and not _holds(predicate, frame):
+                continue
+            entries = result(frame)
+            if not isinstance(entries, dict):
+                raise no_such_overload()
+            for key, value in entries.items():
+                if key in found:
+                    raise EvaluationError(f"insert failed: key {key_value(key)} already exists")
+                found[key] = value
+        return found
+
+    return run
+
+
+def sort_items(source: Items, slot: int, result: Closure) -> Closure:
+    """``sortBy``."""
+
+    def run(frame: Frame) -> CelValue:
+        found, keys = source(frame), []
+        for item in found:
+            frame[slot] = item
+            keys.append(result(frame))
+        return sort_by(found, keys)
+
+    return run
+
+
+def bind(value: Closure, slot: int, result: Closure) -> Closure:
+    """``cel.bind``."""
+
+    def run(frame: Frame) -> CelValue:
+        frame[slot] = value(frame)
+        return result(frame)
+
+    return run
+
+
+def optional_map(source: Closure, slot: int, result: Closure, *, flat: bool) -> Closure:
+    """``optMap`` and ``optFlatMap``."""
+
+    def run(frame: Frame) -> CelValue:
+        optional = source(frame)
+        if not isinstance(optional, Optional):
+            raise no_such_overload()
+        if not optional.present:
+            return NONE
+        frame[slot] = optional.value
+        value = result(frame)
+        if not flat:
+            return Optional(value, True)
+        if isinstance(value, Optional):
+            return value
+        raise no_such_overload()
+
+    return run

@@ -1,0 +1,62 @@
+"""``kro-es``: run the controller, look after its database."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from kro_es.cli.database import app as database_app
+from kro_es.controller.run import run as run_controller
+from kro_es.errors import KroEsError
+from kro_es.settings import VERSION, Settings, from_environ
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="kro's definitions, event-sourced.")
+app.add_typer(database_app, name="db")
+
+
+@app.command()
+def run(  # noqa: PLR0913 - one parameter per flag
+    database: Annotated[str, typer.Option(envvar="KRO_ES_DATABASE", help="sqlite:///path or postgresql://...")],
+    kubeconfig: Annotated[str | None, typer.Option(help="None: in the cluster, else the usual places.")] = None,
+    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
+    install_crds: Annotated[bool, typer.Option("--install-crds", help="Install the two CRDs of kro first.")] = False,
+    redaction_key_file: Annotated[str | None, typer.Option(help="Key of the digests that stand for secrets.")] = None,
+    health_address: Annotated[str | None, typer.Option(help="host:port of /healthz and /readyz.")] = None,
+    metrics_address: Annotated[str | None, typer.Option(help="host:port of /metrics.")] = None,
+    workers: Annotated[int, typer.Option(help="Instances reconciled at the same time.")] = Settings.workers,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = Settings.log_level,
+) -> None:
+    """Watch definitions and reconcile their instances, every observation and decision in the log."""
+    found = from_environ(os.environ)
+    settings = Settings(
+        database=database,
+        kubeconfig=kubeconfig or found.get("kubeconfig") or os.environ.get("KUBECONFIG"),
+        context=context,
+        install_crds=install_crds,
+        redaction_key_file=redaction_key_file or found.get("redaction_key_file"),
+        health_address=health_address or found.get("health_address", Settings.health_address),
+        metrics_address=metrics_address or found.get("metrics_address", Settings.metrics_address),
+        workers=workers,
+        log_level=log_level,
+    )
+    asyncio.run(run_controller(settings))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    Console().print(VERSION)
+
+
+def main() -> None:
+    """Entry point; an expected error is one line on stderr and exit code 1."""
+    try:
+        app()
+    except KroEsError as error:
+        Console(stderr=True).print(f"kro-es: {error}", style="red", highlight=False, markup=False)
+        sys.exit(1)

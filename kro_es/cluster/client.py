@@ -1,0 +1,159 @@
+"""Requests to the API server, and the only place where its refusals become our errors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from types import TracebackType
+
+import aiohttp
+import orjson
+from kubernetes.aio import client as kube_client
+from kubernetes.aio import config as kube_config
+
+from kro_es.api.objects import JsonObject, Resource
+from kro_es.errors import ApiError, UserError
+
+REQUEST_SECONDS = 30.0
+"""A write that was not answered by then has an unknown outcome."""
+_MOST_RETRIES = 5
+_LONGEST_RETRY_AFTER = 10.0
+
+
+def path_of(resource: Resource, namespace: str | None = None, name: str = "", subresource: str = "") -> str:
+    """URL path of a kind, an object or a subresource; ``namespace`` None or empty: all namespaces."""
+    gvk = resource.gvk
+    root = f"/apis/{gvk.group}/{gvk.version}" if gvk.group else f"/api/{gvk.version}"
+    where = f"/namespaces/{namespace}" if resource.namespaced and namespace else ""
+    return root + where + "/" + "/".join(part for part in (resource.plural, name, subresource) if part)
+
+
+async def connect(kubeconfig: str | None, context: str | None = None, *, user_agent: str, concurrency: int = 64) -> ApiClient:
+    """A client for a kubeconfig, or for the cluster this process runs in. Raises UserError when neither is usable."""
+    found = kube_client.Configuration()
+    try:
+        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            kube_config.load_incluster_config(client_configuration=found)
+        else:
+            await kube_config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=found)
+    except kube_config.ConfigException as error:
+        raise UserError(f"no usable cluster configuration ({kubeconfig or 'the default kubeconfig'}): {error}") from error
+    # two thread-pool hops per request for .netrc and proxy variables, measured at 140 microseconds
+    found.client_session_kwargs = {"trust_env": False}
+    found.connection_pool_maxsize = 0
+    return ApiClient(kube_client.ApiClient(found), user_agent, concurrency)
+
+
+class ApiClient:
+    """kubernetes.aio for configuration, authentication and TLS; its session with our own bytes for the rest."""
+
+    def __init__(self, library: kube_client.ApiClient, user_agent: str, concurrency: int) -> None:
+        self._library = library
+        self._configuration = library.configuration
+        self._base = str(library.configuration.host).rstrip("/")
+        self._user_agent = user_agent
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def __aenter__(self) -> ApiClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._library.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: JsonObject | None = None,
+        content_type: str = "application/json",
+    ) -> JsonObject:
+        """One request, answered by JSON. Raises ApiError.
+
+        429 is retried (the server did nothing); a connection that broke is not: the caller knows what that means.
+        """
+        data = None if body is None else orjson.dumps(body)
+        for attempt in range(_MOST_RETRIES):
+            try:
+                return await self._once(method, path, query, data, content_type)
+            except ApiError as error:
+                if error.status != 429 or attempt == _MOST_RETRIES - 1:
+                    raise
+                await asyncio.sleep(min(error.retry_after or 1.0, _LONGEST_RETRY_AFTER))
+        raise AssertionError("unreachable")
+
+    async def _once(
+        self, method: str, path: str, query: Mapping[str, str] | None, data: bytes | None, content_type: str
+    ) -> JsonObject:
+        headers = await self._headers(content_type if data is not None else None)
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        try:
+            async with (
+                self._slots,
+                self._session().request(
+                    method, self._base + path, params=query, data=data, headers=headers, timeout=timeout, proxy=self._proxy
+                ) as answer,
+            ):
+                text = await answer.read()
+                if answer.status >= 400:
+                    raise translated(answer.status, text, answer.headers.get("Retry-After"))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(0, "Unanswered", f"{method} {path}: {type(error).__name__} {error}".rstrip()) from error
+        found: JsonObject = orjson.loads(text) if text else {}
+        return found
+
+    async def stream(self, path: str, query: Mapping[str, str]) -> aiohttp.ClientResponse:
+        """An open answer to read lines from; the caller releases it. Raises ApiError."""
+        timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=None)
+        try:
+            answer = await self._session().get(
+                self._base + path, params=query, headers=await self._headers(None), timeout=timeout, proxy=self._proxy
+            )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(0, "Unanswered", f"watch {path}: {type(error).__name__} {error}".rstrip()) from error
+        if answer.status >= 400:
+            text = await answer.read()
+            answer.release()
+            raise translated(answer.status, text, answer.headers.get("Retry-After"))
+        return answer
+
+    @property
+    def _proxy(self) -> str | None:
+        found: str | None = self._configuration.proxy
+        return found
+
+    def _session(self) -> aiohttp.ClientSession:
+        rest = self._library.rest_client
+        if rest.pool_manager is None:
+            rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - the library opens its session on first use
+        session: aiohttp.ClientSession = rest.pool_manager
+        return session
+
+    async def _headers(self, content_type: str | None) -> dict[str, str]:
+        headers = {"User-Agent": self._user_agent, "Accept": "application/json"}
+        if content_type is not None:
+            headers["Content-Type"] = content_type
+        for setting in (await self._configuration.auth_settings()).values():
+            if setting["in"] == "header" and setting["value"]:
+                headers[setting["key"]] = setting["value"]
+        return headers
+
+
+def translated(status: int, text: bytes, retry_after: str | None) -> ApiError:
+    """The ApiError for a refusal: the Status object's own words where there is one."""
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        found = {}
+    if not isinstance(found, dict):
+        found = {}
+    message = found.get("message") or text.decode(errors="replace")[:500] or f"HTTP {status}"
+    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+    return ApiError(status, found.get("reason") or "", message, retry_after=seconds)

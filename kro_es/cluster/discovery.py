@@ -1,0 +1,104 @@
+"""Which kinds the server serves, and the schemas of their objects, fetched once per group-version and hash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kro_es.api.objects import Gvk, JsonObject, JsonValue, Resource
+from kro_es.cluster.client import ApiClient
+from kro_es.errors import ApiError
+from kro_es.schema.openapi import KindSchema, Schema
+
+_GVK = "x-kubernetes-group-version-kind"
+_DROPPED = frozenset({"description", "example", "title"})
+
+
+def _root(group: str, version: str) -> str:
+    return f"apis/{group}/{version}" if group else f"api/{version}"
+
+
+class Discovery:
+    """Documents are kept by the hash the server gives them; a changed CRD changes the hash."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+        self._documents: dict[str, dict[str, JsonObject]] = {}
+
+    async def kinds(self, gvks: Iterable[Gvk]) -> dict[Gvk, KindSchema]:
+        """Schemas of the kinds that are served; the others are absent from the answer."""
+        wanted = sorted(set(gvks))
+        paths = (await self._client.request("GET", "/openapi/v3"))["paths"] if wanted else {}
+        found: dict[Gvk, KindSchema] = {}
+        for gvk in wanted:
+            entry = paths.get(_root(gvk.group, gvk.version))
+            resource = await self.resource(gvk) if entry else None
+            if entry is None or resource is None:
+                continue
+            components = await self._components(entry["serverRelativeURL"])
+            name = _component(components, gvk)
+            if name is not None:
+                node = {"$ref": f"#/components/schemas/{name}"}
+                digest = entry["serverRelativeURL"].partition("hash=")[2]
+                found[gvk] = KindSchema(resource, Schema(node, components), digest)
+        return found
+
+    async def resource(self, gvk: Gvk) -> Resource | None:
+        """Where objects of the kind are found; None when it is not served."""
+        try:
+            served = await self._client.request("GET", f"/{_root(gvk.group, gvk.version)}")
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+        for item in served.get("resources") or ():
+            if item["kind"] == gvk.kind and "/" not in item["name"]:
+                return Resource(gvk, item["name"], bool(item["namespaced"]))
+        return None
+
+    async def resource_for_group_kind(self, group: str, kind: str) -> Resource | None:
+        """The kind at the group's preferred version, or at the first version that serves it."""
+        for version in await self._versions(group):
+            found = await self.resource(Gvk(group, version, kind))
+            if found is not None:
+                return found
+        return None
+
+    async def _versions(self, group: str) -> list[str]:
+        if not group:
+            return ["v1"]
+        try:
+            served = await self._client.request("GET", f"/apis/{group}")
+        except ApiError as error:
+            if error.not_found:
+                return []
+            raise
+        preferred = served["preferredVersion"]["version"]
+        return [preferred, *(item["version"] for item in served["versions"] if item["version"] != preferred)]
+
+    async def _components(self, url: str) -> dict[str, JsonObject]:
+        if url not in self._documents:
+            document = await self._client.request("GET", url)
+            self._documents[url] = _stripped(document.get("components", {}).get("schemas") or {})
+        return self._documents[url]
+
+
+def _component(components: dict[str, JsonObject], gvk: Gvk) -> str | None:
+    wanted = {"group": gvk.group, "version": gvk.version, "kind": gvk.kind}
+    for name, node in components.items():
+        if node.get(_GVK) == [wanted]:
+            return name
+    return None
+
+
+def _stripped(node: JsonValue) -> JsonValue:
+    """The document without texts for people: they are most of its memory."""
+    if isinstance(node, list):
+        return [_stripped(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        name: _stripped(value)
+        for name, value in node.items()
+        # a property may itself be called "description": only the text form is dropped
+        if not (name in _DROPPED and not isinstance(value, dict))
+    }

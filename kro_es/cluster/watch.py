@@ -1,0 +1,113 @@
+"""List, then watch, for ever: every change of one kind in order, and an honest break where some may be missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import orjson
+
+from kro_es.api.objects import JsonObject, Resource
+from kro_es.api.watch import Broken, Changed, Listed, WatchItem
+from kro_es.cluster.client import ApiClient, path_of
+from kro_es.errors import ApiError
+
+PAGE = 500
+WATCH_SECONDS = 540
+"""Asked of the server; a watch that ends by itself is resumed where it was, without a gap."""
+FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
+
+
+class Lines:
+    """Splits a byte stream into lines of any length."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        self._rest += chunk
+        if b"\n" not in chunk:
+            return
+        *whole, rest = bytes(self._rest).split(b"\n")
+        self._rest = bytearray(rest)
+        yield from (line for line in whole if line)
+
+
+def delay(failures: int) -> float:
+    """Seconds before the next try after so many failures in a row."""
+    return min(FIRST_DELAY * 2.0 ** max(failures - 1, 0), LONGEST_DELAY)
+
+
+async def list_pages(
+    client: ApiClient, resource: Resource, namespace: str | None, selector: str | None
+) -> tuple[list[JsonObject], str]:
+    """All objects and the resourceVersion of the list; list items get the apiVersion and kind they lack."""
+    query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+    objects: list[JsonObject] = []
+    while True:
+        page = await client.request("GET", path_of(resource, namespace), query=query)
+        head = {"apiVersion": resource.gvk.api_version, "kind": resource.gvk.kind}
+        objects += [{**head, **item} for item in page.get("items") or ()]
+        following = page["metadata"].get("continue")
+        if not following:
+            return objects, page["metadata"]["resourceVersion"]
+        query["continue"] = following
+
+
+async def watch(client: ApiClient, resource: Resource, selector: str | None) -> AsyncIterator[WatchItem]:
+    """Never ends by itself. A failed list is tried again, later and later; the reader decides what a break means."""
+    failures = 0
+    version = ""
+    while True:
+        try:
+            if not version:
+                objects, version = await list_pages(client, resource, None, selector)
+                failures = 0
+                yield Listed(tuple(objects), version)
+            async for item, at in _stream(client, resource, selector, version):
+                failures, version = 0, at
+                if item is not None:
+                    yield item
+        except ApiError as error:
+            failures += 1
+            if error.status == 410:
+                version = ""
+            # a watch that resumes where it was has missed nothing: only a list after a break makes it a gap
+            yield Broken("expired" if error.status == 410 else error.reason or "disconnect")
+            await asyncio.sleep(delay(failures))
+
+
+async def _stream(
+    client: ApiClient, resource: Resource, selector: str | None, version: str
+) -> AsyncIterator[tuple[Changed | None, str]]:
+    query = {
+        "watch": "1",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": version,
+        "timeoutSeconds": str(WATCH_SECONDS),
+        **({"labelSelector": selector} if selector else {}),
+    }
+    answer = await client.stream(path_of(resource), query)
+    lines = Lines()
+    try:
+        async for chunk in answer.content.iter_any():
+            for line in lines.feed(chunk):
+                yield read_line(line)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise ApiError(0, "disconnect", f"watch of {resource.plural}: {error}") from error
+    finally:
+        answer.close()
+
+
+def read_line(line: bytes) -> tuple[Changed | None, str]:
+    """A change and the resourceVersion it is at; a bookmark has no change. Raises ApiError for an ERROR line."""
+    try:
+        event = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise ApiError(410, "Undecodable", f"a line of the watch is no JSON: {error}") from error
+    obj = event["object"]
+    if event["type"] == "ERROR":
+        raise ApiError(obj.get("code", 0), obj.get("reason", ""), obj.get("message", ""))
+    at = obj["metadata"]["resourceVersion"]
+    return (None, at) if event["type"] == "BOOKMARK" else (Changed(event["type"], obj), at)

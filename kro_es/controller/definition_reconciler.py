@@ -1,0 +1,261 @@
+"""One definition, one pass: compile, issue a revision, install its API, serve its instances, say so in its status."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from kro_es.api import metadata
+from kro_es.api.conditions import Conditions
+from kro_es.api.definition import ResourceGraphDefinition, parse_definition
+from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, terminating
+from kro_es.controller.definition_status import DEPENDENTS, status_body
+from kro_es.controller.definition_writes import DefinitionWrites
+from kro_es.controller.instance_reconciler import World
+from kro_es.controller.queue import Key
+from kro_es.errors import ApiError, DefinitionErrors, DefinitionFault
+from kro_es.events.types import (
+    Actor,
+    NewEvent,
+    RevisionActivated,
+    RevisionIssued,
+    RevisionRejected,
+    Subject,
+    definition_stream,
+)
+from kro_es.graph.compile import compile_graph, required_kinds
+from kro_es.graph.hash import spec_hash
+from kro_es.graph.node import ResourceGraph
+from kro_es.projections.projection import Row
+
+logger = structlog.get_logger(__name__)
+Outcome = Literal["settled", "retry"]
+CONTROLLER = Actor("kro-es", "controller")
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What a pass read about the definition."""
+
+    object: JsonObject
+    row: Row
+    head: Row
+    definition: ResourceGraphDefinition
+    hash: str
+
+
+class DefinitionReconciler:
+    """``serve`` starts the watches a graph needs and queues its instances; ``withdraw`` ends that."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        serve: Callable[[ResourceGraph, str, str], Awaitable[None]],
+        withdraw: Callable[[str], None],
+        max_revisions: int,
+    ) -> None:
+        self._world = world
+        self._serve = serve
+        self._withdraw = withdraw
+        self._writes = DefinitionWrites(world, max_revisions)
+
+    async def reconcile(self, key: Key) -> Outcome:
+        world = self._world
+        with world.open_reader() as reader:
+            row = reader.row("objects", key.ref)
+            head = reader.row("definitions", key.uid) or {}
+        if row is None or row["uid"] != key.uid:
+            self._withdraw(key.uid)
+            return "settled"
+        obj = row["object"]
+        assert isinstance(obj, dict)
+        if terminating(obj):
+            self._withdraw(key.uid)
+            await self._writes.release(obj)
+            return "settled"
+        await self._writes.finalize(obj)
+        conditions = Conditions.load(obj, DEPENDENTS)
+        try:
+            definition = parse_definition(obj)
+            loaded = _Loaded(obj, row, head, definition, spec_hash(definition))
+        except DefinitionErrors as error:
+            return await self._refused(obj, head, "", error, conditions)
+        return await self._resolved(loaded, conditions)
+
+    async def _resolved(self, loaded: _Loaded, conditions: Conditions) -> Outcome:
+        """Spec/04 §2.3, with the active revision kept while a new one is refused."""
+        try:
+            graph = await self._compile(loaded.definition)
+        except DefinitionErrors as error:
+            return await self._refused(loaded.object, loaded.head, loaded.hash, error, conditions)
+        number = int(str(loaded.head.get("newest", 0)))
+        if loaded.head.get("newest_hash") != loaded.hash:
+            number = await self._issue(loaded, graph)
+        conditions.set("GraphAccepted", "True", "Valid", "resource graph and schema are valid", self._now())
+        conditions.set("GraphRevisionsResolved", "True", "Resolved", f"revision {number} compiled and active", self._now())
+        return await self._activated(loaded, graph, number, conditions)
+
+    async def _compile(self, definition: ResourceGraphDefinition) -> ResourceGraph:
+        """Schemas first, then the pure compile, off the event loop: a large graph must not hold up the others."""
+        kinds = await self._world.cluster.kinds(required_kinds(definition))
+        return await asyncio.to_thread(compile_graph, definition, kinds)
+
+    async def _refused(
+        self, obj: JsonObject, head: Row, found_hash: str, error: DefinitionErrors, conditions: Conditions
+    ) -> Outcome:
+        """A refused spec is history too; the revision that was active goes on being served."""
+        meta = obj["metadata"]
+        faults = tuple(_fault(fault) for fault in error.faults)
+        if head.get("rejected_hash") != (found_hash or "unparsable") or head.get("rejected_faults") != list(faults):
+            body = RevisionRejected(
+                meta["uid"], meta["name"], found_hash or "unparsable", meta.get("generation", 0), faults
+            )
+            await self._world.log.append([self._event(obj, body)])
+        conditions.set("GraphAccepted", "False", "InvalidResourceGraph", str(error), self._now())
+        await self._serve_last_good(obj, head)
+        await self._writes.status(obj, status_body(obj, conditions, None, int(str(head.get("newest", 0)))))
+        return "retry" if _may_heal(error) else "settled"
+
+    async def _serve_last_good(self, obj: JsonObject, head: Row) -> None:
+        """After a restart the active revision has to be compiled again although the newest edit is refused."""
+        number = int(str(head.get("active", 0)))
+        definition_uid = obj["metadata"]["uid"]
+        if not number or self._world.graphs.get(definition_uid, number) is not None:
+            return
+        with self._world.open_reader() as reader:
+            row = reader.row("revisions", f"{definition_uid}/{number:06d}")
+        if row is None:
+            return
+        graph = await self._compile(parse_definition({**obj, "spec": row["spec"]}))
+        self._world.graphs.put(definition_uid, number, graph)
+        await self._serve(graph, obj["metadata"]["name"], definition_uid)
+
+    async def _issue(self, loaded: _Loaded, graph: ResourceGraph) -> int:
+        """The next number; a rollback command that asked for exactly this spec is its cause."""
+        obj, head = loaded.object, loaded.head
+        meta = obj["metadata"]
+        status = obj.get("status") or {}
+        number = max(int(str(head.get("newest", 0))), int(status.get("lastIssuedRevision") or 0)) + 1
+        command = head.get("command") or {}
+        assert isinstance(command, dict)
+        asked = command if command.get("spec_hash") == loaded.hash else {}
+        instance = graph.instance
+        body = RevisionIssued(
+            definition_uid=meta["uid"],
+            definition=meta["name"],
+            number=number,
+            spec=obj["spec"],
+            spec_hash=loaded.hash,
+            generation=meta.get("generation", 0),
+            topological_order=graph.topological_order,
+            instance_group=instance.gvk.group,
+            instance_version=instance.gvk.version,
+            instance_kind=instance.gvk.kind,
+            instance_plural=instance.plural,
+            engine=self._world.engine,
+            schemas_digest=graph.schemas_digest,
+            tainted=_tainted(graph),
+            reason=str(asked.get("reason", "")),
+            rolled_back_to=int(asked.get("to", 0)),
+        )
+        self._world.taints.learn(instance.gvk.group, instance.gvk.kind, body.tainted)
+        actor = Actor(str(asked["actor"]), "cli") if asked else await self._editor(obj)
+        cause = int(str(head.get("command_position", 0))) if asked else int(str(loaded.row["position"]))
+        correlation = str(asked.get("correlation", ""))
+        await self._world.log.append([self._event(obj, body, actor=actor, cause=cause, correlation=correlation)])
+        await self._writes.mirror(obj, number, loaded.hash, graph)
+        return number
+
+    async def _editor(self, obj: JsonObject) -> Actor:
+        """The manager that made the edit, as the observation of it says."""
+        with self._world.open_reader() as reader:
+            rows = reader.rows("timeline", "definition_uid", obj["metadata"]["uid"])
+        seen = [row for row in rows if row["what"] == "object.observed" and row["actor"] not in ("", "kro-es")]
+        if not seen:
+            return Actor("", "unknown")
+        return Actor(str(seen[-1]["actor"]), "manager")
+
+    async def _activated(
+        self, loaded: _Loaded, graph: ResourceGraph, number: int, conditions: Conditions
+    ) -> Outcome:
+        """The API first, then the revision: instances never run against a schema that is not there (spec/04 T6)."""
+        obj, outcome = loaded.object, "settled"
+        definition_uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
+        try:
+            accepted = await self._writes.ensure_crd(obj, graph)
+        except ApiError as error:
+            conditions.set("KindReady", "False", "Failed", error.message, self._now())
+            outcome = "retry"
+        else:
+            text = f"kind {accepted} has been accepted and ready"
+            conditions.set("KindReady", "True", "Ready", text, self._now())
+            self._world.graphs.put(definition_uid, number, graph)
+            if int(str(loaded.head.get("active", 0))) != number:
+                await self._activate(obj, graph, number)
+            await self._serve(graph, name, definition_uid)
+            conditions.set("ControllerReady", "True", "Running", "controller is running", self._now())
+        await self._writes.status(obj, status_body(obj, conditions, graph, number))
+        return "settled" if outcome == "settled" else "retry"
+
+    async def _activate(self, obj: JsonObject, graph: ResourceGraph, number: int) -> None:
+        gvk = graph.instance.gvk
+        with self._world.open_reader() as reader:
+            known = len(reader.rows("objects", "kind_key", f"{gvk.group}/{gvk.kind}"))
+            row = reader.row("revisions", f"{obj['metadata']['uid']}/{number:06d}")
+        body = RevisionActivated(obj["metadata"]["uid"], obj["metadata"]["name"], number, known)
+        cause = int(str(row["position"])) if row else 0
+        correlation = f"rollout/{obj['metadata']['name']}/{number}"
+        await self._world.log.append([self._event(obj, body, cause=cause, correlation=correlation)])
+
+    def _event(
+        self,
+        obj: JsonObject,
+        body: RevisionIssued | RevisionRejected | RevisionActivated,
+        *,
+        actor: Actor = CONTROLLER,
+        cause: int = 0,
+        correlation: str = "",
+    ) -> NewEvent:
+        meta = obj["metadata"]
+        subject = Subject(metadata.GROUP, metadata.DEFINITION_KIND, "", meta["name"], meta["uid"])
+        stream = definition_stream(meta["uid"])
+        return NewEvent(stream, body, subject, actor, self._now(), cause=cause, correlation=correlation)
+
+    def _now(self) -> int:
+        return self._world.clock()
+
+
+def definition_resource() -> Resource:
+    gvk = Gvk.parse(metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND)
+    return Resource(gvk, "resourcegraphdefinitions", namespaced=False)
+
+
+def definition_ref(name: str) -> ObjectRef:
+    return ObjectRef(metadata.GROUP, metadata.DEFINITION_KIND, "", name)
+
+
+def _tainted(graph: ResourceGraph) -> dict[str, list[list[str | int]]]:
+    found = {node.id: [list(path) for path in node.tainted_paths] for node in graph.nodes if node.tainted_paths}
+    if graph.tainted_status:
+        found["status"] = [["status", *path] for path in graph.tainted_status]
+    return found
+
+
+def _fault(fault: DefinitionFault) -> JsonObject:
+    return {
+        "message": fault.message,
+        "resource": fault.resource,
+        "path": fault.path,
+        "expression": fault.expression,
+        "column": fault.column,
+    }
+
+
+def _may_heal(error: DefinitionErrors) -> bool:
+    """A missing kind may be installed later; everything else needs an edit."""
+    return any("schema not found" in fault.message and "cannot resolve" in fault.message for fault in error.faults)

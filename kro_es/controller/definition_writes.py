@@ -1,0 +1,244 @@
+"""Every write about a definition, each with its intent before and its outcome after, in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from kro_es.api import metadata
+from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, labels
+from kro_es.controller.instance_reconciler import World
+from kro_es.decisions import record
+from kro_es.decisions.record import Thread
+from kro_es.decisions.writes import PlannedWrite
+from kro_es.errors import ApiError
+from kro_es.events.from_watch import Seen
+from kro_es.events.types import Actor, ReconcileDecided, Subject, definition_stream
+from kro_es.graph.node import ResourceGraph
+from kro_es.plan import owned
+from kro_es.schema.compat import breaking_summary
+from kro_es.schema.crd import crd_for
+
+logger = structlog.get_logger(__name__)
+
+DEFINITIONS = Resource(
+    Gvk.parse(metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND), "resourcegraphdefinitions", namespaced=False
+)
+REVISIONS = Resource(Gvk.parse(metadata.REVISION_API_VERSION, metadata.REVISION_KIND), "graphrevisions", namespaced=False)
+CRDS = Resource(
+    Gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), "customresourcedefinitions", namespaced=False
+)
+_MOST_NAME = 63
+"""A GraphRevision carries the definition's name as a label value (spec/04 T10)."""
+
+
+class DefinitionWrites:
+    """``max_revisions``: GraphRevision objects kept in the cluster per definition; 0 keeps all."""
+
+    def __init__(self, world: World, max_revisions: int) -> None:
+        self._world = world
+        self._max_revisions = max_revisions
+
+    async def finalize(self, obj: JsonObject) -> None:
+        meta = obj["metadata"]
+        found = meta.get("finalizers") or []
+        if metadata.FINALIZER in found:
+            return
+        body = {"metadata": {"uid": meta["uid"], "finalizers": [*found, metadata.FINALIZER]}}
+        await self._patch_definition(obj, body, what="finalizer")
+
+    async def release(self, obj: JsonObject) -> None:
+        meta = obj["metadata"]
+        found = meta.get("finalizers") or []
+        if metadata.FINALIZER not in found:
+            return
+        rest = [name for name in found if name != metadata.FINALIZER]
+        body = {"metadata": {"uid": meta["uid"], "finalizers": rest}}
+        await self._patch_definition(obj, body, what="finalizer released")
+
+    async def status(self, obj: JsonObject, status: JsonObject) -> None:
+        """A merge patch of what differs; nothing when nothing does."""
+        before = obj.get("status") or {}
+        changed: JsonObject = {name: value for name, value in status.items() if before.get(name) != value}
+        changed |= {name: None for name in before if name not in status}
+        if changed:
+            await self._patch_definition(obj, {"status": changed}, what="status", subresource="status")
+
+    async def ensure_crd(self, obj: JsonObject, graph: ResourceGraph) -> str:
+        """The instance CRD as the graph wants it, established; returns the accepted kind (spec/04 §2.6)."""
+        meta = obj["metadata"]
+        wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.version)
+        name = wanted["metadata"]["name"]
+        try:
+            live = await self._world.cluster.get(CRDS, "", name)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            write = self._planned("create", CRDS, name, wanted, "CRD created")
+            await self._recorded(obj, write, lambda: self._world.cluster.create(CRDS, wanted, metadata.CONTROLLER_MANAGER))
+        else:
+            await self._update_crd(obj, live, wanted)
+        established = await self._world.cluster.wait_established(name)
+        accepted: str = established["status"]["acceptedNames"]["kind"]
+        return accepted
+
+    async def _update_crd(self, obj: JsonObject, live: JsonObject, wanted: JsonObject) -> None:
+        name, mine = wanted["metadata"]["name"], obj["metadata"]["name"]
+        found = labels(live)
+        owned_by_kro = found[metadata.OWNED] == "true" if metadata.OWNED in found else found.get(metadata.MANAGED_BY) == "kro"
+        if not owned_by_kro:
+            raise ApiError(409, "Conflict", f"failed to update CRD {name}: CRD already exists and is not owned by KRO")
+        theirs = found.get(metadata.DEFINITION_NAME)
+        if theirs != mine:
+            text = f"failed to update CRD {name}: CRD is owned by another ResourceGraphDefinition {theirs}"
+            raise ApiError(409, "Conflict", text)
+        if _covers(live, wanted):
+            return
+        allowed = (obj["metadata"].get("annotations") or {}).get(metadata.ALLOW_BREAKING) == "true"
+        breaking = breaking_summary(live, wanted)
+        if breaking and not allowed:
+            raise ApiError(422, "Invalid", f"cannot update CRD {name}: breaking changes detected: {breaking}")
+        names = {"shortNames": None, "categories": None, **wanted["spec"]["names"]}
+        body = {"spec": {**wanted["spec"], "names": names}, "metadata": _only_metadata(wanted)}
+        write = self._planned("patch", CRDS, name, body, "CRD updated")
+        await self._recorded(
+            obj, write, lambda: self._world.cluster.merge_patch(CRDS, "", name, body, manager=metadata.CONTROLLER_MANAGER)
+        )
+
+    async def mirror(self, obj: JsonObject, number: int, found_hash: str, graph: ResourceGraph) -> None:
+        """The GraphRevision object other tools read (spec/04 §5); the log stays the truth."""
+        meta = obj["metadata"]
+        if len(meta["name"]) > _MOST_NAME:
+            logger.warning("no GraphRevision: the definition's name is no label value", definition=meta["name"])
+            return
+        body = _graph_revision(obj, number, found_hash, self._world.version)
+        name = body["metadata"]["name"]
+        write = self._planned("create", REVISIONS, name, body, "GraphRevision")
+        try:
+            await self._recorded(
+                obj, write, lambda: self._world.cluster.create(REVISIONS, body, metadata.CONTROLLER_MANAGER)
+            )
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            return
+        status = {"status": {"topologicalOrder": list(graph.topological_order), "conditions": []}}
+        patch = self._planned("patch", REVISIONS, name, status, "GraphRevision status", subresource="status")
+        await self._recorded(
+            obj,
+            patch,
+            lambda: self._world.cluster.merge_patch(
+                REVISIONS, "", name, status, manager=metadata.CONTROLLER_MANAGER, subresource="status"
+            ),
+        )
+        await self._retire(obj, number)
+
+    async def _retire(self, obj: JsonObject, number: int) -> None:
+        """Only the newest few stay in the cluster; the log keeps them all."""
+        if self._max_revisions <= 0 or number <= self._max_revisions:
+            return
+        selector = f"{metadata.DEFINITION_NAME}={obj['metadata']['name']}"
+        for old in await self._world.cluster.list_objects(REVISIONS, None, selector):
+            if old["spec"]["revision"] > number - self._max_revisions:
+                continue
+            name, old_uid = old["metadata"]["name"], old["metadata"]["uid"]
+            write = self._planned("delete", REVISIONS, name, {}, "GraphRevision retired")
+            await self._recorded(obj, write, self._deleting(name, old_uid))
+
+    def _deleting(self, name: str, old_uid: str) -> Callable[[], Awaitable[JsonObject | None]]:
+        return lambda: self._world.cluster.delete(REVISIONS, "", name, old_uid)
+
+    async def _patch_definition(self, obj: JsonObject, body: JsonObject, *, what: str, subresource: str = "") -> None:
+        name = obj["metadata"]["name"]
+        write = self._planned("patch", DEFINITIONS, name, body, what, subresource=subresource)
+        await self._recorded(
+            obj,
+            write,
+            lambda: self._world.cluster.merge_patch(
+                DEFINITIONS, "", name, body, manager=metadata.CONTROLLER_MANAGER, subresource=subresource
+            ),
+        )
+
+    def _planned(
+        self, verb: record.Verb, resource: Resource, name: str, body: JsonObject, what: str, *, subresource: str = ""
+    ) -> PlannedWrite:
+        ref = ObjectRef(resource.gvk.group, resource.gvk.kind, "", name)
+        return PlannedWrite(
+            0, verb, resource, ref, body, metadata.CONTROLLER_MANAGER, subresource, digest=owned.digest(body), what=what
+        )
+
+    async def _recorded(
+        self, obj: JsonObject, write: PlannedWrite, send: Callable[[], Awaitable[JsonObject | None]]
+    ) -> None:
+        """Intent, write, outcome; the answer about the definition itself is an observation too."""
+        world, meta = self._world, obj["metadata"]
+        subject = Subject(metadata.GROUP, metadata.DEFINITION_KIND, "", meta["name"], meta["uid"])
+        thread = Thread(definition_stream(meta["uid"]), subject, 0, "")
+        now = world.clock()
+        with world.open_reader() as reader:
+            position = reader.position
+        decided = ReconcileDecided(now, position, (), (write.described(0),), engine=world.engine, why=write.what)
+        intent = (await world.log.append([thread.event(decided, now)]))[0].position
+        try:
+            answer = await send()
+        except ApiError as error:
+            await world.log.append([thread.event(record.failed(write, 0, intent, error, error.message), world.clock())])
+            raise
+        events = [thread.event(record.outcome(write, 0, intent, answer), world.clock(), cause=intent)]
+        if answer is not None and write.resource is DEFINITIONS:
+            actor = Actor(write.manager, "controller")
+            seen = world.ingest.observation(Seen(answer, "response", world.clock(), actor=actor, cause=intent))
+            events = [seen, *events] if seen else events
+        await world.log.append(events)
+
+
+def _covers(live: JsonObject, wanted: JsonObject) -> bool:
+    """True when the live CRD already has everything we would write; what the server defaulted is no difference."""
+    return _within(wanted["spec"], live["spec"]) and _within(_only_metadata(wanted), live["metadata"])
+
+
+def _within(wanted: object, live: object) -> bool:
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        if wanted.keys() == {"type"} or "properties" in wanted:
+            # a schema node: anything more in the live one is a difference
+            return wanted.keys() == live.keys() and all(_within(value, live[name]) for name, value in wanted.items())
+        return all(name in live and _within(value, live[name]) for name, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(live, list):
+        return len(wanted) == len(live) and all(_within(*pair) for pair in zip(wanted, live, strict=True))
+    return wanted == live
+
+
+def _only_metadata(wanted: JsonObject) -> JsonObject:
+    meta = wanted["metadata"]
+    return {name: meta[name] for name in ("labels", "annotations") if meta.get(name)}
+
+
+def _graph_revision(obj: JsonObject, number: int, found_hash: str, version: str) -> JsonObject:
+    meta = obj["metadata"]
+    return {
+        "apiVersion": metadata.REVISION_API_VERSION,
+        "kind": metadata.REVISION_KIND,
+        "metadata": {
+            "name": f"{meta['name']}-r{number:05d}",
+            "labels": {
+                metadata.OWNED: "true",
+                metadata.VERSION: metadata.version_label(version),
+                metadata.DEFINITION_NAME: meta["name"],
+                metadata.REVISION_HASH: found_hash,
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": metadata.DEFINITION_API_VERSION,
+                    "kind": metadata.DEFINITION_KIND,
+                    "name": meta["name"],
+                    "uid": meta["uid"],
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": {
+            "revision": number,
+            "snapshot": {"name": meta["name"], "generation": meta.get("generation", 0), "spec": obj["spec"]},
+        },
+    }

@@ -1,0 +1,326 @@
+"""One instance, one pass: load, compute, apply, record, until there is nothing left that can be done now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+import structlog
+
+from kro_es.api import metadata
+from kro_es.api.objects import JsonObject, ObjectRef, Resource, resource_version, uid
+from kro_es.controller.graphs import Graphs
+from kro_es.controller.ingest import Ingest
+from kro_es.controller.ports import Cluster, EventLog, Reader
+from kro_es.controller.queue import Key
+from kro_es.controller.taint import Taints
+from kro_es.decisions import record
+from kro_es.decisions.decide import Decision, decide
+from kro_es.decisions.inputs import Child, InstanceInputs
+from kro_es.decisions.record import Thread
+from kro_es.decisions.writes import PlannedWrite
+from kro_es.errors import ApiError
+from kro_es.events.from_watch import Origin, Seen
+from kro_es.events.redaction import scrub
+from kro_es.events.types import Actor, Event, NewEvent, ObjectDeleted, ReconcileDecided
+from kro_es.plan import owned
+from kro_es.plan.applyset import applyset_id, parse_inventory
+from kro_es.projections.projection import Row
+
+logger = structlog.get_logger(__name__)
+
+MOST_ROUNDS = 64
+"""Decisions in one pass; a graph needs about as many as it is deep, so more is a loop."""
+
+Outcome = Literal["settled", "retry"]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What every pass uses; built once."""
+
+    log: EventLog
+    cluster: Cluster
+    ingest: Ingest
+    origin: Origin
+    taints: Taints
+    graphs: Graphs
+    open_reader: Callable[[], AbstractContextManager[Reader]]
+    clock: Callable[[], int]
+    engine: str
+    version: str
+    """What the version label says."""
+
+
+class InstanceReconciler:
+    """Key in, one pass over the four steps; the decision itself is ``decisions.decide``."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._known_fields: set[str] = set()
+        self._claims: dict[ObjectRef, str] = {}
+
+    async def reconcile(self, key: Key) -> Outcome:
+        """One pass. ``retry`` asks for another one later, with growing delay."""
+        failed: dict[str, str] = {}
+        for _ in range(MOST_ROUNDS):
+            inputs = self._load(key, failed)
+            if inputs is None:
+                return "settled"
+            decision = decide(inputs)
+            if decision.gone:
+                return await self._release(inputs)
+            if not decision.writes and decision.settled is None:
+                return "retry" if decision.retry else "settled"
+            again = await self._act(inputs, decision, failed)
+            if not again:
+                return "retry" if decision.retry or failed else "settled"
+        logger.error("a pass did not come to rest", instance=key.ref, rounds=MOST_ROUNDS)
+        return "retry"
+
+    # --- load ---------------------------------------------------------------------------------------------------
+
+    def _load(self, key: Key, failed: dict[str, str]) -> InstanceInputs | None:
+        """Everything at one log position; None when the object is not (or no longer) there or not yet clear."""
+        world = self._world
+        with world.open_reader() as reader:
+            row = reader.row("objects", key.ref)
+            if row is None or row["uid"] != key.uid:
+                return None
+            instance = self._clear(row)
+            if instance is None:
+                return None
+            followed = world.graphs.followed(reader, ObjectRef.from_key(key.ref))
+            own = applyset_id(ObjectRef.of(instance))
+            children = [Child(obj, child) for child, obj in self._children(reader, own, key.uid)]
+            sets = {str(r["fields_digest"]) for r in reader.rows("nodes", "instance_uid", key.uid)}
+            fields = {digest: found["fields"] for digest in sets if (found := reader.row("field_sets", digest))}
+            self._known_fields |= fields.keys()
+            owners = self._owners(reader)
+            paths = world.taints.paths(instance)
+            redactor = world.origin.redactor
+            return InstanceInputs(
+                instance=instance,
+                instance_row=row,
+                followed=followed,
+                children=tuple(children),
+                nodes={str(node["node"]): node for node in reader.rows("nodes", "instance_uid", key.uid)},
+                settled=reader.row("instances", key.uid),
+                field_set=fields.get,
+                owner_of=owners,
+                redact=lambda obj: redactor.redact(obj, world.taints.paths(obj)),
+                redactor=redactor,
+                status_paths=paths,
+                position=reader.position,
+                now=world.clock(),
+                version=world.version,
+                failed=dict(failed),
+            )
+
+    def _children(self, reader: Reader, applyset: str, instance_uid: str) -> list[tuple[Row, JsonObject]]:
+        found = {str(row["uid"]): row for row in reader.rows("objects", "part_of", applyset)}
+        pairs = []
+        for row in sorted(found.values(), key=lambda item: (str(item["kind_key"]), str(item["name"]))):
+            obj = self._clear(row)
+            if obj is not None:
+                pairs.append((row, obj))
+        return pairs
+
+    def _clear(self, row: Row) -> JsonObject | None:
+        """The recorded object with its secret values put back from memory."""
+        recorded = row["object"]
+        assert isinstance(recorded, dict)
+        vault = self._world.ingest.vault
+        return vault.clear(recorded) if self._world.taints.paths(recorded) else recorded
+
+    def _owners(self, reader: Reader) -> Callable[[ObjectRef], str]:
+        def owner(ref: ObjectRef) -> str:
+            row = reader.row("objects", ref.key)
+            return str(row["part_of"]) if row else self._claims.get(ref, "")
+
+        return owner
+
+    # --- apply and record ---------------------------------------------------------------------------------------
+
+    async def _act(self, inputs: InstanceInputs, decision: Decision, failed: dict[str, str]) -> bool:
+        """Intent, writes, outcomes. True when another decision should follow in this pass."""
+        thread = record.thread(inputs)
+        body = record.decided(inputs, decision, self._world.engine)
+        events = [thread.event(body, inputs.now)]
+        if decision.settled is not None and not decision.writes:
+            events = [thread.event(decision.settled, inputs.now)]
+        committed = await self._world.log.append(events)
+        if not decision.writes:
+            return False
+        intent = next(event for event in committed if isinstance(event.body, ReconcileDecided))
+        before = len(failed)
+        await self._write_all(inputs, decision, thread, intent, failed)
+        if len(failed) == before and decision.settled is not None:
+            await self._world.log.append([thread.event(decision.settled, self._world.clock(), cause=intent.position)])
+            return False
+        return True
+
+    async def _write_all(
+        self, inputs: InstanceInputs, decision: Decision, thread: Thread, intent: Event, failed: dict[str, str]
+    ) -> None:
+        """Stage by stage; the writes of one stage at once. A failed stage ends the pass's writing."""
+        numbered = list(enumerate(decision.writes))
+        for _, stage in groupby(numbered, key=lambda item: item[1].stage):
+            results = await asyncio.gather(
+                *(self._write(inputs, write, index, thread, intent.position) for index, write in stage)
+            )
+            failures = {name: text for name, text in results if text}
+            failed.update(failures)
+            if failures:
+                return
+
+    async def _write(
+        self, inputs: InstanceInputs, write: PlannedWrite, index: int, thread: Thread, intent: int
+    ) -> tuple[str, str]:
+        """One write and its outcome in the log; returns the node (or what it was) and the error text, if any."""
+        name = write.node or write.what
+        try:
+            answer = await self._send(inputs, write)
+        except ApiError as error:
+            text = scrub(error.message, self._world.ingest.vault.texts)
+            outcome = record.failed(write, index, intent, error, text)
+            await self._world.log.append([thread.event(outcome, self._world.clock(), subject=record.target(write, None))])
+            return name, text
+        await self._world.log.append(self._outcome(write, index, thread, intent, answer))
+        return name, ""
+
+    async def _send(self, inputs: InstanceInputs, write: PlannedWrite) -> JsonObject | None:
+        cluster = self._world.cluster
+        resource = await self._resource(write.resource)
+        if write.verb == "delete":
+            self._world.ingest.expect_delete(write.uid)
+            return await cluster.delete(resource, write.ref.namespace, write.ref.name, write.uid)
+        if write.verb == "put":
+            return await self._put_status(resource, write)
+        if write.node:
+            return await self._apply_child(inputs, resource, write)
+        return await cluster.apply(resource, write.body, write.manager, force=write.force)
+
+    async def _apply_child(self, inputs: InstanceInputs, resource: Resource, write: PlannedWrite) -> JsonObject:
+        """The first apply of an identity never seen is not forced: a conflict means somebody else's object.
+
+        It is then read and recorded as it was before it is taken over (architecture §2).
+        """
+        own = applyset_id(ObjectRef.of(inputs.instance))
+        claimed = self._claims.setdefault(write.ref, own)
+        if claimed != own:
+            raise ApiError(409, "Claimed", f"another instance is creating {write.ref}")
+        try:
+            return await self._world.cluster.apply(resource, write.body, write.manager, force=write.force)
+        except ApiError as error:
+            if not error.conflict or write.force:
+                raise
+            live = await self._world.cluster.get(resource, write.ref.namespace, write.ref.name)
+            seen = self._world.ingest.observation(Seen(live, "read", self._world.clock()))
+            if seen is not None:
+                await self._world.log.append([seen])
+            return await self._world.cluster.apply(resource, write.body, write.manager, force=True)
+        finally:
+            self._claims.pop(write.ref, None)
+
+    async def _put_status(self, resource: Resource, write: PlannedWrite) -> JsonObject:
+        """PUT needs the newest resourceVersion; ours may be old by an update that changed nothing we record."""
+        body = {**write.body, "metadata": dict(write.body["metadata"])}
+        newest = self._world.ingest.latest_version(write.ref)
+        body["metadata"]["resourceVersion"] = str(max(newest, resource_version(body)))
+        try:
+            return await self._world.cluster.put_status(resource, body, write.manager)
+        except ApiError as error:
+            if not error.conflict:
+                raise
+            live = await self._world.cluster.get(resource, write.ref.namespace, write.ref.name)
+            if uid(live) != uid(body):
+                raise
+            body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
+            return await self._world.cluster.put_status(resource, body, write.manager)
+
+    async def _resource(self, resource: Resource) -> Resource:
+        if resource.plural:
+            return resource
+        found = await self._world.cluster.resource_for_group_kind(resource.gvk.group, resource.gvk.kind)
+        if found is None:
+            raise ApiError(404, "NotFound", f"the server no longer serves {resource.gvk.group_kind}")
+        return found
+
+    def _outcome(
+        self, write: PlannedWrite, index: int, thread: Thread, intent: int, answer: JsonObject | None
+    ) -> Sequence[NewEvent]:
+        """The observation of what the server returned and the outcome, in one commit."""
+        now = self._world.clock()
+        subject = record.target(write, answer)
+        observed: list[NewEvent] = []
+        before = self._world.ingest.latest_version(write.ref)
+        if answer is not None and write.verb != "delete":
+            actor = Actor(write.manager, "controller")
+            seen = Seen(answer, "response", now, actor=actor, cause=intent, correlation=thread.correlation)
+            event = self._world.ingest.observation(seen)
+            observed = [event] if event else []
+        elif answer is None:
+            observed = [self._world.ingest.gone(subject, ObjectDeleted("response"))]
+        if write.verb == "apply" and write.node:
+            assert answer is not None
+            recorded = self._world.origin.redactor.redact(answer, self._world.taints.paths(answer))
+            digest = owned.digest(owned.own_fields(answer, metadata.CHILD_MANAGER) or {})
+            known = digest in self._known_fields
+            self._known_fields.add(digest)
+            body = record.applied(write, index, intent, answer, recorded, before, known_fields=known)
+            return [*observed, thread.event(body, now, subject=subject, cause=intent)]
+        return [*observed, thread.event(record.outcome(write, index, intent, answer), now, subject=subject, cause=intent)]
+
+    # --- the end of an instance -----------------------------------------------------------------------------------
+
+    async def _release(self, inputs: InstanceInputs) -> Outcome:
+        """Absence is proved by a live list of every kind of the recorded inventory before the finalizer goes."""
+        left = await self._left(inputs)
+        if left:
+            logger.info("members are left", instance=str(ObjectRef.of(inputs.instance)), members=[str(ref) for ref in left])
+            return "retry"
+        thread = record.thread(inputs)
+        ref = ObjectRef.of(inputs.instance)
+        resource = await self._world.cluster.resource_for_group_kind(ref.group, ref.kind)
+        if resource is None:
+            return "settled"
+        meta = inputs.instance["metadata"]
+        rest = [name for name in meta.get("finalizers") or () if name != metadata.FINALIZER]
+        body = {"metadata": {"uid": meta["uid"], "finalizers": rest}}
+        write = PlannedWrite(4, "patch", resource, ref, body, metadata.CONTROLLER_MANAGER, what="finalizer released")
+        decision = Decision((write,), state="DELETING", why="everything it owned is proved gone")
+        committed = await self._world.log.append([thread.event(record.decided(inputs, decision, self._world.engine), inputs.now)])
+        try:
+            await self._world.cluster.merge_patch(resource, ref.namespace, ref.name, body, manager=write.manager)
+        except ApiError as error:
+            failure = record.failed(write, 0, committed[0].position, error, error.message)
+            if not error.not_found:
+                await self._world.log.append([thread.event(failure, self._world.clock())])
+                return "retry"
+        done = record.outcome(write, 0, committed[0].position, {})
+        now = self._world.clock()
+        await self._world.log.append([thread.event(done, now), thread.event(record.gone(inputs), now)])
+        return "settled"
+
+    async def _left(self, inputs: InstanceInputs) -> list[ObjectRef]:
+        """Members still in the API, recorded as observations; a kind that is no longer served has none."""
+        ref = ObjectRef.of(inputs.instance)
+        inventory = parse_inventory(inputs.instance)
+        selector = f"{metadata.PART_OF}={applyset_id(ref)}"
+        namespaces = sorted({ref.namespace or "default", *inventory.namespaces})
+        found: list[JsonObject] = []
+        for group_kind in sorted(inventory.group_kinds):
+            kind, _, group = group_kind.partition(".")
+            resource = await self._world.cluster.resource_for_group_kind(group, kind)
+            if resource is None:
+                continue
+            for namespace in namespaces if resource.namespaced else [None]:
+                found += await self._world.cluster.list_objects(resource, namespace, selector)
+        events = [self._world.ingest.observation(Seen(obj, "read", self._world.clock())) for obj in found]
+        await self._world.log.append([event for event in events if event is not None])
+        return [ObjectRef.of(obj) for obj in found]

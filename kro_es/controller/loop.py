@@ -1,0 +1,156 @@
+"""The running controller: what is watched, who works on which key, and what makes it ready or not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+
+from kro_es.api import metadata
+from kro_es.api.objects import Gvk, Resource
+from kro_es.api.watch import WatchItem
+from kro_es.controller.definition_reconciler import DefinitionReconciler
+from kro_es.controller.definition_writes import DEFINITIONS
+from kro_es.controller.ingest import Watched
+from kro_es.controller.instance_reconciler import InstanceReconciler, World
+from kro_es.controller.projector import Projector
+from kro_es.controller.queue import Key, Queue
+from kro_es.controller.telemetry import Metrics
+from kro_es.errors import ApiError, FenceLost, KroEsError
+from kro_es.events.redaction import scrub
+from kro_es.events.types import Event
+from kro_es.graph.node import ResourceGraph
+
+logger = structlog.get_logger(__name__)
+
+MEMBERS = metadata.PART_OF
+"""Children are watched by the presence of this label, so that a busy cluster costs nothing."""
+
+
+class Watches(Protocol):
+    """Kept watches, one per kind and selector."""
+
+    async def ensure(self, resource: Resource, selector: str | None) -> None:
+        """Start the watch unless it runs; returns when its first list is in the log."""
+        ...
+
+
+class Loop:
+    """Workers over one queue; definitions and instances share it, a key is never worked on twice at once."""
+
+    def __init__(self, world: World, queue: Queue, projector: Projector, metrics: Metrics, *, max_revisions: int) -> None:
+        self._world = world
+        self._queue = queue
+        self._projector = projector
+        self._metrics = metrics
+        self._definitions = DefinitionReconciler(
+            world, serve=self.serve, withdraw=self.withdraw, max_revisions=max_revisions
+        )
+        self._instances = InstanceReconciler(world)
+        self._watches: Watches | None = None
+        self.synced = False
+        self.failed: BaseException | None = None
+        """What stopped the controller from acting; readiness is false from then on."""
+
+    def attach(self, watches: Watches) -> None:
+        self._watches = watches
+
+    async def start_watching(self) -> None:
+        """Instance kinds and recorded members first: their secret values must be at hand before a definition is served."""
+        for watched in self._recorded():
+            await self._ensure(watched.resource, watched.selector)
+        await self._ensure(DEFINITIONS, None)
+        self.synced = True
+
+    def _recorded(self) -> list[Watched]:
+        """Kinds of recorded members and instances, at the versions they were seen at."""
+        found: dict[tuple[Gvk, str | None], bool] = {}
+        with self._world.open_reader() as reader:
+            for row in reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}"):
+                for revision in reader.rows("revisions", "definition_uid", row["uid"]):
+                    if revision["state"] == "active":
+                        gvk = Gvk(*(str(revision[f"instance_{part}"]) for part in ("group", "version", "kind")))
+                        found[(gvk, None)] = True
+        return [Watched(Resource(gvk, "", namespaced=True), selector) for gvk, selector in found]
+
+    async def _ensure(self, resource: Resource, selector: str | None) -> None:
+        assert self._watches is not None
+        if not resource.plural:
+            served = await self._world.cluster.resource_for_group_kind(resource.gvk.group, resource.gvk.kind)
+            if served is None:
+                return
+            resource = served
+        await self._watches.ensure(resource, selector)
+
+    async def serve(self, graph: ResourceGraph, definition: str, definition_uid: str) -> None:
+        """Watch what the graph needs, then let its instances follow it."""
+        for resource in sorted({node.resource for node in graph.nodes}):
+            await self._ensure(resource, MEMBERS)
+        gvk = graph.instance.gvk
+        first = self._projector.serves(gvk.group, gvk.kind) != definition_uid
+        self._world.graphs.serve(gvk.group, gvk.kind, definition, definition_uid)
+        await self._ensure(graph.instance, None)
+        if first:
+            self._projector.serve(gvk.group, gvk.kind, definition_uid)
+
+    def withdraw(self, definition_uid: str) -> None:
+        """The kind stays watched, so that instances of a deleted definition can still be deleted."""
+        self._world.graphs.withdraw(definition_uid)
+
+    async def sink(self, watched: Watched, item: WatchItem) -> None:
+        await self._world.ingest.sink(watched, item)
+
+    def committed(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._metrics.events.labels(event.type).inc()
+        if events:
+            self._metrics.position.set(events[-1].position)
+        self._projector.committed(events)
+
+    def resync(self) -> None:
+        """Every key once: a net under the events, not what the controller runs on."""
+        with self._world.open_reader() as reader:
+            for row in reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}"):
+                self._queue.add(Key("definition", str(row["uid"]), f"{metadata.GROUP}/{metadata.DEFINITION_KIND}//{row['name']}"))
+        self._projector.requeue()
+
+    async def work(self) -> None:
+        """One worker, until cancelled."""
+        while True:
+            key = await self._queue.take()
+            self._metrics.depth.set(self._queue.depth)
+            began = time.perf_counter()
+            failed = await self._pass(key)
+            self._metrics.reconciles.labels(key.kind).inc()
+            self._metrics.seconds.labels(key.kind).observe(time.perf_counter() - began)
+            if failed:
+                self._metrics.errors.labels(key.kind).inc()
+            self._queue.done(key, failed=failed)
+
+    async def _pass(self, key: Key) -> bool:
+        """True when the key should come back by itself. One broken object never stops the others."""
+        try:
+            if key.kind == "definition":
+                return await self._definitions.reconcile(key) == "retry"
+            return await self._instances.reconcile(key) == "retry"
+        except asyncio.CancelledError:
+            raise
+        except FenceLost as error:
+            self.failed = error
+            raise
+        except ApiError as error:
+            self._warn("the API server refused", key, error)
+        except KroEsError as error:
+            self._warn("a pass failed", key, error)
+        except Exception as error:  # noqa: BLE001 - the worker loop: a bug in one pass must not stop the others
+            logger.exception("a pass crashed", key=key.ref, error=self._scrubbed(error))
+        return True
+
+    def _warn(self, text: str, key: Key, error: Exception) -> None:
+        logger.warning(text, key=key.ref, kind=key.kind, error=self._scrubbed(error))
+
+    def _scrubbed(self, error: Exception) -> str:
+        return scrub(str(error), self._world.ingest.vault.texts)

@@ -1,0 +1,19 @@
+"""The few things done by the clock: proof of life for gaps, and the resync that is a net under the events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+HEARTBEAT_SECONDS = 10
+"""A gap after a crash is drawn at most this much too long. The beat is one row updated in place: the log does not grow."""
+
+
+def start(beat: Callable[[], None], resync: Callable[[], None], resync_hours: float) -> AsyncIOScheduler:
+    scheduler = AsyncIOScheduler(timezone="UTC")
+    scheduler.add_job(beat, "interval", seconds=HEARTBEAT_SECONDS)
+    if resync_hours > 0:
+        scheduler.add_job(resync, "interval", hours=resync_hours)
+    scheduler.start()
+    return scheduler

@@ -1,0 +1,80 @@
+"""Probes and metrics over HTTP, fed from outside the pure calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+@dataclass(slots=True)
+class Metrics:
+    """kro's names where it has them (spec/04 §9), ``kro_es_`` for what only an event-sourced controller has."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    reconciles: Counter = field(init=False)
+    errors: Counter = field(init=False)
+    seconds: Histogram = field(init=False)
+    depth: Gauge = field(init=False)
+    events: Counter = field(init=False)
+    position: Gauge = field(init=False)
+    dropped: Gauge = field(init=False)
+
+    def __post_init__(self) -> None:
+        made = {"registry": self.registry}
+        self.reconciles = Counter("reconcile", "Passes", ["kind"], **made)
+        self.errors = Counter("reconcile_errors", "Passes that failed", ["kind"], **made)
+        self.seconds = Histogram("reconcile_duration_seconds", "Time of one pass", ["kind"], **made)
+        self.depth = Gauge("kro_es_queue_length", "Keys waiting for a pass", **made)
+        self.events = Counter("kro_es_events", "Events committed", ["type"], **made)
+        self.position = Gauge("kro_es_log_position", "Position of the log's head", **made)
+        self.dropped = Gauge("kro_es_observations_dropped", "Updates without any change of content, not recorded", **made)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host or "0.0.0.0", int(port)  # noqa: S104 - ":8079" means every interface, as in kro
+
+
+class Probes:
+    """``/healthz`` and ``/readyz`` on one address, ``/metrics`` on another; the same address serves all three."""
+
+    def __init__(self, metrics: Metrics, healthy: Callable[[], bool], ready: Callable[[], bool]) -> None:
+        self._metrics = metrics
+        self._healthy = healthy
+        self._ready = ready
+        self._runners: list[web.AppRunner] = []
+
+    async def start(self, health_address: str, metrics_address: str) -> None:
+        health = [web.get("/healthz", self._answer(self._healthy)), web.get("/readyz", self._answer(self._ready))]
+        metrics = [web.get("/metrics", self._metrics_page)]
+        if health_address == metrics_address:
+            await self._serve(health_address, [*health, *metrics])
+            return
+        await self._serve(health_address, health)
+        await self._serve(metrics_address, metrics)
+
+    async def close(self) -> None:
+        for runner in self._runners:
+            await runner.cleanup()
+
+    async def _serve(self, address: str, routes: list[web.RouteDef]) -> None:
+        app = web.Application()
+        app.add_routes(routes)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        self._runners.append(runner)
+        host, port = _address(address)
+        await web.TCPSite(runner, host, port).start()
+
+    @staticmethod
+    def _answer(good: Callable[[], bool]) -> Callable[[web.Request], web.StreamResponse]:
+        async def handle(_: web.Request) -> web.Response:
+            return web.Response(text="ok" if good() else "not ok", status=200 if good() else 503)
+
+        return handle  # type: ignore[return-value]  # aiohttp takes coroutine functions, its alias says otherwise
+
+    async def _metrics_page(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain")

@@ -1,0 +1,142 @@
+"""Desired children against live ones: what must be applied, what drifted, and what belongs to somebody else."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from kro_es.api import metadata
+from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, terminating
+from kro_es.decisions.inputs import Child, InstanceInputs
+from kro_es.decisions.writes import PlannedWrite
+from kro_es.events.redaction import MARK
+from kro_es.graph.node import Node
+from kro_es.plan import owned
+from kro_es.plan.applyset import applyset_id, child_annotations, child_labels
+from kro_es.projections.projection import Row
+from kro_es.runtime.resolve import NodeResult
+
+CHILDREN = 2
+"""Stage of child writes: after finalizer (0) and inventory (1), so that a crash never leaves a child unlisted."""
+
+_NOT_DRIFT = frozenset({metadata.VERSION})
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One node against the cluster."""
+
+    node: str
+    desired: JsonObject
+    write: PlannedWrite | None = None
+    drift: tuple[JsonObject, ...] = ()
+    error: str = ""
+    terminating: str = ""
+
+
+def stamped(inputs: InstanceInputs, node: Node, desired: JsonObject) -> JsonObject:
+    """The rendered object with everything the controller adds (spec/03 §2.2); ``stringData`` folded into ``data``."""
+    graph = inputs.followed
+    assert graph is not None
+    meta = dict(desired["metadata"])
+    instance = graph.graph.instance
+    meta["labels"] = {
+        **(meta.get("labels") or {}),
+        **child_labels(inputs.instance, instance, node.id, inputs.version),
+    }
+    meta["annotations"] = {**(meta.get("annotations") or {}), **child_annotations(node.order)}
+    return _folded({**desired, "metadata": meta})
+
+
+def _folded(obj: JsonObject) -> JsonObject:
+    if obj.get("kind") != "Secret" or obj.get("apiVersion") != "v1" or "stringData" not in obj:
+        return obj
+    encoded = {
+        name: base64.b64encode(value.encode()).decode() if isinstance(value, str) else value
+        for name, value in (obj["stringData"] or {}).items()
+    }
+    return {
+        **{name: value for name, value in obj.items() if name != "stringData"},
+        "data": {**(obj.get("data") or {}), **encoded},
+    }
+
+
+def compare(inputs: InstanceInputs, result: NodeResult, live: Child | None) -> Comparison:
+    """What the node needs; spec/03 §6 with the comparison of architecture §2 (two digests, no rendered defaults)."""
+    node = result.node
+    assert result.desired is not None
+    desired = stamped(inputs, node, result.desired)
+    ref = ObjectRef.of(desired)
+    if live is not None and terminating(live.object):
+        return Comparison(node.id, desired, terminating=_terminating_text(ref, node.id))
+    theirs = inputs.owner_of(ref)
+    ours = applyset_id(ObjectRef.of(inputs.instance))
+    if theirs and theirs != ours:
+        return Comparison(node.id, desired, error=_foreign_text(ref, node, theirs, ours))
+    digest = owned.digest(inputs.redact(desired))
+    row = inputs.nodes.get(node.id)
+    drift: tuple[JsonObject, ...] = ()
+    if live is not None and row is not None and row["desired_digest"] == digest and row["uid"] == live.row["uid"]:
+        fields = inputs.field_set(str(row["fields_digest"]))
+        recorded = inputs.redact(live.object)
+        if fields is not None and owned.owned_digest(recorded, fields) == row["owned_digest"]:
+            return Comparison(node.id, desired)
+        drift = _drift(inputs, node.id, desired, recorded)
+    if node.id in inputs.failed:
+        return Comparison(node.id, desired, error=inputs.failed[node.id])
+    seen_before = live is not None or _recorded_at(row, ref)
+    write = PlannedWrite(
+        CHILDREN, "apply", node.resource, ref, desired, metadata.CHILD_MANAGER, node=node.id, digest=digest, force=seen_before
+    )
+    return Comparison(node.id, desired, write, drift)
+
+
+def _recorded_at(row: Row | None, ref: ObjectRef) -> bool:
+    return row is not None and (row["kind"], row["namespace"], row["name"]) == (ref.kind, ref.namespace, ref.name)
+
+
+def _drift(inputs: InstanceInputs, node: str, desired: JsonObject, live: JsonObject) -> tuple[JsonObject, ...]:
+    """Fields of the template that read differently in the live object; values redacted."""
+    wanted = inputs.redact(desired)
+    found = [{"node": node, **change} for change in differing(wanted, live)]
+    return tuple(found)
+
+
+def differing(wanted: JsonValue, live: JsonValue, path: str = "") -> Iterator[JsonObject]:
+    """Leaves of the template that read differently in the live object, as ``{path, from, to}``.
+
+    Lists are compared by position and only where both sides have an item: the server may add items of its own.
+    """
+    if isinstance(wanted, dict) and isinstance(live, dict) and MARK not in wanted:
+        for name, value in wanted.items():
+            if name not in _NOT_DRIFT:
+                yield from differing(value, live.get(name), f"{path}.{name}" if path else name)
+    elif isinstance(wanted, list) and isinstance(live, list):
+        for index, (left, right) in enumerate(zip(wanted, live, strict=False)):
+            yield from differing(left, right, f"{path}[{index}]")
+    elif wanted != live:
+        yield {"path": path, "from": wanted, "to": live}
+
+
+def _terminating_text(ref: ObjectRef, node: str) -> str:
+    where = f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
+    return (
+        f'resource "{where}" for node "{node}" is currently being deleted; '
+        "waiting for deletion to complete before continuing reconciliation"
+    )
+
+
+def _foreign_text(ref: ObjectRef, node: Node, theirs: str, ours: str) -> str:
+    where = f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
+    gvk = node.resource.gvk
+    return (
+        f"resource belongs to a different ApplySet: {where} ({gvk.group}/{gvk.version}, Kind={gvk.kind}) "
+        f'belongs to ApplySet "{theirs}", cannot reassign to "{ours}"'
+    )
+
+
+def orphans(children: tuple[Child, ...], wanted: Mapping[str, ObjectRef]) -> tuple[Child, ...]:
+    """Live members of the apply set that no node of the graph stands for any more."""
+    refs = set(wanted.values())
+    return tuple(child for child in children if child.ref not in refs)

@@ -1,0 +1,62 @@
+"""Deletion from the recorded inventory alone: no graph, no expressions, reverse waves (spec/03 §7.3, §10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kro_es.api import metadata
+from kro_es.api.objects import Gvk, ObjectRef, Resource, terminating
+from kro_es.decisions.inputs import Child, InstanceInputs
+from kro_es.decisions.writes import PlannedWrite
+from kro_es.plan.applyset import applyset_id, validate_inventory
+from kro_es.plan.waves import deletion_wave, prune_order
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """How far a deletion is."""
+
+    writes: tuple[PlannedWrite, ...] = ()
+    waiting: bool = False
+    blocked: str = ""
+    message: str = "deleting resources"
+    released: bool = False
+
+
+def decide(inputs: InstanceInputs) -> Deletion:
+    """The next wave, what the current one waits for, or nothing left."""
+    meta = inputs.instance["metadata"]
+    if metadata.FINALIZER not in (meta.get("finalizers") or ()):
+        return Deletion(released=True)
+    problem = validate_inventory(inputs.instance, applyset_id(ObjectRef.of(inputs.instance)))
+    if problem:
+        text = f"deletion blocked: validate deletion inventory: {problem}"
+        return Deletion(waiting=True, blocked=problem, message=text)
+    if not inputs.children:
+        return Deletion()
+    wave = {ObjectRef.of(obj) for obj in deletion_wave([child.object for child in inputs.children])}
+    members = [child for child in inputs.children if child.ref in wave]
+    failed = next((inputs.failed[str(c.row["node"])] for c in members if str(c.row["node"]) in inputs.failed), "")
+    if failed:
+        return Deletion(waiting=True, blocked=failed, message=f"deletion blocked: {failed}")
+    going = [child for child in members if not terminating(child.object)]
+    if going:
+        return Deletion(tuple(_delete(child) for child in going))
+    return Deletion(waiting=True)
+
+
+def prunes(inputs: InstanceInputs, orphans: tuple[Child, ...]) -> tuple[PlannedWrite, ...]:
+    """Deletes of what left the graph, dependents first; an id the graph no longer knows goes first of all."""
+    assert inputs.followed is not None
+    positions = {node.id: index for index, node in enumerate(inputs.followed.graph.nodes)}
+    ordered = prune_order([child.object for child in orphans], positions)
+    by_ref = {child.ref: child for child in orphans}
+    return tuple(_delete(by_ref[ObjectRef.of(obj)]) for obj in ordered)
+
+
+def _delete(child: Child) -> PlannedWrite:
+    # the plural is found by the client from the kind: a deletion must work without the graph
+    resource = Resource(Gvk.of(child.object), "", bool(child.ref.namespace))
+    return PlannedWrite(
+        3, "delete", resource, child.ref, {}, node=str(child.row["node"]), uid=str(child.row["uid"]), what="delete"
+    )

@@ -1,0 +1,123 @@
+"""A decision and what came of its writes, as events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kro_es.api import metadata
+from kro_es.api.objects import JsonObject, ObjectRef, resource_version
+from kro_es.decisions.decide import Decision
+from kro_es.decisions.inputs import InstanceInputs
+from kro_es.decisions.writes import PlannedWrite
+from kro_es.errors import ApiError
+from kro_es.events.from_watch import subject_of
+from kro_es.events.types import (
+    Actor,
+    Body,
+    InstanceGone,
+    NewEvent,
+    ReconcileDecided,
+    ResourceApplied,
+    ResourceDeleted,
+    Subject,
+    WriteDone,
+    WriteFailed,
+    instance_stream,
+)
+from kro_es.plan import owned
+
+CONTROLLER = Actor("kro-es", "controller")
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """What ties the events of one pass together: the stream they go to, what caused them, the rollout they belong to."""
+
+    stream: str
+    subject: Subject
+    cause: int
+    correlation: str
+
+    def event(self, body: Body, at: int, *, subject: Subject | None = None, cause: int | None = None) -> NewEvent:
+        return NewEvent(
+            self.stream, body, subject or self.subject, CONTROLLER, at,
+            cause=self.cause if cause is None else cause, correlation=self.correlation,
+        )  # fmt: skip
+
+
+def thread(inputs: InstanceInputs) -> Thread:
+    """Cause: the newest thing read since the last decision. Correlation: the rollout, while the instance moves to a revision."""
+    row, followed = inputs.settled, inputs.followed
+    decided = int(str(row["decided_position"])) if row else 0
+    newer = [item.position for item in inputs.inputs if item.position > decided]
+    moving = followed is not None and (row is None or row["settled_revision"] != followed.number)
+    correlation = f"rollout/{followed.definition}/{followed.number}" if followed is not None and moving else ""
+    uid = inputs.instance["metadata"]["uid"]
+    return Thread(instance_stream(uid), subject_of(inputs.instance), max(newer, default=0), correlation)
+
+
+def decided(inputs: InstanceInputs, decision: Decision, engine: str) -> ReconcileDecided:
+    followed = inputs.followed
+    return ReconcileDecided(
+        at=inputs.now,
+        position=inputs.position,
+        inputs=inputs.inputs,
+        writes=tuple(write.described(index) for index, write in enumerate(decision.writes)),
+        nodes=decision.nodes,
+        revision=followed.number if followed else 0,
+        definition_uid=followed.definition_uid if followed else "",
+        engine=engine,
+        state=decision.state,
+        drift=decision.drift,
+        why=decision.why,
+    )
+
+
+def applied(
+    write: PlannedWrite, index: int, intent: int, answer: JsonObject, recorded: JsonObject, before: int, *, known_fields: bool
+) -> ResourceApplied:
+    """Outcome of a child's apply. ``recorded`` is the answer as it is logged; ``before`` the resourceVersion seen last."""
+    fields = owned.own_fields(answer, metadata.CHILD_MANAGER) or {}
+    others = {
+        entry.get("manager", "")
+        for entry in answer["metadata"].get("managedFields") or ()
+        if entry.get("manager") != metadata.CHILD_MANAGER and entry.get("subresource") is None
+    }
+    digest = owned.digest(fields)
+    return ResourceApplied(
+        intent=intent,
+        index=index,
+        node=write.node,
+        desired_digest=write.digest,
+        owned_digest=owned.owned_digest(recorded, fields),
+        fields_digest=digest,
+        fields=None if known_fields else fields,
+        created=before == 0 and not others,
+        changed=resource_version(answer) != before,
+        adopted=tuple(sorted(others)) if before == 0 else (),
+    )
+
+
+def outcome(write: PlannedWrite, index: int, intent: int, answer: JsonObject | None) -> Body:
+    """Outcome of any write but a child's apply."""
+    if write.verb == "delete":
+        return ResourceDeleted(intent, index, write.node, gone=answer is None)
+    return WriteDone(intent, index, write.what, write.digest)
+
+
+def failed(write: PlannedWrite, index: int, intent: int, error: ApiError, message: str) -> WriteFailed:
+    """``message`` is the error's text with secret values taken out."""
+    return WriteFailed(intent, index, write.node, error.status, error.reason, message)
+
+
+def gone(inputs: InstanceInputs) -> InstanceGone:
+    row = inputs.settled
+    return InstanceGone(str(row["definition_uid"]) if row else "")
+
+
+def target(write: PlannedWrite, answer: JsonObject | None) -> Subject:
+    """What the outcome is about: the object as the server named it, or as we did."""
+    if answer and answer.get("kind") == write.ref.kind and answer.get("metadata", {}).get("uid"):
+        return subject_of(answer)
+    ref: ObjectRef = write.ref
+    return Subject(ref.group, ref.kind, ref.namespace, ref.name, write.uid)

@@ -1,0 +1,91 @@
+"""What the instance itself must carry: finalizer, management labels, inventory (spec/03 §2.1, §7.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kro_es.api import metadata
+from kro_es.api.objects import JsonObject, ObjectRef, annotations, labels
+from kro_es.decisions.inputs import InstanceInputs
+from kro_es.decisions.writes import PlannedWrite
+from kro_es.plan import owned
+from kro_es.plan.applyset import (
+    Inventory,
+    applyset_id,
+    instance_labels,
+    inventory_metadata,
+    of_objects,
+    parse_inventory,
+)
+
+_KEYS = (metadata.TOOLING, metadata.GROUP_KINDS, metadata.NAMESPACES, metadata.INVENTORY_HASH)
+
+
+def marks(inputs: InstanceInputs) -> tuple[PlannedWrite, ...]:
+    """The patch that installs finalizer and labels, when either is missing or wrong.
+
+    A first patch installs an empty, valid inventory too, so that no moment has one without the other.
+    """
+    followed = inputs.followed
+    assert followed is not None
+    meta = inputs.instance["metadata"]
+    wanted = instance_labels(followed.definition, followed.definition_uid, inputs.version)
+    found = labels(inputs.instance)
+    finalized = metadata.FINALIZER in (meta.get("finalizers") or ())
+    stale = {name for name, value in wanted.items() if found.get(name) != value} - {metadata.VERSION}
+    if finalized and not stale:
+        return ()
+    body = _head(inputs.instance)
+    body["metadata"] |= {"labels": wanted, "finalizers": [metadata.FINALIZER]}
+    if not finalized and not _has_inventory(inputs.instance):
+        extra_labels, extra = inventory_metadata(Inventory(frozenset(), frozenset()), _id(inputs), inputs.version)
+        body["metadata"]["labels"] = {**wanted, **extra_labels}
+        body["metadata"]["annotations"] = extra
+    return (_patch(inputs, body, metadata.LABELLER, stage=0, what="finalizer and labels"),)
+
+
+def inventory(inputs: InstanceInputs, desired: Sequence[JsonObject], *, shrink: bool) -> tuple[PlannedWrite, ...]:
+    """The inventory patch when the recorded one does not fit: a superset before any child is written, exact at rest."""
+    assert inputs.followed is not None
+    namespaced = inputs.followed.graph.instance.namespaced
+    namespace = inputs.instance["metadata"].get("namespace", "")
+    batch = of_objects(desired, namespace, cluster_scoped=not namespaced)
+    recorded = parse_inventory(inputs.instance)
+    wanted = batch if shrink else Inventory(
+        batch.group_kinds | recorded.group_kinds, batch.namespaces | recorded.namespaces
+    )
+    found = annotations(inputs.instance)
+    new_labels, new = inventory_metadata(wanted, _id(inputs), inputs.version)
+    same = all(found.get(key) == new[key] for key in _KEYS if key != metadata.TOOLING)
+    if same and labels(inputs.instance).get(metadata.APPLYSET_ID) == _id(inputs):
+        return ()
+    body = _head(inputs.instance)
+    body["metadata"] |= {"labels": new_labels, "annotations": new}
+    return (_patch(inputs, body, metadata.PARENT_MANAGER, stage=1, what="inventory"),)
+
+
+def _id(inputs: InstanceInputs) -> str:
+    return applyset_id(ObjectRef.of(inputs.instance))
+
+
+def _has_inventory(instance: JsonObject) -> bool:
+    return metadata.APPLYSET_ID in labels(instance) or any(key in annotations(instance) for key in _KEYS)
+
+
+def _head(instance: JsonObject) -> JsonObject:
+    """Minimal patch body: the namespace key is absent, not empty, for cluster-scoped instances (spec/03 §2.1)."""
+    meta = instance["metadata"]
+    where = {"namespace": meta["namespace"]} if meta.get("namespace") else {}
+    return {
+        "apiVersion": instance["apiVersion"],
+        "kind": instance["kind"],
+        "metadata": {"name": meta["name"], **where},
+    }
+
+
+def _patch(inputs: InstanceInputs, body: JsonObject, manager: str, *, stage: int, what: str) -> PlannedWrite:
+    assert inputs.followed is not None
+    return PlannedWrite(
+        stage, "apply", inputs.followed.graph.instance, ObjectRef.of(inputs.instance), body, manager,
+        digest=owned.digest(body), what=what,
+    )  # fmt: skip

@@ -1,0 +1,108 @@
+"""A definition and the schemas of its kinds to a ResourceGraph, or every fault of the definition in document order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from kro_es.api.definition import ResourceGraphDefinition
+from kro_es.api.objects import Gvk, JsonObject
+from kro_es.cel.errors import CelError
+from kro_es.cel.types import DYN, CelType
+from kro_es.graph import dag, status_schema, typing, validate
+from kro_es.graph.faults import SCHEMA, STATUS, Faults
+from kro_es.graph.hash import spec_hash
+from kro_es.graph.node import Node, ResourceGraph, StatusField
+from kro_es.graph.nodes import NodeBuilder
+from kro_es.graph.references import INSTANCE
+from kro_es.graph.resources import Resource, ResourceReader, required_kinds
+from kro_es.graph.status import compile_status
+from kro_es.schema import crd, simple
+from kro_es.schema.gotext import quote
+from kro_es.schema.openapi import PRESERVE_UNKNOWN, KindSchema
+
+__all__ = ["compile_graph", "required_kinds"]
+
+_ANY_SPEC: JsonObject = {"type": "object", PRESERVE_UNKNOWN: True}
+
+
+def compile_graph(
+    definition: ResourceGraphDefinition, kinds: Mapping[Gvk, KindSchema], version: str = "devel"
+) -> ResourceGraph:
+    """Raises DefinitionErrors; a fault of one resource hides no fault of another."""
+    faults = Faults()
+    validate.naming(definition, faults)
+    spec = _spec_schema(definition, faults)
+    reader = ResourceReader(definition, kinds, faults)
+    resources = [reader.read(index) for index in range(len(definition.resources))]
+    variables = _variables(definition, spec, resources)
+    builder = NodeBuilder(resources, variables, faults)
+    order, waves = _order(resources, builder, faults)
+    nodes = builder.nodes(order, waves)
+    tainted = {node.id: node.tainted_paths for node in nodes}
+    status = compile_status(definition.schema.status, variables, tainted, faults)
+    inferred = _status_schema(status, faults)
+    faults.raise_if_any()
+    schema = crd.instance_schema(spec, inferred)
+    return ResourceGraph(
+        definition=definition.name,
+        instance=crd.instance_resource(definition.schema),
+        nodes=nodes,
+        status=status,
+        crd=crd.crd_for(crd.generate(definition, schema), definition.name, definition.uid, version),
+        spec_hash=spec_hash(definition),
+        topological_order=order,
+        tainted_status=tuple(item.path for item in status if item.tainted),
+        schemas_digest=_digest(nodes, kinds),
+    )
+
+
+def _spec_schema(definition: ResourceGraphDefinition, faults: Faults) -> JsonObject:
+    """Anything goes in a spec whose schema is at fault, so that expressions on it are not blamed as well."""
+    try:
+        return simple.to_openapi(definition.schema.spec, definition.schema.types)
+    except simple.SimpleSchemaError as error:
+        prefix = f"failed to build resourcegraphdefinition {quote(definition.name)}: "
+        for fault in error.faults:
+            message = f"{prefix}failed to build OpenAPI schema for instance: {fault.message}"
+            faults.add(SCHEMA, message, path=f"spec.schema.{fault.path}")
+        return dict(_ANY_SPEC)
+
+
+def _variables(definition: ResourceGraphDefinition, spec: JsonObject, resources: list[Resource]) -> dict[str, CelType]:
+    """What expressions may name; a resource of unknown kind is dyn."""
+    schema = crd.instance_schema(spec, {"type": "object"})
+    found: dict[str, CelType] = {}
+    for resource in resources:
+        known = typing.resource_type(resource.kind.schema, resource.id) if resource.kind else DYN
+        found.setdefault(resource.id, known)
+    found[INSTANCE] = typing.instance_type(schema, namespaced=definition.schema.namespaced)
+    return found
+
+
+def _order(
+    resources: list[Resource], builder: NodeBuilder, faults: Faults
+) -> tuple[tuple[str, ...], Mapping[str, int]]:
+    """Topological order and waves; as listed when a cycle leaves none."""
+    dependencies = builder.dependencies
+    try:
+        return dag.topological_order(dependencies), dag.waves(dependencies)
+    except dag.CycleError as error:
+        index = next(item.index for item in resources if item.id == error.cycle[0])
+        faults.add(index, f"failed to build dependency graph: {error}", resource=error.cycle[0])
+        return tuple(dependencies), dict.fromkeys(dependencies, 0)
+
+
+def _status_schema(status: tuple[StatusField, ...], faults: Faults) -> JsonObject:
+    try:
+        return status_schema.infer((item.path, item.program.result_type) for item in status)
+    except CelError as error:
+        text = f"{status_schema.FAILED}failed to generate status schema from CEL types: {error}"
+        faults.add(STATUS, text, path="status")
+        return {"type": "object"}
+
+
+def _digest(nodes: tuple[Node, ...], kinds: Mapping[Gvk, KindSchema]) -> str:
+    found = sorted({(node.resource.gvk.api_version, node.resource.gvk.kind) for node in nodes})
+    lines = [f"{version} {kind} {kinds[Gvk.parse(version, kind)].digest}" for version, kind in found]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,82 @@
+"""What each expression refers to, before types: edges of the graph, and names nobody knows (spec/04 §3.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from kro_es.cel.ast import Call, Node, children
+from kro_es.cel.declarations import UNSUPPORTED
+from kro_es.cel.errors import CelSyntaxError
+from kro_es.cel.parser import ParsedExpression, parse
+from kro_es.cel.references import identifiers, unknown_functions
+from kro_es.graph.faults import Faults, Site
+from kro_es.schema.gotext import quote
+
+INSTANCE = "schema"
+OMIT_MISPLACED = "omit() can only be used in resource template expressions"
+
+
+@dataclass(frozen=True, slots=True)
+class Referring:
+    """An expression whose every name is known."""
+
+    parsed: ParsedExpression
+    resources: tuple[str, ...]
+    """Ids it refers to, in source order."""
+
+
+def uses_omit(parsed: ParsedExpression) -> bool:
+    return _calls_omit(parsed.root)
+
+
+def _calls_omit(node: Node) -> bool:
+    if isinstance(node, Call) and node.target is None and node.function == "omit":
+        return True
+    return any(_calls_omit(child) for child in children(node))
+
+
+def undeclared(parsed: ParsedExpression) -> tuple[str, ...]:
+    """Functions nobody knows; those that are known and not supported yet are left to the checker, which says so."""
+    return tuple(name for name in unknown_functions(parsed) if name not in UNSUPPORTED)
+
+
+class Inspector:
+    """Inspects templates and includeWhen of one definition; ``readyWhen`` and status have rules of their own."""
+
+    def __init__(self, ids: Collection[str], faults: Faults) -> None:
+        self._ids = frozenset(ids)
+        self._faults = faults
+
+    def inspect(self, site: Site, context: str = "") -> Referring | None:
+        """None when something was reported; ``context`` is ``includeWhen`` or empty for a template."""
+        source = f" from {context}" if context else ""
+        prefix = f"failed to build dependency graph: failed to extract dependencies{source}: "
+        try:
+            parsed = parse(site.expression.source)
+        except CelSyntaxError as error:
+            self._faults.add_expression(site, f"{prefix}failed to inspect expression: parse error: {error}", error)
+            return None
+        names = identifiers(parsed)
+        problems = [self._name_problem(name, site.resource, prefix) for name in names]
+        problems += [f"{prefix}uses unknown functions: [{{{name}}}]" for name in undeclared(parsed)]
+        if uses_omit(parsed):
+            at = context or f"path {quote(site.path)}"
+            problems.append(
+                f"resource {quote(site.resource or '')}: omit() at {at} is not supported by this version of kro-es yet"
+            )
+        reported = [problem for problem in problems if problem]
+        for problem in reported:
+            self._faults.add_expression(site, problem)
+        return None if reported else Referring(parsed, tuple(name for name in names if name in self._ids))
+
+    def _name_problem(self, name: str, own: str | None, prefix: str) -> str | None:
+        if name == own:
+            return "failed to build dependency graph: self references are not allowed"
+        if name in self._ids or name == INSTANCE:
+            return None
+        if name == "each":
+            return "failed to build dependency graph: node each does not exist"
+        if name == "runtime":
+            return f"{prefix}runtime is only available in status.conditions expressions"
+        return f"{prefix}references unknown identifiers: [{name}]"

@@ -1,0 +1,81 @@
+"""The status an instance shows: projected fields, and the text of why it is not ready (spec/03 §8, §9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kro_es.api.objects import JsonObject, JsonValue
+from kro_es.cel.errors import CelError, DataPending
+from kro_es.graph.fieldpath import FieldPath
+from kro_es.graph.node import ResourceGraph
+from kro_es.runtime.resolve import NodeResult
+
+_OURS = ("state", "conditions")
+
+
+class StatusError(CelError):
+    """A status expression that can never work: no status at all is written in this pass (spec/03 §9.5)."""
+
+
+def projection(graph: ResourceGraph, instance: JsonObject, observed: Mapping[str, JsonObject]) -> JsonObject:
+    """The definition's status fields, rebuilt from scratch: what cannot be evaluated now is left out.
+
+    Raises StatusError.
+    """
+    schema = {name: value for name, value in instance.items() if name != "status"}
+    bindings: dict[str, JsonValue] = {"schema": schema, **observed}
+    found: JsonObject = {}
+    for field in graph.status:
+        try:
+            value = field.program.evaluate_json(bindings)
+        except DataPending:
+            continue
+        except CelError as error:
+            raise StatusError(f'eval "{field.text}": {error}') from error
+        if value is not None and field.path[0] not in _OURS:
+            _put(found, field.path, value)
+    return found
+
+
+def _put(root: JsonObject, path: FieldPath, value: JsonValue) -> None:
+    """Parents appear with their first leaf; a list keeps positions, so a gap before a leaf is null."""
+    at: JsonValue = root
+    for step, following in zip(path, path[1:], strict=False):
+        empty: JsonValue = [] if isinstance(following, int) else {}
+        if isinstance(step, int):
+            at.extend([None] * (step + 1 - len(at)))
+            if at[step] is None:
+                at[step] = empty
+            at = at[step]
+        else:
+            at = at.setdefault(step, empty)
+    last = path[-1]
+    if isinstance(last, int):
+        at.extend([None] * (last + 1 - len(at)))
+    at[last] = value
+
+
+def not_ready(results: Sequence[NodeResult], errors: Mapping[str, str]) -> str:
+    """Why ResourcesReady is false, in kro's words; empty when nothing stands in the way.
+
+    Errors are sorted, so that the text does not change from pass to pass.
+    """
+    texts = sorted({*errors.values(), *(result.waiting for result in results if result.waiting)})
+    if texts:
+        return "resource reconciliation failed: apply results contain errors: " + "\n".join(texts)
+    for result in results:
+        if result.pending:
+            where = result.node.resource.text
+            return f'resource reconciliation failed: waiting for unresolved resource: gvr "{where}": {result.pending}'
+    return ""
+
+
+def state_of(states: Sequence[str], *, ready: bool, deleting: bool) -> str:
+    """Spec/03 §9.1."""
+    if ready:
+        return "ACTIVE"
+    if deleting:
+        return "DELETING"
+    if "ERROR" in states:
+        return "ERROR"
+    return "ACTIVE" if all(state in ("SYNCED", "SKIPPED") for state in states) else "IN_PROGRESS"

@@ -1,0 +1,23 @@
+"""What can go wrong in the store beyond the database itself, and who acts next."""
+
+from __future__ import annotations
+
+from kro_es.errors import KroEsError, Retryable, UserError
+
+
+class ConcurrencyError(Retryable):
+    """A stream moved on since it was read: read again, decide again."""
+
+    def __init__(self, stream: str, expected: int, found: int) -> None:
+        super().__init__(f"stream {stream} is at version {found}, decided on version {expected}")
+        self.stream = stream
+        self.expected = expected
+        self.found = found
+
+
+class SchemaError(UserError):
+    """The database has another schema than this program needs; the text says what to run."""
+
+
+class LogDamaged(KroEsError):  # noqa: N818 a state of the log
+    """A stored event cannot be read back as it was written."""

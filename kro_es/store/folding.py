@@ -1,0 +1,170 @@
+"""Projections follow the log in the log's own transaction; one that fails on an event misses that event only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection
+
+from kro_es.events.types import Event
+from kro_es.projections.projection import Projection, Row
+from kro_es.store.lru import Lru
+from kro_es.store.rows import RowForm
+from kro_es.store.sql import Values, marks, run, run_many
+
+_ROWS_KEPT = 2048
+_ASKED_AT_ONCE = 500
+_PARK = "INSERT INTO parked (position, projection, error) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+
+
+class FoldedProjection:
+    """One projection and the rows of it that are at hand."""
+
+    def __init__(self, projection: Projection) -> None:
+        self.projection = projection
+        self.position = 0
+        self.follows = False
+        """False while the rows are of another version of the projection than this program's."""
+        self._form = RowForm(projection)
+        self._rows: Lru[str, Row | None] = Lru(_ROWS_KEPT)
+        self._top_key = ""
+
+    def resume(self, connection: Connection, stored: tuple[int, int] | None, *, rebuild: bool) -> None:
+        """Takes up at the stored (version, position); with ``rebuild`` rows of another version are started over."""
+        self._rows.clear()
+        version, self.position = stored or (self.projection.version, 0)
+        self.follows = version == self.projection.version
+        if not self.follows and rebuild:
+            self._start_over(connection)
+        elif stored is None:
+            self._checkpoint(
+                connection, "INSERT INTO projection_checkpoints (version, position, name) VALUES (?, ?, ?)"
+            )
+        top = run(connection, f"SELECT max(key) FROM {self._form.table}").scalar()  # noqa: S608 the name is ours
+        self._top_key = top or ""
+
+    def fold(self, connection: Connection, events: Sequence[Event]) -> None:
+        """The rows after the events; those up to the projection's own position are skipped."""
+        fresh = [event for event in events if event.position > self.position]
+        if not fresh or not self.follows:
+            return
+        touched, parked = self._touched(fresh)
+        self._fetch(connection, {key for _, keys in touched for key in keys})
+        changed: dict[str, Values | None] = {}
+        for event, keys in touched:
+            try:
+                changed.update(self._changes(event, keys))
+            except Exception as error:  # noqa: BLE001 a fault of one projection must not stop the log
+                parked.append(self._parked(event, error))
+        self._write(connection, changed)
+        run_many(connection, _PARK, parked)
+        self.position = fresh[-1].position
+        self._rows.trim()
+
+    def _start_over(self, connection: Connection) -> None:
+        run(connection, f"DELETE FROM {self._form.table}")  # noqa: S608 the name is ours
+        run(connection, "DELETE FROM parked WHERE projection = ?", (self.projection.name,))
+        self.position = 0
+        self.follows = True
+        self._checkpoint(connection, "UPDATE projection_checkpoints SET version = ?, position = ? WHERE name = ?")
+
+    def _checkpoint(self, connection: Connection, sql: str) -> None:
+        run(connection, sql, (self.projection.version, self.position, self.projection.name))
+
+    def _touched(self, events: Sequence[Event]) -> tuple[list[tuple[Event, tuple[str, ...]]], list[Values]]:
+        touched: list[tuple[Event, tuple[str, ...]]] = []
+        parked: list[Values] = []
+        for event in events:
+            try:
+                keys = _checked(self.projection.keys(event))
+            except Exception as error:  # noqa: BLE001 a fault of one projection must not stop the log
+                parked.append(self._parked(event, error))
+            else:
+                if keys:
+                    touched.append((event, keys))
+        return touched, parked
+
+    def _parked(self, event: Event, error: Exception) -> Values:
+        text = f"{type(error).__name__}: {error}".replace("\0", "")
+        return (event.position, self.projection.name, text)
+
+    def _fetch(self, connection: Connection, keys: set[str]) -> None:
+        """Brings the rows to hand; a key beyond the greatest stored one needs no question."""
+        wanted = []
+        for key in keys:
+            if key in self._rows:
+                self._rows.get(key)
+            elif key > self._top_key:
+                self._rows.put(key, None)
+            else:
+                wanted.append(key)
+        wanted.sort()
+        for start in range(0, len(wanted), _ASKED_AT_ONCE):
+            part = tuple(wanted[start : start + _ASKED_AT_ONCE])
+            for key in part:
+                self._rows.put(key, None)
+            for values in run(connection, f"{self._form.select} WHERE key IN ({marks(len(part))})", part):
+                self._rows.put(values[0], self._form.row(tuple(values)))
+
+    def _changes(self, event: Event, keys: Iterable[str]) -> dict[str, Values | None]:
+        """All changes of one event, or none when any of them raises."""
+        after: dict[str, Row | None] = {}
+        stored: dict[str, Values | None] = {}
+        for key in keys:
+            before = after.get(key) if key in after else self._rows.get(key)
+            row = self.projection.fold(key, before, event)
+            if row is not before:
+                after[key] = row
+                stored[key] = None if row is None else self._form.values(key, row)
+        for key, row in after.items():
+            self._rows.put(key, row)
+        return stored
+
+    def _write(self, connection: Connection, changed: dict[str, Values | None]) -> None:
+        rows = [values for values in changed.values() if values is not None]
+        run_many(connection, self._form.delete, [(key,) for key, values in changed.items() if values is None])
+        run_many(connection, self._form.upsert, rows)
+        if rows:
+            self._top_key = max(self._top_key, *(values[0] for values in rows))
+
+
+def _checked(keys: tuple[str, ...]) -> tuple[str, ...]:
+    # One database refuses NUL in text; refused here it costs one event of one projection, there the whole commit.
+    if any("\0" in key for key in keys):
+        raise ValueError("a key with a NUL character")
+    return keys
+
+
+class Folding:
+    """All projections of one writer."""
+
+    def __init__(self, projections: Sequence[Projection]) -> None:
+        self._folded = [FoldedProjection(projection) for projection in projections]
+        names = [projection.name for projection in projections]
+        self._names = tuple(names)
+        self._checkpoint = f"UPDATE projection_checkpoints SET position = ? WHERE name IN ({marks(len(names))})"  # noqa: S608
+
+    def resume(self, connection: Connection, *, rebuild: bool) -> None:
+        """Reads the checkpoints and drops every row at hand; with ``rebuild`` changed projections start over."""
+        found = run(connection, "SELECT name, version, position FROM projection_checkpoints")
+        stored = {name: (version, position) for name, version, position in found}
+        for folded in self._folded:
+            folded.resume(connection, stored.get(folded.projection.name), rebuild=rebuild)
+
+    @property
+    def behind(self) -> int | None:
+        """The least position a projection that follows is at; None when none follows."""
+        return min((folded.position for folded in self._folded if folded.follows), default=None)
+
+    def fold(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Folds the events and moves the checkpoints, all in the caller's transaction."""
+        if not events:
+            return
+        for folded in self._folded:
+            folded.fold(connection, events)
+        following = [folded for folded in self._folded if folded.follows]
+        if len(following) == len(self._folded) and len({folded.position for folded in following}) == 1:
+            run(connection, self._checkpoint, (following[0].position, *self._names))
+            return
+        rows = [(folded.position, folded.projection.name) for folded in following]
+        run_many(connection, "UPDATE projection_checkpoints SET position = ? WHERE name = ?", rows)

@@ -1,0 +1,104 @@
+"""The log as it is read: forward, by stream, at a position, or as it stood at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine
+
+from kro_es.events.types import Event
+from kro_es.store.engine import read_connection
+from kro_es.store.packing import LATE, Packer
+from kro_es.store.sql import run
+from kro_es.store.stored import SELECT, Decoder
+
+_STATE = (
+    f"{SELECT} WHERE s.name = ? AND e.stream_version <= ? AND (e.encoding & {LATE}) = 0"
+    " ORDER BY e.stream_version DESC LIMIT 1"
+)
+
+
+class LogReader:
+    """Reads without ever waiting for the writer; one per thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._decoder: Decoder | None = None
+
+    def head(self) -> int:
+        """Position of the last event; 0 in an empty log."""
+        with self._reading() as connection:
+            return int(run(connection, "SELECT position FROM log_head").scalar_one())
+
+    def event(self, position: int) -> Event | None:
+        found = self.read(position, 1)
+        return found[0] if found and found[0].position == position else None
+
+    def read(self, from_position: int, limit: int) -> list[Event]:
+        """Events from that position on, in order, at most ``limit``."""
+        with self._reading() as connection:
+            return self._read(connection, from_position, limit)
+
+    def read_stream(self, stream: str, from_version: int = 1, limit: int = -1) -> list[Event]:
+        """Events of one stream from a version on, in order; all of them without a limit."""
+        sql = f"{SELECT} WHERE s.name = ? AND e.stream_version >= ? ORDER BY e.stream_version"
+        with self._reading() as connection:
+            values = (stream, from_version) if limit < 0 else (stream, from_version, limit)
+            rows = run(connection, sql if limit < 0 else f"{sql} LIMIT ?", values)
+            return list(self._decode(connection).events(connection, (tuple(row) for row in rows.all())))
+
+    def state_at(self, stream: str, *, position: int | None = None, time: int | None = None) -> Event | None:
+        """The event that showed the stream's state at a log position or a time of recording; now without either.
+
+        A late observation shows an older state and is passed over. None before the stream's first event.
+        """
+        with self._reading() as connection:
+            version = self._version_at(connection, stream, position, time)
+            rows = run(connection, _STATE, (stream, version)).all()
+            return next(self._decode(connection).events(connection, [tuple(row) for row in rows]), None)
+
+    def position_at(self, time: int) -> int:
+        """Position of the last event recorded at or before a time (microseconds); 0 when there is none."""
+        with self._reading() as connection:
+            head = int(run(connection, "SELECT position FROM log_head").scalar_one())
+            return _last(connection, "SELECT recorded_at FROM events WHERE position = ?", head, time)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with read_connection(self._engine) as connection, connection.begin():
+            yield connection
+
+    def _decode(self, connection: Connection) -> Decoder:
+        if self._decoder is None:
+            self._decoder = Decoder(Packer.load(connection))
+        return self._decoder
+
+    def _read(self, connection: Connection, from_position: int, limit: int) -> list[Event]:
+        sql = f"{SELECT} WHERE e.position >= ? ORDER BY e.position LIMIT ?"
+        rows = run(connection, sql, (from_position, limit)).all()
+        return list(self._decode(connection).events(connection, (tuple(row) for row in rows)))
+
+    def _version_at(self, connection: Connection, stream: str, position: int | None, time: int | None) -> int:
+        found = run(connection, "SELECT id, head_version FROM streams WHERE name = ?", (stream,)).first()
+        if found is None:
+            return 0
+        stream_id, version = found
+        # Position and time of recording only grow along a stream: no index is needed to find a place in it.
+        for column, limit in (("position", position), ("recorded_at", time)):
+            if limit is not None:
+                sql = f"SELECT {column} FROM events WHERE stream_id = {stream_id} AND stream_version = ?"  # noqa: S608
+                version = _last(connection, sql, version, limit)
+        return int(version)
+
+
+def _last(connection: Connection, sql: str, count: int, limit: int) -> int:
+    """The greatest of 1 … ``count`` whose value in the database is at most ``limit``; 0 when none is."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high + 1) // 2
+        if run(connection, sql, (middle,)).scalar_one() <= limit:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,40 @@
+"""A dict that keeps what was used last and forgets the rest."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Lru(Generic[K, V]):
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._items: dict[K, V] = {}
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def get(self, key: K) -> V | None:
+        """The value, now the youngest; None when it is not kept."""
+        if key not in self._items:
+            return None
+        value = self._items.pop(key)
+        self._items[key] = value
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Keeps the value; the caller trims when it no longer needs everything at hand."""
+        self._items.pop(key, None)
+        self._items[key] = value
+
+    def trim(self) -> None:
+        while len(self._items) > self._limit:
+            del self._items[next(iter(self._items))]
+
+    def clear(self) -> None:
+        self._items.clear()

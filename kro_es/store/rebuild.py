@@ -1,0 +1,72 @@
+"""Projections folded from zero into another database; the log itself is never touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Engine
+
+from kro_es.projections.projection import Projection
+from kro_es.store.engine import WRITE
+from kro_es.store.folding import Folding
+from kro_es.store.log_reader import LogReader
+from kro_es.store.rows import RowForm
+from kro_es.store.sql import run
+from kro_es.store.tables import projection_schema
+
+_AT_ONCE = 20_000
+
+
+def rebuild(engine: Engine, projections: Sequence[Projection], into: Engine, *, until: int | None = None) -> int:
+    """Fills ``into`` with the rows the log gives; returns the position reached: ``until``, or the head at the start."""
+    log = LogReader(engine)
+    goal = log.head() if until is None else min(until, log.head())
+    metadata = projection_schema(projections)
+    with into.connect().execution_options(**WRITE) as connection, connection.begin():
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+    folding = Folding(projections)
+    position = 0
+    while position < goal:
+        events = log.read(position + 1, min(_AT_ONCE, goal - position))
+        with into.connect().execution_options(**WRITE) as connection, connection.begin():
+            if position == 0:
+                folding.resume(connection, rebuild=True)
+            folding.fold(connection, events)
+        position = events[-1].position
+    return position
+
+
+def compare(engine: Engine, other: Engine, projections: Sequence[Projection]) -> list[str]:
+    """How the projections of two databases differ, in words; empty when they are equal byte for byte."""
+    differences: list[str] = []
+    for projection in projections:
+        mine, theirs = _rows(engine, projection), _rows(other, projection)
+        for key in sorted(mine.keys() | theirs.keys()):
+            if mine.get(key) != theirs.get(key):
+                differences.append(f"{projection.name} {key!r}: {_how(mine.get(key), theirs.get(key))}")
+    parked, others = _parked(engine), _parked(other)
+    differences += [f"parked {item}" for item in sorted(parked ^ others)]
+    return differences
+
+
+def _rows(engine: Engine, projection: Projection) -> dict[str, dict[str, object]]:
+    """Rows as stored, so that texts of JSON are compared and not values Python takes for equal."""
+    form = RowForm(projection)
+    names = form.listed.split(", ")
+    with engine.connect() as connection, connection.begin():
+        found = run(connection, form.select)
+        return {row[0]: dict(zip(names, row, strict=True)) for row in found}
+
+
+def _parked(engine: Engine) -> set[tuple[int, str]]:
+    with engine.connect() as connection, connection.begin():
+        return {(row[0], row[1]) for row in run(connection, "SELECT position, projection FROM parked")}
+
+
+def _how(mine: dict[str, object] | None, theirs: dict[str, object] | None) -> str:
+    if mine is None:
+        return "only in the second"
+    if theirs is None:
+        return "only in the first"
+    return "differs in " + ", ".join(name for name in mine if mine[name] != theirs[name])

@@ -1,0 +1,61 @@
+"""A projection's row to stored values and back; a row that does not fit its columns is refused before it is written."""
+
+from __future__ import annotations
+
+import orjson
+
+from kro_es.api.objects import JsonValue
+from kro_es.events.delta import canonical
+from kro_es.projections.projection import Column, Projection, Row
+from kro_es.store.sql import Values, marks
+from kro_es.store.tables import table_name
+
+_PYTHON: dict[str, type] = {"text": str, "int": int, "blob": bytes}
+
+
+class RowForm:
+    """How the rows of one projection are written and read."""
+
+    def __init__(self, projection: Projection) -> None:
+        self.table = table_name(projection.name)
+        self._columns = projection.columns
+        names = [column.name for column in projection.columns]
+        self.listed = ", ".join(["key", *names])
+        updates = ", ".join(f"{name} = excluded.{name}" for name in names)
+        self.upsert = (
+            f"INSERT INTO {self.table} ({self.listed}) VALUES ({marks(len(names) + 1)})"  # noqa: S608 the names are ours
+            f" ON CONFLICT (key) DO {'UPDATE SET ' + updates if names else 'NOTHING'}"
+        )
+        self.delete = f"DELETE FROM {self.table} WHERE key = ?"  # noqa: S608
+        self.select = f"SELECT {self.listed} FROM {self.table}"  # noqa: S608
+
+    def values(self, key: str, row: Row) -> Values:
+        """Raises when a column is missing or holds what its type does not."""
+        return (key, *[_stored(column, row[column.name]) for column in self._columns])
+
+    def row(self, values: Values) -> Row:
+        """The row without its key, which comes first in ``values``."""
+        found: Row = {}
+        for column, value in zip(self._columns, values[1:], strict=True):
+            if column.type == "json":
+                found[column.name] = None if value is None else orjson.loads(value)
+            else:
+                found[column.name] = bytes(value) if isinstance(value, memoryview) else value
+        return found
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self._columns if column.name == name)
+
+
+def _stored(column: Column, value: object) -> JsonValue:
+    if column.type == "json":
+        return canonical(value).decode()
+    if value is None or type(value) is _PYTHON[column.type]:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError(f"column {column.name}: text with a NUL character")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError(f"column {column.name}: {value} does not fit 64 bits")
+        return value
+    if column.type == "int" and isinstance(value, bool):
+        return int(value)
+    raise TypeError(f"column {column.name} is {column.type}, not {type(value).__name__}")

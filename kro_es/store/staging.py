@@ -1,0 +1,102 @@
+"""A group of events is checked whole before anything of it is written, so that it goes in whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from kro_es.api.objects import JsonObject
+from kro_es.errors import FenceLost
+from kro_es.events import codec
+from kro_es.events.delta import canonical
+from kro_es.events.types import NewEvent, ObjectObserved
+from kro_es.store.digest import decision_id
+from kro_es.store.errors import ConcurrencyError
+from kro_es.store.sql import run
+from kro_es.store.streams import StreamHead, Streams
+
+_ECHOES = 64
+"""How many versions back the echo of an older fact is looked for."""
+_RECENT = "SELECT event_id FROM events WHERE stream_id = ? AND stream_version > ?"
+
+
+@dataclass(frozen=True, slots=True)
+class StagedEvent:
+    """An event that will be in the log, all but its position."""
+
+    new: NewEvent
+    version: int
+    event_id: bytes
+    late: bool
+    type: str
+    type_version: int
+    payload: JsonObject
+    canonical: bytes
+
+
+class Staging:
+    """The checks of one transaction; knows the ids staged before although no table has them yet."""
+
+    def __init__(self, connection: Connection, streams: Streams, *, commands_only: bool) -> None:
+        self._connection = connection
+        self._streams = streams
+        self._commands_only = commands_only
+        self._staged_ids: set[tuple[str, bytes]] = set()
+
+    def stage(self, group: Sequence[NewEvent]) -> list[StagedEvent]:
+        """The group's events without those the log has already; moves the heads. Raises before it changes anything."""
+        heads: dict[str, StreamHead] = {}
+        staged: list[StagedEvent] = []
+        ids: set[tuple[str, bytes]] = set()
+        for new in group:
+            before = self._streams.find(self._connection, new.stream)
+            if new.stream not in heads:
+                heads[new.stream] = replace(before)
+            event = self._checked(new, before, heads[new.stream], ids)
+            if event is not None:
+                staged.append(event)
+                ids.add((new.stream, event.event_id))
+        self._staged_ids |= ids
+        self._streams.put(head for name, head in heads.items() if head.version > self._version(name))
+        return staged
+
+    def _version(self, stream: str) -> int:
+        return self._streams.find(self._connection, stream).version
+
+    def _checked(
+        self, new: NewEvent, before: StreamHead, head: StreamHead, ids: set[tuple[str, bytes]]
+    ) -> StagedEvent | None:
+        if self._commands_only and not new.body.TYPE.startswith("command."):
+            raise FenceLost(f"a writer without the fence may append commands only, not {new.body.TYPE}")
+        event_id = bytes.fromhex(new.event_id)
+        late = self._late(new, head)
+        if event_id and (event_id == head.event_id or (late and self._known(head, event_id, ids))):
+            return None
+        # The group was decided on what was there before it: its own events do not count.
+        if new.expected_version is not None and new.expected_version != before.version:
+            raise ConcurrencyError(new.stream, new.expected_version, before.version)
+        type_name, type_version, payload = codec.encode(new.body)
+        text = canonical(payload)
+        head.version += 1
+        event_id = event_id or decision_id(new.stream, head.version)
+        if not late:
+            head.event_id, head.uid, head.resource_version = event_id, new.subject.uid, new.resource_version
+        return StagedEvent(new, head.version, event_id, late, type_name, type_version, payload, text)
+
+    @staticmethod
+    def _late(new: NewEvent, head: StreamHead) -> bool:
+        """An observation older than what the stream shows."""
+        return (
+            isinstance(new.body, ObjectObserved)
+            and new.subject.uid == head.uid
+            and new.resource_version < head.resource_version
+        )
+
+    def _known(self, head: StreamHead, event_id: bytes, ids: set[tuple[str, bytes]]) -> bool:
+        """Two writes of ours in a row: the echo of the first comes when the second is the head already."""
+        if (head.name, event_id) in self._staged_ids or (head.name, event_id) in ids:
+            return True
+        found = run(self._connection, _RECENT, (head.id, head.version - _ECHOES))
+        return any(bytes(row[0]) == event_id for row in found)

@@ -1,0 +1,99 @@
+"""Whether the log is what was written: every leaf and the whole chain, recomputed from the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine
+
+from kro_es.events.delta import canonical
+from kro_es.store.digest import NO_CHAIN, chain, leaf
+from kro_es.store.engine import read_connection
+from kro_es.store.errors import LogDamaged
+from kro_es.store.packing import Packer
+from kro_es.store.sql import Values, run
+from kro_es.store.stored import SELECT, Decoder
+
+_AT_ONCE = 2000
+_FAULTS_KEPT = 100
+_FULL = f"{SELECT} WHERE e.position > ? ORDER BY e.position LIMIT ?"
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What was looked at and what was found; at most the first hundred faults are worded."""
+
+    events: int = 0
+    commits: int = 0
+    redacted: int = 0
+    """Events whose salt is deleted: their content can no longer be proved, their place can."""
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults
+
+    def fault(self, text: str) -> None:
+        if len(self.faults) < _FAULTS_KEPT:
+            self.faults.append(text)
+
+
+def verify(engine: Engine) -> VerifyReport:
+    """Reads the whole log at one moment; never changes anything."""
+    report = VerifyReport()
+    with read_connection(engine) as connection, connection.begin():
+        position, digest = run(connection, "SELECT position, chain FROM log_head").one()
+        _check_events(connection, report)
+        last, found = _check_chain(connection, report)
+        if last != position or found != bytes(digest):
+            report.fault(f"the head says {position}, the chain ends at {last}")
+        if report.events != position:
+            report.fault(f"the head says {position} events, there are {report.events}")
+    return report
+
+
+def _check_events(connection: Connection, report: VerifyReport) -> None:
+    decoder = Decoder(Packer.load(connection))
+    versions: dict[str, int] = {}
+    position = 0
+    while rows := run(connection, _FULL, (position, _AT_ONCE)).all():
+        for row in rows:
+            if row[0] != position + 1:
+                report.fault(f"event {position + 1} is missing or names what is not there")
+            position = row[0]
+            report.events += 1
+            _check_event(connection, decoder, tuple(row), report)
+            stream, version = row[1], row[2]
+            if version != versions.get(stream, 0) + 1:
+                report.fault(f"event {position}: version {version} of {stream} follows {versions.get(stream, 0)}")
+            versions[stream] = version
+
+
+def _check_event(connection: Connection, decoder: Decoder, row: Values, report: VerifyReport) -> None:
+    if row[-2] is None:
+        report.redacted += 1
+        return
+    try:
+        stored = decoder.stored(connection, row)
+    except LogDamaged as error:
+        report.fault(f"event {row[0]}: {error}")
+        return
+    assert stored.salt is not None
+    if leaf(stored.header, stored.salt, canonical(stored.payload)) != stored.leaf:
+        report.fault(f"event {row[0]}: not what was written")
+
+
+def _check_chain(connection: Connection, report: VerifyReport) -> tuple[int, bytes]:
+    """The last position and digest of an unbroken chain, as far as it is unbroken."""
+    last, digest = 0, NO_CHAIN
+    commits = run(connection, "SELECT first_position, last_position, chain FROM commits ORDER BY last_position")
+    for first, end, stored in commits.all():
+        report.commits += 1
+        leaves = run(
+            connection, "SELECT leaf FROM events WHERE position BETWEEN ? AND ? ORDER BY position", (first, end)
+        )
+        found = chain(digest, first, end, (bytes(row[0]) for row in leaves))
+        if first != last + 1 or found != bytes(stored):
+            report.fault(f"commit {first}-{end}: the chain is broken")
+        last, digest = end, bytes(stored)
+    return last, digest

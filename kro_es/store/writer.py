@@ -1,0 +1,180 @@
+"""The one writer as asyncio sees it: an append returns when its events are safe on disk, and many share one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kro_es.events.types import Event, NewEvent
+from kro_es.store.event_log import Appended, EventLog
+
+_AT_ONCE = 1000
+"""Events in one transaction, at most (a single larger group goes in whole)."""
+_OBSERVATIONS = ("object.", "watch.")
+OBSERVATION_ROOM = 10_000
+DECISION_ROOM = 10_000
+
+
+class WriterClosed(Exception):  # noqa: N818 a state, not a fault
+    """The writer takes no more events."""
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    events: Sequence[NewEvent]
+    room: _Room
+    done: asyncio.Future[tuple[Event, ...]]
+
+
+class _Room:
+    """How many events may wait; who finds no room waits in line. Lives in the loop's thread."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._taken = 0
+        self._line: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, count: int) -> None:
+        if not self._line and self._fits(count):
+            self._taken += count
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line.append((count, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self.give_back(count)
+            raise
+
+    def give_back(self, count: int) -> None:
+        self._taken -= count
+        while self._line and (self._line[0][1].done() or self._fits(self._line[0][0])):
+            wanted, turn = self._line.popleft()
+            if not turn.done():
+                self._taken += wanted
+                turn.set_result(None)
+
+    def refuse_all(self, error: Exception) -> None:
+        while self._line:
+            turn = self._line.popleft()[1]
+            if not turn.done():
+                turn.set_exception(error)
+
+    def _fits(self, count: int) -> bool:
+        return self._taken == 0 or self._taken + count <= self._limit
+
+
+class LogWriter:
+    """Satisfies ``EventLog`` of the controller's ports. Made in a running loop; owns ``log`` from then on.
+
+    Observations and decisions wait in one order but have room of their own: a flood of observations makes the
+    watches pause, never a pass.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        on_commit: Callable[[Sequence[Event]], None] | None = None,
+        *,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self.healthy = True
+        """False after a transaction that failed, until one succeeds."""
+        self._log = log
+        self._on_commit = on_commit
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._observations = _Room(OBSERVATION_ROOM)
+        self._decisions = _Room(DECISION_ROOM)
+        self._pending: deque[_Pending] = deque()
+        self._arrived = threading.Condition()
+        self._closing = False
+        self._ended = asyncio.Event()
+        self._thread = threading.Thread(target=self._drain, name="log-writer", daemon=True)
+        self._thread.start()
+
+    async def append(self, events: Sequence[NewEvent]) -> tuple[Event, ...]:
+        """One atomic group, in order; returns after the commit what was not in the log already."""
+        if not events:
+            return ()
+        observed = all(event.body.TYPE.startswith(_OBSERVATIONS) for event in events)
+        room = self._observations if observed else self._decisions
+        self._open_or_raise()
+        await room.take(len(events))
+        pending = _Pending(events, room, self._loop.create_future())
+        with self._arrived:
+            if self._closing:
+                room.give_back(len(events))
+                raise WriterClosed("the log writer is closed")
+            self._pending.append(pending)
+            self._arrived.notify()
+        return await pending.done
+
+    async def close(self) -> None:
+        """Commits what is queued, refuses what waits for room, and ends the thread."""
+        with self._arrived:
+            self._closing = True
+            self._arrived.notify()
+        for room in (self._observations, self._decisions):
+            room.refuse_all(WriterClosed("the log writer is closed"))
+        await self._ended.wait()
+        self._thread.join()
+
+    def _open_or_raise(self) -> None:
+        if self._closing:
+            raise WriterClosed("the log writer is closed")
+
+    def _drain(self) -> None:
+        """The thread: whatever has arrived meanwhile is the next transaction, so a lone event never waits."""
+        while groups := self._next():
+            try:
+                results: list[Appended] | Exception = self._log.append_group(
+                    [pending.events for pending in groups], now=self._clock()
+                )
+            except Exception as error:  # noqa: BLE001 it is handed to those who wait, whatever it is
+                results = error
+            self._loop.call_soon_threadsafe(self._settle, groups, results)
+        self._loop.call_soon_threadsafe(self._ended.set)
+
+    def _next(self) -> list[_Pending]:
+        """Groups for one transaction; none when closed and all is written."""
+        with self._arrived:
+            while not self._pending and not self._closing:
+                self._arrived.wait()
+            groups: list[_Pending] = []
+            count = 0
+            while self._pending and (not groups or count + len(self._pending[0].events) <= _AT_ONCE):
+                groups.append(self._pending.popleft())
+                count += len(groups[-1].events)
+            return groups
+
+    def _settle(self, groups: list[_Pending], results: list[Appended] | Exception) -> None:
+        """In the loop: room is given back, the commit is told, then everybody who waits."""
+        for pending in groups:
+            pending.room.give_back(len(pending.events))
+        self.healthy = not isinstance(results, Exception)
+        if isinstance(results, Exception):
+            for pending in groups:
+                _resolve(pending.done, results)
+            return
+        committed = [event for result in results if isinstance(result, tuple) for event in result]
+        try:
+            if committed and self._on_commit is not None:
+                self._on_commit(committed)
+        finally:
+            for pending, result in zip(groups, results, strict=True):
+                _resolve(pending.done, result)
+
+
+def _resolve(done: asyncio.Future[tuple[Event, ...]], result: Appended | Exception) -> None:
+    if done.done():
+        return
+    if isinstance(result, Exception):
+        done.set_exception(result)
+    else:
+        done.set_result(result)

@@ -1,0 +1,31 @@
+"""The log, its names, every projection's table, and the views."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from kro_es.projections.registry import PROJECTIONS
+from kro_es.store.digest import NO_CHAIN
+from kro_es.store.packing import shipped_dictionary
+from kro_es.store.tables import schema
+from kro_es.store.views import create_views, drop_views
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    metadata = schema(PROJECTIONS)
+    metadata.create_all(op.get_bind())
+    tables = metadata.tables
+    op.bulk_insert(tables["log_head"], [{"id": 1, "position": 0, "chain": NO_CHAIN, "fence": 0, "cluster": ""}])
+    op.bulk_insert(tables["heartbeat"], [{"id": 1, "at": 0}])
+    op.bulk_insert(tables["dictionaries"], [{"id": 1, "body": shipped_dictionary()}])
+    create_views(op.get_bind())
+
+
+def downgrade() -> None:
+    drop_views(op.get_bind())
+    schema(PROJECTIONS).drop_all(op.get_bind())

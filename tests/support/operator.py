@@ -1,0 +1,92 @@
+"""The controller as a process of its own, the way a cluster runs it; killed by its own process id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+READY_SECONDS = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+class Operator:
+    """``kro-es run`` on one database; ``start`` after ``kill`` is the restart a crash test needs."""
+
+    def __init__(self, kubeconfig: Path, directory: Path, *, database: str | None = None) -> None:
+        self.kubeconfig = kubeconfig
+        self.directory = directory
+        self.file = directory / "log.db"
+        self.database = database or f"sqlite:///{self.file}"
+        self.output = directory / "operator.log"
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Operator:
+        address = f"127.0.0.1:{self.port}"
+        command = [
+            sys.executable, "-m", "kro_es", "run", "--database", self.database, "--kubeconfig", str(self.kubeconfig),
+            "--install-crds", "--health-address", address, "--metrics-address", address,
+        ]  # fmt: skip
+        with self.output.open("ab") as stream:
+            self._process = subprocess.Popen(
+                command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ}
+            )
+        self._wait_ready()
+        return self
+
+    def kill(self) -> None:
+        """No warning, as a node failure would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        return self._end(signal.SIGTERM)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def text(self) -> str:
+        return self.output.read_text(errors="replace") if self.output.exists() else ""
+
+    def _end(self, number: int) -> int:
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        code = self._process.wait(30)
+        self._process = None
+        return code
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                raise AssertionError(f"the controller ended with {self._process.returncode}:\n{self.text()[-4000:]}")
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=1) as answer:
+                    if answer.status == 200:
+                        return
+            except (urllib.error.URLError, OSError):
+                pass
+            time.sleep(0.05)  # the process offers nothing to wait on but its own probe
+        raise AssertionError(f"not ready after {READY_SECONDS} s:\n{self.text()[-4000:]}")

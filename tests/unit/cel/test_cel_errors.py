@@ -1,0 +1,97 @@
+"""Faults are found before evaluation, all at once, each with its place."""
+
+from __future__ import annotations
+
+import pytest
+from cel_site import value_of, variables
+
+from kro_es.cel.checker import check
+from kro_es.cel.errors import CelCheckError, CelSyntaxError, EvaluationError
+from kro_es.cel.parser import MAX_NESTING, MAX_SOURCE, parse
+
+
+def test_every_fault_is_reported_in_source_order() -> None:
+    with pytest.raises(CelCheckError) as caught:
+        check(parse('1 + "a" == foo(x)\n|| y.z'), {})
+    assert [(issue.line, issue.column, issue.message) for issue in caught.value.issues] == [
+        (1, 3, "found no matching overload for '_+_' applied to '(int, string)'"),
+        (1, 15, "undeclared reference to 'foo' (in container '')"),
+        (1, 16, "undeclared reference to 'x' (in container '')"),
+        (2, 4, "undeclared reference to 'y' (in container '')"),
+    ]
+
+
+def test_the_excerpt_points_at_the_operator() -> None:
+    with pytest.raises(CelCheckError) as caught:
+        check(parse("schema.spec.tags + [1]"), variables())
+    assert str(caught.value) == (
+        "ERROR: <input>:1:18: found no matching overload for '_+_' applied to '(list(string), list(int))'\n"
+        " | schema.spec.tags + [1]\n"
+        " | .................^"
+    )
+
+
+def test_an_undeclared_field_is_a_fault_even_when_optional() -> None:
+    for text in ("schema.spec.nope", "schema.spec.?nope", "has(schema.spec.nope)"):
+        with pytest.raises(CelCheckError, match="undefined field 'nope'"):
+            check(parse(text), variables())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "  ", "1 +", "(1", "[1", '{"a" 1}', "a.", "a..b", "1 2", '"open', "'a\nb'", '"\\q"', "0x", "1e400", "as", "in"]
+    + [
+        "99999999999999999999",
+        "9223372036854775808",
+        "18446744073709551616u",
+        "f(1,)",
+        "T{a: 1}",
+        "a.`b",
+        "x.all(1, true)",
+    ]
+    + ["[1].all(i, i, true)", "has(a)", "!-1", 'b"\\u0041"', '"\\ud800"'],
+)
+def test_text_that_is_no_expression_is_a_syntax_error(text: str) -> None:
+    with pytest.raises(CelSyntaxError):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * MAX_NESTING + "1" + ")" * MAX_NESTING,
+        "[" * 5000 + "]" * 5000,
+        "f(" * 5000 + ")" * 5000,
+        "true ? 1 : " * 5000 + "1",
+        "+".join(["1"] * 5000),
+        "a" + ".b" * 5000,
+        "a" + "[0]" * 5000,
+        "x" * (MAX_SOURCE + 1),
+        "9" * 5000,
+    ],
+    ids=["brackets", "lists", "calls", "ternaries", "sum", "fields", "indices", "source", "digits"],
+)
+def test_too_large_an_expression_is_refused(text: str) -> None:
+    with pytest.raises(CelSyntaxError):
+        parse(text)
+
+
+def test_a_long_chain_within_the_limits_is_evaluated() -> None:
+    assert value_of("+".join(["1"] * 900)) == 900
+    assert value_of("+".join(['"ab"'] * 900)) == "ab" * 900
+    assert value_of("[" * 240 + "]" * 240 + " == []") is False
+
+
+def test_nested_comprehensions_run_out_of_budget() -> None:
+    with pytest.raises(EvaluationError, match="cost limit"):
+        value_of("lists.range(1000).map(x, lists.range(1000).map(y, y)).size()")
+    with pytest.raises(EvaluationError, match="cost limit"):
+        value_of("true || lists.range(1000).all(x, lists.range(1000000).all(y, true))".replace("true ||", "false ||"))
+
+
+def test_doubling_text_runs_out_of_size() -> None:
+    text = "a"
+    for _ in range(40):
+        text = f"cel.bind(a, {text} + {text}, a)" if text == "a" else f"cel.bind(a, a + a, {text})"
+    with pytest.raises(EvaluationError, match="exceeds maximum"):
+        value_of(f'cel.bind(a, "0123456789", {text})')
