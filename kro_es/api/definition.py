@@ -112,6 +112,9 @@ class _Reader:
             return {}
         return value
 
+    def _required_object(self, value: JsonValue, path: str) -> JsonObject:
+        return self.object(value, path, required=True)
+
     def list(self, value: JsonValue, path: str) -> list[JsonValue]:
         if value is None:
             return []
@@ -190,7 +193,7 @@ class _Reader:
         return ResourceDefinition(
             id=self.text(node.get("id"), f"{path}.id", required=given),
             template=self._optional(node, "template", path),
-            external_ref=self._optional(node, "externalRef", path),
+            external_ref=self._external(node.get("externalRef"), f"{path}.externalRef"),
             ready_when=self.texts(node.get("readyWhen"), f"{path}.readyWhen"),
             include_when=self.texts(node.get("includeWhen"), f"{path}.includeWhen"),
             for_each=self._items(node.get("forEach"), f"{path}.forEach", self._dimension),
@@ -199,6 +202,21 @@ class _Reader:
     def _optional(self, node: JsonObject, name: str, path: str) -> JsonObject | None:
         value = node.get(name)
         return None if value is None else self.object(value, f"{path}.{name}")
+
+    def _external(self, value: JsonValue, path: str) -> JsonObject | None:
+        if value is None:
+            return None
+        node = self.object(value, path)
+        for name in ("apiVersion", "kind"):
+            self.text(node.get(name), f"{path}.{name}")
+        meta = self.object(node.get("metadata"), f"{path}.metadata")
+        for name in ("name", "namespace"):
+            self.text(meta.get(name), f"{path}.metadata.{name}")
+        at = f"{path}.metadata.selector"
+        selector = self.object(meta.get("selector"), at)
+        self.text_map(selector.get("matchLabels"), f"{at}.matchLabels")
+        self._items(selector.get("matchExpressions"), f"{at}.matchExpressions", self._required_object)
+        return node
 
     def _dimension(self, value: JsonValue, path: str) -> tuple[str, str]:
         node = self.object(value, path, required=True)

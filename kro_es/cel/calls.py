@@ -86,11 +86,14 @@ def invoke(implementation: Implementation, args: tuple[Closure, ...]) -> Closure
             return lambda frame: implementation(*[arg(frame) for arg in args])
 
 
-def join_text(parts: tuple[Closure, ...]) -> Closure:
-    """A chain of string additions in one step."""
+def join_text(parts: tuple[Closure, ...], *, certain: bool) -> Closure:
+    """A chain of string additions in one step; looks at each part unless all are ``certain`` to be strings."""
 
     def run(frame: Frame) -> CelValue:
-        text = "".join([part(frame) for part in parts])
+        found = [part(frame) for part in parts]
+        if not certain and any(type(part) is not str for part in found):
+            raise no_such_overload()
+        text = "".join(found)
         checked_size(len(text))
         return text
 

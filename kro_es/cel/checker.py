@@ -22,6 +22,7 @@ from kro_es.cel.inference import Inference
 from kro_es.cel.overloads import Overload
 from kro_es.cel.parser import ParsedExpression
 from kro_es.cel.references import Read, reads
+from kro_es.cel.stack import make_room
 from kro_es.cel.types import (
     BOOL,
     BYTES,
@@ -69,6 +70,7 @@ class CheckedExpression:
 
 def check(parsed: ParsedExpression, variables: Mapping[str, CelType]) -> CheckedExpression:
     """Raises CelCheckError with all faults in source order."""
+    make_room()
     checker = _Checker(variables)
     checker.type_of(parsed.root)
     if checker.faults:

@@ -19,28 +19,33 @@ from kro_es.cel.calls import (
     select_implementation,
 )
 from kro_es.cel.checker import CheckedExpression
-from kro_es.cel.conversion import Decoder, decoder, leaf_decoder, to_json
-from kro_es.cel.errors import CelError, EvaluationError
-from kro_es.cel.libraries.operators import at, lookup
-from kro_es.cel.libraries.strings import compile_pattern
-from kro_es.cel.merging import adder, comparison
-from kro_es.cel.overloads import Implementation
-from kro_es.cel.references import Read, static_path
-from kro_es.cel.types import (
-    DYN,
-    STRING,
-    CelType,
-    ListType,
-    MapType,
-    OptionalType,
-    Primitive,
-    StructType,
+from kro_es.cel.code import (
+    Code,
+    Loop,
+    check_pattern,
+    common,
+    element_type,
+    json_reader,
+    key_type,
+    listed,
+    native,
+    predicate_loop,
+    specialised,
 )
+from kro_es.cel.conversion import item_reader, leaf_decoder, to_json
+from kro_es.cel.errors import EvaluationError
+from kro_es.cel.inference import erased, mentions_dyn
+from kro_es.cel.libraries.operators import at, lookup
+from kro_es.cel.references import Read, static_path
+from kro_es.cel.stack import SHALLOW, make_room
+from kro_es.cel.types import BOOL, DYN, STRING, CelType, ListType, MapType, OptionalType, StructType
 from kro_es.cel.values import CelValue
 
 MAX_ITERATIONS = 1_000_000
 """Items all comprehensions of one evaluation may visit."""
 _FIRST_SLOT = 2
+_PANICS = (TypeError, AttributeError, ValueError, ArithmeticError, LookupError, RecursionError)
+"""What observed objects that contradict their schemas can raise: as in kro, a hard error and not the end of a pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,16 @@ class CompiledExpression:
     reads: frozenset[Read]
     _run: Closure = field(repr=False)
     _slots: int = field(repr=False)
+    _deep: bool = field(repr=False)
 
     def evaluate(self, bindings: Mapping[str, JsonValue]) -> CelValue:
         """Raises DataPending when observed data is missing, EvaluationError for everything else."""
-        return self._run([bindings, MAX_ITERATIONS, *[None] * self._slots])
+        if self._deep:
+            make_room()
+        try:
+            return self._run([bindings, MAX_ITERATIONS, *[None] * self._slots])
+        except _PANICS as error:
+            raise EvaluationError(f"internal error: {error}") from error
 
     def evaluate_json(self, bindings: Mapping[str, JsonValue]) -> JsonValue:
         """The JSON that is written for the value; it shares nothing with ``bindings``."""
@@ -64,39 +75,13 @@ class CompiledExpression:
 
 def compile_expression(checked: CheckedExpression) -> CompiledExpression:
     """Raises CelError when a constant regular expression of ``find`` or ``findAll`` is none."""
+    make_room()
     compiler = _Compiler(checked)
     code = compiler.code(checked.root)
-    run = _native(code) if isinstance(code.of, ListType) else code.run
-    return CompiledExpression(checked.text, checked.result_type, checked.reads, run, compiler.slots)
-
-
-@dataclass(frozen=True, slots=True)
-class _Code:
-    """A compiled node."""
-
-    run: Closure
-    of: CelType
-    json: bool = False
-    """The value comes straight from observed JSON."""
-
-    @property
-    def raw(self) -> bool:
-        """A list or map of observed JSON whose elements are not decoded yet; scalars were decoded when read."""
-        return self.json and isinstance(self.of, ListType | MapType)
-
-
-def _native(code: _Code, *, into_dyn: bool = False) -> Closure:
-    """A value that can leave the care of its static type."""
-    read = decoder(code.of, raw=code.raw, into_dyn=into_dyn)
-    if read is None:
-        return code.run
-    run, decode = code.run, read
-    return lambda frame: decode(run(frame))
-
-
-def _json_reader(of: CelType) -> Decoder | None:
-    """Reads a JSON value of this type completely, structs excepted."""
-    return leaf_decoder(of) or decoder(of)
+    run = native(code) if isinstance(code.of, ListType) else code.run
+    return CompiledExpression(
+        checked.text, checked.result_type, checked.reads, run, compiler.slots, checked.parsed.depth > SHALLOW
+    )
 
 
 class _Compiler:
@@ -105,13 +90,13 @@ class _Compiler:
     def __init__(self, checked: CheckedExpression) -> None:
         self._types = checked.types
         self._overloads = checked.overloads
-        self._scope: dict[str, _Code] = {}
+        self._scope: dict[str, Code] = {}
         self.slots = 0
 
-    def code(self, node: Node) -> _Code:
+    def code(self, node: Node) -> Code:
         match node:
             case Literal():
-                return _Code(literals.constant(node.value), self._types[node.id])
+                return Code(literals.constant(node.value), self._types[node.id])
             case Ident():
                 return self._ident(node)
             case Select():
@@ -125,86 +110,100 @@ class _Compiler:
             case Comprehension():
                 return self._comprehension(node)
 
-    def _ident(self, node: Ident) -> _Code:
+    def _ident(self, node: Ident) -> Code:
         if node.name in self._scope:
             return self._scope[node.name]
         of = self._types[node.id]
-        return _Code(access.variable(node.name, of), of, json=True)
+        return Code(access.variable(node.name, of), of, json=True)
 
     # -- fields and elements
 
-    def _select(self, node: Select) -> _Code:
-        operand, of = self.code(node.operand), self._types[node.id]
+    def _select(self, node: Select) -> Code:
+        operand = self.code(node.operand)
         inside = operand.of.inner if isinstance(operand.of, OptionalType) else operand.of
         declared = inside.field(node.field) if isinstance(inside, StructType) else None
         key = declared.key if declared else node.field
+        of = declared.type if declared else inside.value if isinstance(inside, MapType) else DYN
         if node.test:
-            return _Code(access.has_field(operand.run, key, declared=declared is not None), of)
-        if isinstance(of, OptionalType) and (node.optional or inside is not operand.of):
+            return Code(access.has_field(operand.run, key, declared=declared is not None), BOOL)
+        if node.optional or inside is not operand.of:
             raw = operand.raw or isinstance(inside, StructType)
-            read = _json_reader(of.inner) if raw else None
-            return _Code(access.optional_field(operand.run, key, read, declared=declared is not None), of)
+            read = json_reader(of) if raw else None
+            result = of if isinstance(of, OptionalType) else OptionalType(of)
+            return Code(access.optional_field(operand.run, key, read, declared=declared is not None), result)
         path = _path_text(node)
         if declared is not None:
-            return _Code(access.struct_field(operand.run, key, of, path), of, json=True)
-        raw = operand.raw and isinstance(inside, MapType)
-        return _Code(access.map_entry(operand.run, key, access.leaf(of, raw), path), of, raw)
+            return Code(access.struct_field(operand.run, key, of, path), of, json=True)
+        return Code(access.map_entry(operand.run, key, access.leaf(of, operand.raw), path), of, operand.raw)
 
-    def _element(self, node: Call) -> _Code | None:
-        """``a[k]`` on a list or map; None for any other container."""
-        container, of = self.code(node.args[0]), self._types[node.id]
-        key = self.code(node.args[1])
-        if not isinstance(container.of, ListType | MapType) or (key.of == DYN and isinstance(container.of, ListType)):
-            return None
+    def _element(self, node: Call, container: Code, key: Code) -> Code:
+        """``a[k]`` on a list or map."""
         pick = at if isinstance(container.of, ListType) else lookup
+        of = element_type(container.of)
         read_as = access.leaf(of, container.raw)
-        return _Code(access.element(container.run, key.run, read_as, pick, _path_text(node.args[0])), of, container.raw)
+        return Code(access.element(container.run, key.run, read_as, pick, _path_text(node.args[0])), of, container.raw)
 
     # -- calls
 
-    def _call(self, node: Call) -> _Code:
+    def _call(self, node: Call) -> Code:
         of = self._types[node.id]
         match node.function, node.args:
             case (("_&&_" | "_||_"), (left, right)):
                 decisive = node.function == "_||_"
-                return _Code(logical(self.code(left).run, self.code(right).run, decisive), of)
+                return Code(logical(self.code(left).run, self.code(right).run, decisive), of)
             case "_?_:_", _:
                 return self._conditional(node)
             case "_+_", _ if self._is_text(node):
-                return _Code(join_text(tuple(self.code(part).run for part in self._text_parts(node))), of)
-            case "_[_]", _:
-                return self._element(node) or self._strict(node)
+                parts = [self.code(part) for part in self._text_parts(node)]
+                certain = all(part.of == STRING for part in parts)
+                return Code(join_text(tuple(part.run for part in parts), certain=certain), of)
             case "dyn", (value,):
-                return _Code(_native(self.code(value), into_dyn=True), of)
+                return Code(native(self.code(value), into_dyn=True), of)
             case (("or" | "orValue"), (other,)) if node.target is not None:
-                optional, wanted = self.code(node.target).run, _native(self.code(other), into_dyn=of == DYN)
-                return _Code(alternative(optional, wanted, unwrap=node.function == "orValue"), of)
+                return self._alternative(node.function, self.code(node.target), self.code(other))
         return self._strict(node)
 
-    def _strict(self, node: Call) -> _Code:
+    def _strict(self, node: Call) -> Code:
         if node.function in ("find", "findAll") and isinstance(node.args[0], Literal):
-            _check_pattern(node.args[0].value)
-        overloads = self._overloads[node.id]
+            check_pattern(node.args[0].value)
         operands = [self.code(operand) for operand in node.operands]
         given = tuple(operand.of for operand in operands)
-        of = self._types[node.id]
+        if node.function == "_[_]" and (
+            isinstance(given[0], MapType) or (given[1] != DYN and isinstance(given[0], ListType))
+        ):
+            return self._element(node, *operands)
+        overloads = self._overloads[node.id]
         merge = given[0].merge if given and isinstance(given[0], ListType) else None
-        implementation = _specialised(node.function, given, merge) or select_implementation(overloads, given)
+        implementation = specialised(node.function, given, merge) or select_implementation(overloads, given)
+        of = self._types[node.id]
+        weak = any(mentions_dyn(operand) for operand in given)
+        if weak:
+            of = erased(overloads[0].result) if len(overloads) == 1 else common(overloads)
         if merge is not None and node.function == "_+_" and isinstance(of, ListType):
             of = ListType(of.element, merge)
+        into_dyn = weak and mentions_dyn(of)
         wanted = overloads[0].parameters
         args = tuple(
-            _native(operand, into_dyn=expected == DYN) for operand, expected in zip(operands, wanted, strict=True)
+            native(operand, into_dyn=into_dyn or expected == DYN)
+            for operand, expected in zip(operands, wanted, strict=True)
         )
-        return _Code(invoke(implementation, args), of)
+        return Code(invoke(implementation, args), of)
 
-    def _conditional(self, node: Call) -> _Code:
+    def _alternative(self, function: str, optional: Code, other: Code) -> Code:
+        """``or`` and ``orValue``."""
+        weak = mentions_dyn(optional.of) or mentions_dyn(other.of)
+        run = alternative(native(optional, into_dyn=weak), native(other, into_dyn=weak), unwrap=function == "orValue")
+        if function == "or":
+            return Code(run, OptionalType(DYN) if weak else other.of)
+        return Code(run, DYN if weak else other.of)
+
+    def _conditional(self, node: Call) -> Code:
         condition, chosen, otherwise = (self.code(arg) for arg in node.args)
-        of = self._types[node.id]
         if chosen.raw and otherwise.raw and chosen.of == otherwise.of:
-            return _Code(conditional(condition.run, chosen.run, otherwise.run), of, json=True)
-        branches = (_native(branch, into_dyn=of == DYN) for branch in (chosen, otherwise))
-        return _Code(conditional(condition.run, *branches), of)
+            return Code(conditional(condition.run, chosen.run, otherwise.run), chosen.of, json=True)
+        of = DYN if mentions_dyn(chosen.of) or mentions_dyn(otherwise.of) else self._types[node.id]
+        branches = (native(branch, into_dyn=of == DYN) for branch in (chosen, otherwise))
+        return Code(conditional(condition.run, *branches), of)
 
     def _is_text(self, node: Node) -> bool:
         if not (isinstance(node, Call) and node.function == "_+_" and self._types[node.id] == STRING):
@@ -224,31 +223,36 @@ class _Compiler:
 
     # -- literals
 
-    def _list(self, node: ListLiteral) -> _Code:
+    def _list(self, node: ListLiteral) -> Code:
         of = self._types[node.id]
         assert isinstance(of, ListType)
-        into_dyn = of.element == DYN
-        elements = tuple(_native(self.code(element), into_dyn=into_dyn) for element in node.elements)
+        codes = [self.code(element) for element in node.elements]
+        into_dyn = mentions_dyn(of) or any(mentions_dyn(code.of) for code in codes)
+        elements = tuple(native(code, into_dyn=into_dyn) for code in codes)
+        known = ListType(DYN) if into_dyn else of
         if not node.optional:
-            return _Code(lambda frame: [element(frame) for element in elements], of)
+            return Code(lambda frame: [element(frame) for element in elements], known)
         marked = tuple((element, place in node.optional) for place, element in enumerate(elements))
-        return _Code(literals.optional_list(marked), of)
+        return Code(literals.optional_list(marked), known)
 
-    def _map(self, node: MapLiteral) -> _Code:
+    def _map(self, node: MapLiteral) -> Code:
         of = self._types[node.id]
         assert isinstance(of, MapType)
-        into_dyn = of.value == DYN
+        keys = [self.code(entry.key) for entry in node.entries]
+        values = [self.code(entry.value) for entry in node.entries]
+        into_dyn = mentions_dyn(of) or any(mentions_dyn(code.of) for code in (*keys, *values))
         entries = tuple(
-            (self.code(entry.key).run, _native(self.code(entry.value), into_dyn=into_dyn), entry.optional)
-            for entry in node.entries
+            (key.run, native(value, into_dyn=into_dyn), entry.optional)
+            for key, value, entry in zip(keys, values, node.entries, strict=True)
         )
+        known = MapType(DYN, DYN) if into_dyn else of
         if all(isinstance(entry.key, Literal) and type(entry.key.value) is str for entry in node.entries):
-            return _Code(literals.text_map(entries), of)
-        return _Code(literals.any_map(entries), of)
+            return Code(literals.text_map(entries), known)
+        return Code(literals.any_map(entries), known)
 
     # -- comprehensions
 
-    def _comprehension(self, node: Comprehension) -> _Code:
+    def _comprehension(self, node: Comprehension) -> Code:
         source = self.code(node.range)
         slot = _FIRST_SLOT + self.slots
         self.slots += 1
@@ -258,108 +262,48 @@ class _Compiler:
         predicate = self.code(node.predicate).run if node.predicate is not None else None
         result = self.code(node.result) if node.result is not None else None
         self._scope = outer
-        return self._loop(node, slot, _Loop(source, source_items, element_raw, predicate, result))
+        return self._loop(node, slot, Loop(source, source_items, element_raw, predicate, result))
 
-    def _bind(self, node: Comprehension, source: _Code, slot: int) -> tuple[list[_Code], loops.Items, bool]:
+    def _bind(self, node: Comprehension, source: Code, slot: int) -> tuple[list[Code], loops.Items, bool]:
         """The variables as code, the items they go through, and whether elements stay raw."""
         if node.kind in ("bind", "optMap", "optFlatMap"):
             of = source.of.inner if isinstance(source.of, OptionalType) and node.kind != "bind" else source.of
             raw = source.raw and node.kind == "bind"
-            return [_Code(operator.itemgetter(slot), of, raw)], lambda _: [], raw
+            return [Code(operator.itemgetter(slot), of, raw)], lambda _: [], raw
         pairs = len(node.variables) == 2
-        value = _element_type(source.of)
-        read = leaf_decoder(value) if source.raw else None
-        raw = source.raw and read is None
+        value = element_type(source.of)
+        read = item_reader(value) if source.raw else None
+        raw = source.raw and leaf_decoder(value) is None
         source_items = loops.items(source.run, pairs=pairs, read=read)
         if pairs:
-            first = source.of.key if isinstance(source.of, MapType) else _index_type(source.of)
-            return [_Code(_pair(slot, 0), first), _Code(_pair(slot, 1), value, raw)], source_items, raw
+            return [Code(_pair(slot, 0), key_type(source.of)), Code(_pair(slot, 1), value, raw)], source_items, raw
         if isinstance(source.of, MapType):
             # the keys are the items: nothing of the values is read
             keys = loops.items(source.run, pairs=False, read=None)
-            return [_Code(operator.itemgetter(slot), source.of.key)], keys, False
-        return [_Code(operator.itemgetter(slot), value, raw)], source_items, raw
+            return [Code(operator.itemgetter(slot), source.of.key)], keys, False
+        return [Code(operator.itemgetter(slot), value, raw)], source_items, raw
 
-    def _loop(self, node: Comprehension, slot: int, loop: _Loop) -> _Code:
-        of = self._types[node.id]
+    def _loop(self, node: Comprehension, slot: int, loop: Loop) -> Code:
         if loop.result is None:
-            assert loop.predicate is not None
-            return _test_loop(node.kind, slot, loop, of)
-        into_dyn = _element_type(of) == DYN or of == DYN
-        result = _native(loop.result, into_dyn=into_dyn)
+            return predicate_loop(node.kind, slot, loop)
+        result = native(loop.result, into_dyn=mentions_dyn(loop.result.of))
+        known = loop.result.of
         match node.kind:
             case "bind":
-                return _Code(loops.bind(loop.source.run, slot, loop.result.run), of, loop.result.raw)
+                return Code(loops.bind(loop.source.run, slot, loop.result.run), known, loop.result.json)
             case "optMap" | "optFlatMap":
                 flat = node.kind == "optFlatMap"
-                return _Code(loops.optional_map(loop.source.run, slot, result, flat=flat), of)
+                run = loops.optional_map(loop.source.run, slot, result, flat=flat)
+                return Code(run, known if flat else OptionalType(known))
             case "transformMap":
-                return _Code(loops.transform_map(loop.items, slot, loop.predicate, result), of)
+                run = loops.transform_map(loop.items, slot, loop.predicate, result)
+                return Code(run, MapType(key_type(loop.source.of), known))
             case "transformMapEntry":
-                return _Code(loops.transform_entries(loop.items, slot, loop.predicate, result), of)
+                return Code(loops.transform_entries(loop.items, slot, loop.predicate, result), known)
             case "sortBy":
-                return _Code(loops.sort_items(loop.items, slot, result), of, loop.element_raw)
-        return _Code(loops.transform_list(loop.items, slot, loop.predicate, result), of)
-
-
-@dataclass(frozen=True, slots=True)
-class _Loop:
-    """The compiled parts of one comprehension."""
-
-    source: _Code
-    items: loops.Items
-    element_raw: bool
-    predicate: Closure | None
-    result: _Code | None
-
-
-def _test_loop(kind: str, slot: int, loop: _Loop, of: CelType) -> _Code:
-    assert loop.predicate is not None
-    if kind == "filter":
-        return _Code(loops.select_items(loop.items, slot, loop.predicate), of, loop.element_raw)
-    if kind == "exists_one":
-        return _Code(loops.exactly_one(loop.items, slot, loop.predicate), of)
-    return _Code(loops.quantifier(loop.items, slot, loop.predicate, kind == "exists"), of)
-
-
-def _element_type(of: CelType) -> CelType:
-    match of:
-        case ListType():
-            return of.element
-        case MapType():
-            return of.value
-        case OptionalType():
-            return of.inner
-        case _:
-            return DYN
-
-
-def _index_type(of: CelType) -> CelType:
-    return DYN if of == DYN else Primitive("int", "int")
-
-
-def _is_scalar(of: CelType) -> bool:
-    return isinstance(of, Primitive) and of != DYN
-
-
-def _specialised(function: str, given: tuple[CelType, ...], merge: tuple[str, ...] | None) -> Implementation | None:
-    """A quicker or narrower implementation that only the static types can choose."""
-    if function == "_+_" and merge is not None:
-        return adder(merge)
-    if function not in ("_==_", "_!=_"):
-        return None
-    if merge is not None:
-        return comparison(function)
-    if given[0] == given[1] and _is_scalar(given[0]):
-        return operator.eq if function == "_==_" else operator.ne
-    return None
-
-
-def _check_pattern(pattern: CelValue) -> None:
-    try:
-        compile_pattern(pattern)
-    except EvaluationError as error:
-        raise CelError(f"compile: {error}") from None
+                run = loops.sort_items(loop.items, slot, result)
+                return Code(run, listed(loop.source.of), loop.element_raw)
+        return Code(loops.transform_list(loop.items, slot, loop.predicate, result), ListType(known))
 
 
 def _pair(slot: int, part: int) -> Closure:

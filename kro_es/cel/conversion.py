@@ -143,6 +143,15 @@ def leaf_decoder(of: CelType) -> Decoder | None:
     return _LEAVES.get(of)
 
 
+def item_reader(of: CelType) -> Decoder | None:
+    """What an element of an observed list or map is read with; None for dyn."""
+    wanted = json_class(of)
+    if wanted is None or of in _LEAVES:
+        return _LEAVES.get(of)
+    refuse = reader(of)
+    return lambda value: value if type(value) is wanted else refuse(value)
+
+
 def decoder(of: CelType, *, raw: bool = True, into_dyn: bool = False) -> Decoder | None:
     """What a whole value is read with once no static type watches over its parts; None when nothing changes.
 

@@ -44,6 +44,18 @@ def _rebuilt(of: CelType, parts: tuple[CelType, ...]) -> CelType:
             return of
 
 
+def mentions_dyn(of: CelType) -> bool:
+    return of == DYN or any(mentions_dyn(part) for part in parameters(of))
+
+
+def erased(of: CelType) -> CelType:
+    """What is certain of an overload's result when its type parameters met a dyn."""
+    if isinstance(of, TypeParam):
+        return DYN
+    parts = parameters(of)
+    return _rebuilt(of, tuple(erased(part) for part in parts)) if parts else of
+
+
 @dataclass(slots=True)
 class Inference:
     """The bindings of one expression's type parameters."""

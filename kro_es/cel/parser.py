@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 
 from kro_es.cel.ast import (
@@ -22,14 +21,11 @@ from kro_es.cel.errors import CelSyntaxError
 from kro_es.cel.lexer import RESERVED, Lexer, Token
 from kro_es.cel.macros import expand_global, expand_member
 from kro_es.cel.source import Source
+from kro_es.cel.stack import MAX_DEPTH, make_room
 from kro_es.cel.values import INT_MAX
 
 MAX_SOURCE = 100_000
 MAX_NESTING = 250
-MAX_DEPTH = 1_000
-"""Of the tree: a chain of operators nests without brackets."""
-# The stages walk the tree by recursion, at most five frames for each level; the interpreter's default would not do.
-sys.setrecursionlimit(max(sys.getrecursionlimit(), 10 * MAX_DEPTH))
 
 _BINARY = {
     "||": (1, "_||_"), "&&": (2, "_&&_"),
@@ -47,6 +43,7 @@ class ParsedExpression:
 
     text: str
     root: Node
+    depth: int
     source: Source = field(repr=False, compare=False)
 
 
@@ -56,19 +53,20 @@ def parse(text: str) -> ParsedExpression:
     if len(text) > MAX_SOURCE:
         message = f"expression code point size exceeds limit: size: {len(text)}, limit {MAX_SOURCE}"
         raise source.syntax_error(0, message)
+    make_room()
     root = _Parser(source).parse()
-    if _depth_exceeds(root, MAX_DEPTH):
+    depth = _depth(root)
+    if depth > MAX_DEPTH:
         raise source.syntax_error(0, f"expression recursion limit exceeded: {MAX_DEPTH}")
-    return ParsedExpression(text, root, source)
+    return ParsedExpression(text, root, depth, source)
 
 
-def _depth_exceeds(root: Node, limit: int) -> bool:
-    level = [root]
-    for _ in range(limit):
+def _depth(root: Node) -> int:
+    depth, level = 0, [root]
+    while level:
         level = [child for node in level for child in children(node)]
-        if not level:
-            return False
-    return True
+        depth += 1
+    return depth
 
 
 class _Parser:

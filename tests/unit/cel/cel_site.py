@@ -10,21 +10,21 @@ from typing import Any
 from kro_es.cel.checker import check
 from kro_es.cel.compiler import compile_expression
 from kro_es.cel.parser import parse
-from kro_es.cel.types import CelType, ListType, from_openapi
+from kro_es.cel.types import CelType, ListType, StructType, from_openapi
 from kro_es.schema.openapi import Schema
 
 SITE = json.loads((Path(__file__).parent / "vectors.json").read_text())
 
 
-def kind(name: str, variable: str) -> CelType:
+def kind(name: str, variable: str) -> StructType:
     """The type of a variable that holds an object of this kind."""
     found = from_openapi(Schema(SITE["kinds"][name], SITE["components"]), f"__type_{variable}")
-    assert found is not None
+    assert isinstance(found, StructType)
     return found
 
 
 def variables() -> dict[str, CelType]:
-    types = {name: kind(of, name) for name, of in SITE["variables"].items()}
+    types: dict[str, CelType] = {name: kind(of, name) for name, of in SITE["variables"].items()}
     return {name: ListType(of) if name in SITE["collections"] else of for name, of in types.items()}
 
 

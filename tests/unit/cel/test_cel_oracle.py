@@ -35,7 +35,7 @@ ENVIRONMENT = celpy.Environment()
         "1 / 0 > 0 || true",
         '{"x": [1, "y", 2.5, null, true]}',
         '"""triple "quoted" text"""',
-        r"r'raw\n' == '\x72aw\\n'.replace('r', 'r')".replace(".replace('r', 'r')", ""),
+        r"r'raw\n' == '\x72aw\\n'",
     ],
 )
 def test_celpy_agrees(text: str) -> None:

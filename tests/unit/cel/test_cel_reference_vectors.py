@@ -15,6 +15,7 @@ from kro_es.cel.parser import parse
 from kro_es.cel.references import identifiers
 from kro_es.cel.types import type_name
 
+AGREES, REFUSED, DIFFERS = 622, 187, 20
 CASES: list[dict[str, Any]] = SITE["cases"]
 
 
@@ -77,6 +78,3 @@ def test_the_lists_only_shrink() -> None:
     count = Counter(case["outcome"] for case in CASES)
     assert count["agrees"] >= AGREES
     assert (count["refused"], count["differs"]) == (REFUSED, DIFFERS)
-
-
-AGREES, REFUSED, DIFFERS = 0, 0, 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kro_es.api.objects import Gvk, JsonObject, Resource
 from kro_es.graph.typing import OBJECT_META
-from kro_es.schema.openapi import KindSchema, Schema
+from kro_es.schema.openapi import PRESERVE_UNKNOWN, KindSchema, Schema
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _POD_SPEC = "io.k8s.api.core.v1.PodSpec"
@@ -12,6 +12,7 @@ _TEXT: JsonObject = {"type": "string"}
 _INTEGER: JsonObject = {"type": "integer", "format": "int32"}
 _TEXT_MAP: JsonObject = {"type": "object", "additionalProperties": _TEXT}
 _INT_OR_STRING: JsonObject = {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}
+_QUANTITY: JsonObject = {"oneOf": [{"type": "string"}, {"type": "number"}]}
 _BYTES: JsonObject = {"type": "string", "format": "byte"}
 
 
@@ -33,6 +34,7 @@ _CONTAINER = _object(
     args=_list(_TEXT),
     env=_list(_object(name=_TEXT, value=_TEXT)),
     ports=_list(_object(containerPort=_INTEGER, name=_TEXT)),
+    resources=_object(limits={"type": "object", "additionalProperties": _QUANTITY}),
 )
 _COMPONENTS: dict[str, JsonObject] = {
     _META: OBJECT_META,
@@ -51,6 +53,10 @@ def _kind(api_version: str, kind: str, plural: str, properties: JsonObject, *, n
     return KindSchema(resource, Schema(schema, _COMPONENTS), digest=f"digest of {kind}")
 
 
+_SELECTOR = _object(
+    matchLabels=_TEXT_MAP,
+    matchExpressions=_list(_object(key=_TEXT, operator=_TEXT, values=_list(_TEXT))),
+)
 _DEPLOYMENT = _kind(
     "apps/v1",
     "Deployment",
@@ -59,7 +65,7 @@ _DEPLOYMENT = _kind(
         "spec": _object(
             replicas=_INTEGER,
             paused={"type": "boolean"},
-            selector=_object(matchLabels=_TEXT_MAP),
+            selector=_SELECTOR,
             template=_object(metadata=_ref(_META), spec=_ref(_POD_SPEC)),
         ),
         "status": _object(
@@ -107,6 +113,8 @@ KINDS: dict[Gvk, KindSchema] = {
             namespaced=False,
         ),
         _DEPLOYMENT,
+        _kind("pu.test.io/v1", "Puw", "puws", {"spec": {"type": "object", PRESERVE_UNKNOWN: True}}),
+        _kind("kro.run/v1alpha1", "Other", "others", {"spec": _object(name=_TEXT)}),
     )
 }
 """The kinds the tests know; any other is not served."""

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from kro_es.api import definition
 from kro_es.api.definition import ResourceGraphDefinition
@@ -33,7 +34,7 @@ DIFFERENT = {
 }
 
 
-def _named(check: str) -> list[pytest.param]:
+def _named(check: str) -> list[ParameterSet]:
     return [
         pytest.param(vector, id=f"{vector['vector']}-{index}")
         for index, vector in enumerate(VECTORS)

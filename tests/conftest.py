@@ -1,0 +1,70 @@
+"""Fixtures every tier may use: one control plane per session, a fresh namespace per test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.controlplane import ControlPlane, ControlPlaneMissing
+from tests.support.kubelet import FakeKubelet
+from tests.support.operator import Operator
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A namespace of one's own on the session's control plane."""
+
+    plane: ControlPlane
+    namespace: str
+
+    def kubectl(self, *args: str, user: str = "admin", input: str | None = None) -> str:  # noqa: A002 - as subprocess has it
+        return self.plane.kubectl(*args, user=user, stdin=input)
+
+    def kubeconfig(self, user: str = "admin") -> Path:
+        return self.plane.kubeconfig(user)
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    try:
+        plane = ControlPlane()
+    except ControlPlaneMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    with plane:
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def kubelet(control_plane: ControlPlane) -> Iterator[FakeKubelet]:
+    found = FakeKubelet(control_plane.url, "kcm-token").start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def cluster(control_plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
+    namespace = f"{name}-{next(_numbers)}"
+    control_plane.kubectl("create", "namespace", namespace)
+    yield Cluster(control_plane, namespace)
+    control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture
+def operator(cluster: Cluster, kubelet: FakeKubelet, tmp_path: Path) -> Iterator[Operator]:
+    """The controller as a process, on a database of its own; definitions of the test go before it does."""
+    found = Operator(cluster.kubeconfig("controller"), tmp_path).start()
+    yield found
+    found.stop()
+    if os.environ.get("KRO_ES_TEST_SHOW"):
+        print(found.text())
