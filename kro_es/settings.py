@@ -9,7 +9,7 @@ VERSION = "0.1.0"
 """Version of the engine; recorded with every decision."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """How ``kro-es run`` behaves; every field has a flag of the same name and a variable ``KRO_ES_<NAME>``."""
 

@@ -51,7 +51,9 @@ def rfc3339(micros: int) -> str:
 class Conditions:
     """The conditions of one object while a pass sets them; ``dependents`` roll up to Ready."""
 
-    def __init__(self, found: dict[str, Condition], dependents: tuple[str, ...], generation: int, *, going: bool) -> None:
+    def __init__(
+        self, found: dict[str, Condition], dependents: tuple[str, ...], generation: int, *, going: bool
+    ) -> None:
         self._found = found
         self._dependents = dependents
         self._generation = generation

@@ -83,10 +83,6 @@ def parse(obj: JsonValue) -> ResourceGraphDefinition:
     return definition
 
 
-parse_definition = parse
-"""For modules where ``parse`` alone would not say what."""
-
-
 def _kind(value: JsonValue) -> str:
     names: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
     return "null" if value is None else names.get(type(value), "object")

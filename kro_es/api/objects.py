@@ -96,7 +96,7 @@ def labels(obj: Mapping[str, JsonValue]) -> Mapping[str, str]:
     return obj["metadata"].get("labels") or {}
 
 
-def annotations(obj: Mapping[str, JsonValue]) -> Mapping[str, str]:
+def annotations_of(obj: Mapping[str, JsonValue]) -> Mapping[str, str]:
     return obj["metadata"].get("annotations") or {}
 
 

@@ -47,11 +47,11 @@ class EvaluationError(CelError):
     """A hard error at run time (spec/02 §13): division by zero, overload, overflow, conversion, cost exceeded."""
 
 
-class CostExceeded(EvaluationError):  # noqa: N818  # named for what happened, as its siblings
+class CostExceeded(EvaluationError):
     """The evaluation did more than it may; unlike other errors, ``||`` and ``&&`` never absorb it."""
 
 
-class DataPending(CelError):  # noqa: N818  # waiting for data is no error of the author
+class DataPending(CelError):
     """Observed data is not there yet: missing key or field, index out of bounds, unobserved resource (spec/02 §13)."""
 
     def __init__(self, message: str, path: str = "") -> None:

@@ -8,14 +8,18 @@ import sys
 from typing import Annotated
 
 import typer
+import uvloop
 from rich.console import Console
 
 from kro_es.cli.database import app as database_app
 from kro_es.controller.run import run as run_controller
+from kro_es.controller.telemetry import configure_logging
 from kro_es.errors import KroEsError
 from kro_es.settings import VERSION, Settings, from_environ
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="kro's definitions, event-sourced.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="kro's definitions, event-sourced."
+)
 app.add_typer(database_app, name="db")
 
 
@@ -44,7 +48,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
         workers=workers,
         log_level=log_level,
     )
-    asyncio.run(run_controller(settings))
+    configure_logging(log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_controller(settings))
 
 
 @app.command()
@@ -60,3 +66,7 @@ def main() -> None:
     except KroEsError as error:
         Console(stderr=True).print(f"kro-es: {error}", style="red", highlight=False, markup=False)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

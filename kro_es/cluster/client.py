@@ -29,16 +29,22 @@ def path_of(resource: Resource, namespace: str | None = None, name: str = "", su
     return root + where + "/" + "/".join(part for part in (resource.plural, name, subresource) if part)
 
 
-async def connect(kubeconfig: str | None, context: str | None = None, *, user_agent: str, concurrency: int = 64) -> ApiClient:
+async def connect(
+    kubeconfig: str | None, context: str | None = None, *, user_agent: str, concurrency: int = 64
+) -> ApiClient:
     """A client for a kubeconfig, or for the cluster this process runs in. Raises UserError when neither is usable."""
     found = kube_client.Configuration()
     try:
         if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-            kube_config.load_incluster_config(client_configuration=found)
+            kube_config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
         else:
-            await kube_config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=found)
+            await kube_config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=kubeconfig, context=context, client_configuration=found
+            )
     except kube_config.ConfigException as error:
-        raise UserError(f"no usable cluster configuration ({kubeconfig or 'the default kubeconfig'}): {error}") from error
+        raise UserError(
+            f"no usable cluster configuration ({kubeconfig or 'the default kubeconfig'}): {error}"
+        ) from error
     # two thread-pool hops per request for .netrc and proxy variables, measured at 140 microseconds
     found.client_session_kwargs = {"trust_env": False}
     found.connection_pool_maxsize = 0
@@ -64,7 +70,7 @@ class ApiClient:
         await self.close()
 
     async def close(self) -> None:
-        await self._library.close()
+        await self._library.close()  # type: ignore[no-untyped-call]
 
     async def request(
         self,
@@ -98,7 +104,13 @@ class ApiClient:
             async with (
                 self._slots,
                 self._session().request(
-                    method, self._base + path, params=query, data=data, headers=headers, timeout=timeout, proxy=self._proxy
+                    method,
+                    self._base + path,
+                    params=query,
+                    data=data,
+                    headers=headers,
+                    timeout=timeout,
+                    proxy=self._proxy,
                 ) as answer,
             ):
                 text = await answer.read()
@@ -132,7 +144,7 @@ class ApiClient:
     def _session(self) -> aiohttp.ClientSession:
         rest = self._library.rest_client
         if rest.pool_manager is None:
-            rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - the library opens its session on first use
+            rest.pool_manager = rest._create_pool_manager()
         session: aiohttp.ClientSession = rest.pool_manager
         return session
 

@@ -63,6 +63,6 @@ class Informers:
                         self._listed[key].set()
             except asyncio.CancelledError:
                 raise
-            except Exception:  # noqa: BLE001 - the watch loop: a bug in one item must not blind the controller
+            except Exception:
                 logger.exception("a watch failed and begins again", kind=str(key.resource.gvk))
                 await asyncio.sleep(1.0)  # the same item would fail again at once

@@ -19,7 +19,9 @@ from kro_es.schema.openapi import KindSchema
 
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
-_CRDS = Resource(Gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), "customresourcedefinitions", namespaced=False)
+_CRDS = Resource(
+    Gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), "customresourcedefinitions", namespaced=False
+)
 _NAMESPACES = Resource(Gvk("", "v1", "Namespace"), "namespaces", namespaced=False)
 ESTABLISHED_SECONDS = 30.0
 _POLL = 0.05
@@ -77,7 +79,9 @@ class KubernetesCluster:
         self, resource: Resource, namespace: str, name: str, body: JsonObject, *, manager: str, subresource: str = ""
     ) -> JsonObject:
         path = path_of(resource, namespace, name, subresource)
-        return await self._client.request("PATCH", path, query={"fieldManager": manager}, body=body, content_type=_MERGE)
+        return await self._client.request(
+            "PATCH", path, query={"fieldManager": manager}, body=body, content_type=_MERGE
+        )
 
     async def put_status(self, resource: Resource, obj: JsonObject, manager: str) -> JsonObject:
         """Replace the status; the object's resourceVersion is the precondition."""

@@ -11,7 +11,7 @@ import structlog
 
 from kro_es.api import metadata
 from kro_es.api.conditions import Conditions
-from kro_es.api.definition import ResourceGraphDefinition, parse_definition
+from kro_es.api.definition import ResourceGraphDefinition, parse
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, terminating
 from kro_es.controller.definition_status import DEPENDENTS, status_body
 from kro_es.controller.definition_writes import DefinitionWrites
@@ -81,7 +81,7 @@ class DefinitionReconciler:
         await self._writes.finalize(obj)
         conditions = Conditions.load(obj, DEPENDENTS)
         try:
-            definition = parse_definition(obj)
+            definition = parse(obj)
             loaded = _Loaded(obj, row, head, definition, spec_hash(definition))
         except DefinitionErrors as error:
             return await self._refused(obj, head, "", error, conditions)
@@ -97,7 +97,9 @@ class DefinitionReconciler:
         if loaded.head.get("newest_hash") != loaded.hash:
             number = await self._issue(loaded, graph)
         conditions.set("GraphAccepted", "True", "Valid", "resource graph and schema are valid", self._now())
-        conditions.set("GraphRevisionsResolved", "True", "Resolved", f"revision {number} compiled and active", self._now())
+        conditions.set(
+            "GraphRevisionsResolved", "True", "Resolved", f"revision {number} compiled and active", self._now()
+        )
         return await self._activated(loaded, graph, number, conditions)
 
     async def _compile(self, definition: ResourceGraphDefinition) -> ResourceGraph:
@@ -131,7 +133,7 @@ class DefinitionReconciler:
             row = reader.row("revisions", f"{definition_uid}/{number:06d}")
         if row is None:
             return
-        graph = await self._compile(parse_definition({**obj, "spec": row["spec"]}))
+        graph = await self._compile(parse({**obj, "spec": row["spec"]}))
         self._world.graphs.put(definition_uid, number, graph)
         await self._serve(graph, obj["metadata"]["name"], definition_uid)
 
@@ -180,9 +182,7 @@ class DefinitionReconciler:
             return Actor("", "unknown")
         return Actor(str(seen[-1]["actor"]), "manager")
 
-    async def _activated(
-        self, loaded: _Loaded, graph: ResourceGraph, number: int, conditions: Conditions
-    ) -> Outcome:
+    async def _activated(self, loaded: _Loaded, graph: ResourceGraph, number: int, conditions: Conditions) -> Outcome:
         """The API first, then the revision: instances never run against a schema that is not there (spec/04 T6)."""
         obj, outcome = loaded.object, "settled"
         definition_uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]

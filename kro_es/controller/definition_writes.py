@@ -11,7 +11,7 @@ from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, labels
 from kro_es.controller.instance_reconciler import World
 from kro_es.decisions import record
 from kro_es.decisions.record import Thread
-from kro_es.decisions.writes import PlannedWrite
+from kro_es.decisions.writes import PlannedWrite, Verb
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Seen
 from kro_es.events.types import Actor, ReconcileDecided, Subject, definition_stream
@@ -25,7 +25,9 @@ logger = structlog.get_logger(__name__)
 DEFINITIONS = Resource(
     Gvk.parse(metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND), "resourcegraphdefinitions", namespaced=False
 )
-REVISIONS = Resource(Gvk.parse(metadata.REVISION_API_VERSION, metadata.REVISION_KIND), "graphrevisions", namespaced=False)
+REVISIONS = Resource(
+    Gvk.parse(metadata.REVISION_API_VERSION, metadata.REVISION_KIND), "graphrevisions", namespaced=False
+)
 CRDS = Resource(
     Gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), "customresourcedefinitions", namespaced=False
 )
@@ -76,7 +78,9 @@ class DefinitionWrites:
             if not error.not_found:
                 raise
             write = self._planned("create", CRDS, name, wanted, "CRD created")
-            await self._recorded(obj, write, lambda: self._world.cluster.create(CRDS, wanted, metadata.CONTROLLER_MANAGER))
+            await self._recorded(
+                obj, write, lambda: self._world.cluster.create(CRDS, wanted, metadata.CONTROLLER_MANAGER)
+            )
         else:
             await self._update_crd(obj, live, wanted)
         established = await self._world.cluster.wait_established(name)
@@ -86,7 +90,9 @@ class DefinitionWrites:
     async def _update_crd(self, obj: JsonObject, live: JsonObject, wanted: JsonObject) -> None:
         name, mine = wanted["metadata"]["name"], obj["metadata"]["name"]
         found = labels(live)
-        owned_by_kro = found[metadata.OWNED] == "true" if metadata.OWNED in found else found.get(metadata.MANAGED_BY) == "kro"
+        owned_by_kro = (
+            found[metadata.OWNED] == "true" if metadata.OWNED in found else found.get(metadata.MANAGED_BY) == "kro"
+        )
         if not owned_by_kro:
             raise ApiError(409, "Conflict", f"failed to update CRD {name}: CRD already exists and is not owned by KRO")
         theirs = found.get(metadata.DEFINITION_NAME)
@@ -103,7 +109,9 @@ class DefinitionWrites:
         body = {"spec": {**wanted["spec"], "names": names}, "metadata": _only_metadata(wanted)}
         write = self._planned("patch", CRDS, name, body, "CRD updated")
         await self._recorded(
-            obj, write, lambda: self._world.cluster.merge_patch(CRDS, "", name, body, manager=metadata.CONTROLLER_MANAGER)
+            obj,
+            write,
+            lambda: self._world.cluster.merge_patch(CRDS, "", name, body, manager=metadata.CONTROLLER_MANAGER),
         )
 
     async def mirror(self, obj: JsonObject, number: int, found_hash: str, graph: ResourceGraph) -> None:
@@ -161,7 +169,7 @@ class DefinitionWrites:
         )
 
     def _planned(
-        self, verb: record.Verb, resource: Resource, name: str, body: JsonObject, what: str, *, subresource: str = ""
+        self, verb: Verb, resource: Resource, name: str, body: JsonObject, what: str, *, subresource: str = ""
     ) -> PlannedWrite:
         ref = ObjectRef(resource.gvk.group, resource.gvk.kind, "", name)
         return PlannedWrite(

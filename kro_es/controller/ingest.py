@@ -118,7 +118,9 @@ class Ingest:
             self.vault.keep(seen.object, paths)
         ref = ObjectRef.of(seen.object)
         before = self._heads.get(ref.key)
-        head = _Head(uid(seen.object), resource_version(seen.object), content_digest(seen.object), managers(seen.object))
+        head = _Head(
+            uid(seen.object), resource_version(seen.object), content_digest(seen.object), managers(seen.object)
+        )
         if before is not None and before.uid == head.uid:
             if head.version <= before.version:
                 return None

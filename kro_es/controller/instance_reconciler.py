@@ -68,10 +68,12 @@ class InstanceReconciler:
         """One pass. ``retry`` asks for another one later, with growing delay."""
         failed: dict[str, str] = {}
         for _ in range(MOST_ROUNDS):
-            inputs = self._load(key, failed)
-            if inputs is None:
-                return "settled"
-            decision = decide(inputs)
+            # decided while the reader is open: what the decision looks up is at the position it is recorded with
+            with self._world.open_reader() as reader:
+                inputs = self._load(reader, key, failed)
+                if inputs is None:
+                    return "settled"
+                decision = decide(inputs)
             if decision.gone:
                 return await self._release(inputs)
             if not decision.writes and decision.settled is None:
@@ -84,42 +86,42 @@ class InstanceReconciler:
 
     # --- load ---------------------------------------------------------------------------------------------------
 
-    def _load(self, key: Key, failed: dict[str, str]) -> InstanceInputs | None:
+    def _load(self, reader: Reader, key: Key, failed: dict[str, str]) -> InstanceInputs | None:
         """Everything at one log position; None when the object is not (or no longer) there or not yet clear."""
         world = self._world
-        with world.open_reader() as reader:
-            row = reader.row("objects", key.ref)
-            if row is None or row["uid"] != key.uid:
-                return None
-            instance = self._clear(row)
-            if instance is None:
-                return None
-            followed = world.graphs.followed(reader, ObjectRef.from_key(key.ref))
-            own = applyset_id(ObjectRef.of(instance))
-            children = [Child(obj, child) for child, obj in self._children(reader, own, key.uid)]
-            sets = {str(r["fields_digest"]) for r in reader.rows("nodes", "instance_uid", key.uid)}
-            fields = {digest: found["fields"] for digest in sets if (found := reader.row("field_sets", digest))}
-            self._known_fields |= fields.keys()
-            owners = self._owners(reader)
-            paths = world.taints.paths(instance)
-            redactor = world.origin.redactor
-            return InstanceInputs(
-                instance=instance,
-                instance_row=row,
-                followed=followed,
-                children=tuple(children),
-                nodes={str(node["node"]): node for node in reader.rows("nodes", "instance_uid", key.uid)},
-                settled=reader.row("instances", key.uid),
-                field_set=fields.get,
-                owner_of=owners,
-                redact=lambda obj: redactor.redact(obj, world.taints.paths(obj)),
-                redactor=redactor,
-                status_paths=paths,
-                position=reader.position,
-                now=world.clock(),
-                version=world.version,
-                failed=dict(failed),
-            )
+        row = reader.row("objects", key.ref)
+        if row is None or row["uid"] != key.uid:
+            return None
+        instance = self._clear(row)
+        if instance is None:
+            return None
+        followed = world.graphs.followed(reader, ObjectRef.from_key(key.ref))
+        own = applyset_id(ObjectRef.of(instance))
+        children = [Child(obj, child) for child, obj in self._children(reader, own, key.uid)]
+        sets = {str(r["fields_digest"]) for r in reader.rows("nodes", "instance_uid", key.uid)}
+        found = {digest: reader.row("field_sets", digest) for digest in sets}
+        fields: dict[str, JsonObject] = {digest: _fields(one) for digest, one in found.items() if one}
+        self._known_fields |= fields.keys()
+        owners = self._owners(reader)
+        paths = world.taints.paths(instance)
+        redactor = world.origin.redactor
+        return InstanceInputs(
+            instance=instance,
+            instance_row=row,
+            followed=followed,
+            children=tuple(children),
+            nodes={str(node["node"]): node for node in reader.rows("nodes", "instance_uid", key.uid)},
+            settled=reader.row("instances", key.uid),
+            field_set=lambda digest: fields.get(digest),
+            owner_of=owners,
+            redact=lambda obj: redactor.redact(obj, world.taints.paths(obj)),
+            redactor=redactor,
+            status_paths=paths,
+            position=reader.position,
+            now=world.clock(),
+            version=world.version,
+            failed=dict(failed),
+        )
 
     def _children(self, reader: Reader, applyset: str, instance_uid: str) -> list[tuple[Row, JsonObject]]:
         found = {str(row["uid"]): row for row in reader.rows("objects", "part_of", applyset)}
@@ -188,7 +190,9 @@ class InstanceReconciler:
         except ApiError as error:
             text = scrub(error.message, self._world.ingest.vault.texts)
             outcome = record.failed(write, index, intent, error, text)
-            await self._world.log.append([thread.event(outcome, self._world.clock(), subject=record.target(write, None))])
+            await self._world.log.append(
+                [thread.event(outcome, self._world.clock(), subject=record.target(write, None))]
+            )
             return name, text
         await self._world.log.append(self._outcome(write, index, thread, intent, answer))
         return name, ""
@@ -274,7 +278,10 @@ class InstanceReconciler:
             self._known_fields.add(digest)
             body = record.applied(write, index, intent, answer, recorded, before, known_fields=known)
             return [*observed, thread.event(body, now, subject=subject, cause=intent)]
-        return [*observed, thread.event(record.outcome(write, index, intent, answer), now, subject=subject, cause=intent)]
+        return [
+            *observed,
+            thread.event(record.outcome(write, index, intent, answer), now, subject=subject, cause=intent),
+        ]
 
     # --- the end of an instance -----------------------------------------------------------------------------------
 
@@ -282,7 +289,9 @@ class InstanceReconciler:
         """Absence is proved by a live list of every kind of the recorded inventory before the finalizer goes."""
         left = await self._left(inputs)
         if left:
-            logger.info("members are left", instance=str(ObjectRef.of(inputs.instance)), members=[str(ref) for ref in left])
+            logger.info(
+                "members are left", instance=str(ObjectRef.of(inputs.instance)), members=[str(ref) for ref in left]
+            )
             return "retry"
         thread = record.thread(inputs)
         ref = ObjectRef.of(inputs.instance)
@@ -294,7 +303,9 @@ class InstanceReconciler:
         body = {"metadata": {"uid": meta["uid"], "finalizers": rest}}
         write = PlannedWrite(4, "patch", resource, ref, body, metadata.CONTROLLER_MANAGER, what="finalizer released")
         decision = Decision((write,), state="DELETING", why="everything it owned is proved gone")
-        committed = await self._world.log.append([thread.event(record.decided(inputs, decision, self._world.engine), inputs.now)])
+        committed = await self._world.log.append(
+            [thread.event(record.decided(inputs, decision, self._world.engine), inputs.now)]
+        )
         try:
             await self._world.cluster.merge_patch(resource, ref.namespace, ref.name, body, manager=write.manager)
         except ApiError as error:
@@ -324,3 +335,9 @@ class InstanceReconciler:
         events = [self._world.ingest.observation(Seen(obj, "read", self._world.clock())) for obj in found]
         await self._world.log.append([event for event in events if event is not None])
         return [ObjectRef.of(obj) for obj in found]
+
+
+def _fields(row: Row) -> JsonObject:
+    found = row["fields"]
+    assert isinstance(found, dict)
+    return found

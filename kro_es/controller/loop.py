@@ -41,7 +41,9 @@ class Watches(Protocol):
 class Loop:
     """Workers over one queue; definitions and instances share it, a key is never worked on twice at once."""
 
-    def __init__(self, world: World, queue: Queue, projector: Projector, metrics: Metrics, *, max_revisions: int) -> None:
+    def __init__(
+        self, world: World, queue: Queue, projector: Projector, metrics: Metrics, *, max_revisions: int
+    ) -> None:
         self._world = world
         self._queue = queue
         self._projector = projector
@@ -114,7 +116,9 @@ class Loop:
         """Every key once: a net under the events, not what the controller runs on."""
         with self._world.open_reader() as reader:
             for row in reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}"):
-                self._queue.add(Key("definition", str(row["uid"]), f"{metadata.GROUP}/{metadata.DEFINITION_KIND}//{row['name']}"))
+                self._queue.add(
+                    Key("definition", str(row["uid"]), f"{metadata.GROUP}/{metadata.DEFINITION_KIND}//{row['name']}")
+                )
         self._projector.requeue()
 
     async def work(self) -> None:
@@ -145,7 +149,7 @@ class Loop:
             self._warn("the API server refused", key, error)
         except KroEsError as error:
             self._warn("a pass failed", key, error)
-        except Exception as error:  # noqa: BLE001 - the worker loop: a bug in one pass must not stop the others
+        except Exception as error:
             logger.exception("a pass crashed", key=key.ref, error=self._scrubbed(error))
         return True
 

@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import structlog
-import uvloop
 
 from kro_es.cluster.client import connect
 from kro_es.cluster.informers import Informers
@@ -78,10 +77,6 @@ async def run(settings: Settings) -> None:
         await _Controller(settings, stack).run(stop)
 
 
-def use_uvloop() -> None:
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-
-
 class _Controller:
     """Start order matters: database, fence, cluster, closed intents, watches, workers."""
 
@@ -113,9 +108,7 @@ class _Controller:
         self._stack.push_async_callback(writer.close)
         taints, graphs = Taints(), Graphs()
         origin = Origin(cluster_id, 0, Redactor.of(key))
-        ingest = Ingest(
-            writer, cluster, origin, taints=taints, vault=Vault(), open_reader=pool.open, clock=now_micros
-        )
+        ingest = Ingest(writer, cluster, origin, taints=taints, vault=Vault(), open_reader=pool.open, clock=now_micros)
         ingest.last_seen_alive = last_alive
         world = World(
             writer, cluster, ingest, origin, taints, graphs, pool.open, now_micros, VERSION, settings.label_version
@@ -130,12 +123,16 @@ class _Controller:
         await _close_intents(writer, pool)
         if settings.install_crds:
             await cluster.install_own_crds()
-        informers = Informers(client, lambda watch_key, item: loop.sink(Watched(watch_key.resource, watch_key.selector), item))
+        informers = Informers(
+            client, lambda watch_key, item: loop.sink(Watched(watch_key.resource, watch_key.selector), item)
+        )
         self._stack.push_async_callback(informers.close)
         loop.attach(informers)
         beat = schedule.start(lambda: log.heartbeat(now=now_micros()), loop.resync, settings.resync_hours)
         self._stack.callback(beat.shutdown, wait=False)
-        probes = Probes(self._metrics, lambda: loop.failed is None, lambda: loop.synced and loop.failed is None and writer.healthy)
+        probes = Probes(
+            self._metrics, lambda: loop.failed is None, lambda: loop.synced and loop.failed is None and writer.healthy
+        )
         await probes.start(settings.health_address, settings.metrics_address)
         self._stack.push_async_callback(probes.close)
         await self._work(loop, stop)

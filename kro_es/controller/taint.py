@@ -27,6 +27,10 @@ class Taints:
         """Redacted paths of an object, from its kind and the labels that say which node it is."""
         gvk = Gvk.of(obj)
         found = labels(obj)
-        node = (found.get(metadata.INSTANCE_GROUP, ""), found.get(metadata.INSTANCE_KIND, ""), found.get(metadata.NODE_ID, ""))
+        node = (
+            found.get(metadata.INSTANCE_GROUP, ""),
+            found.get(metadata.INSTANCE_KIND, ""),
+            found.get(metadata.NODE_ID, ""),
+        )
         tainted = self._paths.get(node, frozenset()) | self._paths.get((gvk.group, gvk.kind, "status"), frozenset())
         return paths_of(gvk.kind, gvk.group, sorted(tainted, key=str))

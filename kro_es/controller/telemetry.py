@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from kro_es.errors import UserError
 
 
 @dataclass(slots=True)
@@ -23,14 +28,34 @@ class Metrics:
     dropped: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
-        made = {"registry": self.registry}
-        self.reconciles = Counter("reconcile", "Passes", ["kind"], **made)
-        self.errors = Counter("reconcile_errors", "Passes that failed", ["kind"], **made)
-        self.seconds = Histogram("reconcile_duration_seconds", "Time of one pass", ["kind"], **made)
-        self.depth = Gauge("kro_es_queue_length", "Keys waiting for a pass", **made)
-        self.events = Counter("kro_es_events", "Events committed", ["type"], **made)
-        self.position = Gauge("kro_es_log_position", "Position of the log's head", **made)
-        self.dropped = Gauge("kro_es_observations_dropped", "Updates without any change of content, not recorded", **made)
+        registry = self.registry
+        self.reconciles = Counter("reconcile", "Passes", ["kind"], registry=registry)
+        self.errors = Counter("reconcile_errors", "Passes that failed", ["kind"], registry=registry)
+        self.seconds = Histogram("reconcile_duration_seconds", "Time of one pass", ["kind"], registry=registry)
+        self.depth = Gauge("kro_es_queue_length", "Keys waiting for a pass", registry=registry)
+        self.events = Counter("kro_es_events", "Events committed", ["type"], registry=registry)
+        self.position = Gauge("kro_es_log_position", "Position of the log's head", registry=registry)
+        self.dropped = Gauge(
+            "kro_es_observations_dropped", "Updates without any change of content, not recorded", registry=registry
+        )
+
+
+def configure_logging(level: str) -> None:
+    """One JSON object a line on stderr, as log collectors read them. Raises UserError for a level nobody knows."""
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise UserError(f"unknown log level {level!r}: debug, info, warning or error")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -70,11 +95,11 @@ class Probes:
         await web.TCPSite(runner, host, port).start()
 
     @staticmethod
-    def _answer(good: Callable[[], bool]) -> Callable[[web.Request], web.StreamResponse]:
-        async def handle(_: web.Request) -> web.Response:
+    def _answer(good: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(_: web.Request) -> web.StreamResponse:
             return web.Response(text="ok" if good() else "not ok", status=200 if good() else 503)
 
-        return handle  # type: ignore[return-value]  # aiohttp takes coroutine functions, its alias says otherwise
+        return handle
 
     async def _metrics_page(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain")

@@ -87,7 +87,15 @@ def compare(inputs: InstanceInputs, result: NodeResult, live: Child | None) -> C
         return Comparison(node.id, desired, error=inputs.failed[node.id])
     seen_before = live is not None or _recorded_at(row, ref)
     write = PlannedWrite(
-        CHILDREN, "apply", node.resource, ref, desired, metadata.CHILD_MANAGER, node=node.id, digest=digest, force=seen_before
+        CHILDREN,
+        "apply",
+        node.resource,
+        ref,
+        desired,
+        metadata.CHILD_MANAGER,
+        node=node.id,
+        digest=digest,
+        force=seen_before,
     )
     return Comparison(node.id, desired, write, drift)
 

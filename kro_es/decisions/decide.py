@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, ObjectRef, annotations, terminating
+from kro_es.api.objects import JsonObject, ObjectRef, annotations_of, terminating
 from kro_es.decisions import children, deletion, upkeep
 from kro_es.decisions.children import Comparison
 from kro_es.decisions.inputs import Child, InstanceInputs
@@ -83,7 +83,7 @@ def decide(inputs: InstanceInputs) -> Decision:
 
 def suspended(instance: JsonObject) -> bool:
     """Spec/03 §1: ``suspended`` or the older ``disabled``, in any case."""
-    return annotations(instance).get(metadata.RECONCILE, "").lower() in ("suspended", "disabled")
+    return annotations_of(instance).get(metadata.RECONCILE, "").lower() in ("suspended", "disabled")
 
 
 def _look(inputs: InstanceInputs) -> _Pass:
@@ -153,7 +153,13 @@ def _reported(
         "" if ready else verdict.message,
     )
     return Decision(
-        writes, verdict.reports, settled.state, (), None if _same(inputs, settled) else settled, retry, why=verdict.reason
+        writes,
+        verdict.reports,
+        settled.state,
+        (),
+        None if _same(inputs, settled) else settled,
+        retry,
+        why=verdict.reason,
     )
 
 

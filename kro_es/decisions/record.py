@@ -74,7 +74,14 @@ def decided(inputs: InstanceInputs, decision: Decision, engine: str) -> Reconcil
 
 
 def applied(
-    write: PlannedWrite, index: int, intent: int, answer: JsonObject, recorded: JsonObject, before: int, *, known_fields: bool
+    write: PlannedWrite,
+    index: int,
+    intent: int,
+    answer: JsonObject,
+    recorded: JsonObject,
+    before: int,
+    *,
+    known_fields: bool,
 ) -> ResourceApplied:
     """Outcome of a child's apply. ``recorded`` is the answer as it is logged; ``before`` the resourceVersion seen last."""
     fields = owned.own_fields(answer, metadata.CHILD_MANAGER) or {}

@@ -72,7 +72,9 @@ def status_write(inputs: InstanceInputs, verdict: Verdict) -> tuple[PlannedWrite
     if not verdict.going:
         managed = "instance is properly managed with finalizers and labels"
         conditions.set("InstanceManaged", "True", "Managed", managed, inputs.now)
-        conditions.set("GraphResolved", "True", "Resolved", "runtime graph created and all resources resolved", inputs.now)
+        conditions.set(
+            "GraphResolved", "True", "Resolved", "runtime graph created and all resources resolved", inputs.now
+        )
     conditions.set("ResourcesReady", verdict.status, verdict.reason, verdict.message, inputs.now)
     ready = conditions.status_of("Ready") == "True"
     before = instance.get("status") or {}
@@ -86,7 +88,9 @@ def status_write(inputs: InstanceInputs, verdict: Verdict) -> tuple[PlannedWrite
         "apiVersion": instance["apiVersion"],
         "kind": instance["kind"],
         "metadata": {
-            key: instance["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion") if key in instance["metadata"]
+            key: instance["metadata"][key]
+            for key in ("name", "namespace", "uid", "resourceVersion")
+            if key in instance["metadata"]
         },
         "status": status,
     }
@@ -118,4 +122,3 @@ def _resource(inputs: InstanceInputs) -> Resource:
     instance = inputs.instance
     # the plural is found by the client: a deletion must work without the graph
     return Resource(Gvk.of(instance), "", bool(instance["metadata"].get("namespace")))
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, ObjectRef, annotations, labels
+from kro_es.api.objects import JsonObject, ObjectRef, annotations_of, labels
 from kro_es.decisions.inputs import InstanceInputs
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.plan import owned
@@ -51,10 +51,10 @@ def inventory(inputs: InstanceInputs, desired: Sequence[JsonObject], *, shrink: 
     namespace = inputs.instance["metadata"].get("namespace", "")
     batch = of_objects(desired, namespace, cluster_scoped=not namespaced)
     recorded = parse_inventory(inputs.instance)
-    wanted = batch if shrink else Inventory(
-        batch.group_kinds | recorded.group_kinds, batch.namespaces | recorded.namespaces
+    wanted = (
+        batch if shrink else Inventory(batch.group_kinds | recorded.group_kinds, batch.namespaces | recorded.namespaces)
     )
-    found = annotations(inputs.instance)
+    found = annotations_of(inputs.instance)
     new_labels, new = inventory_metadata(wanted, _id(inputs), inputs.version)
     same = all(found.get(key) == new[key] for key in _KEYS if key != metadata.TOOLING)
     if same and labels(inputs.instance).get(metadata.APPLYSET_ID) == _id(inputs):
@@ -69,7 +69,7 @@ def _id(inputs: InstanceInputs) -> str:
 
 
 def _has_inventory(instance: JsonObject) -> bool:
-    return metadata.APPLYSET_ID in labels(instance) or any(key in annotations(instance) for key in _KEYS)
+    return metadata.APPLYSET_ID in labels(instance) or any(key in annotations_of(instance) for key in _KEYS)
 
 
 def _head(instance: JsonObject) -> JsonObject:

@@ -11,7 +11,7 @@ from kro_es.graph.fieldpath import FieldPath
 from kro_es.schema.gotext import quote
 
 NOT_STANDALONE = "only standalone expressions are allowed"
-_MOST_UNCLOSED = 1_000
+_MOST_UNCLOSED = 16
 """Each unclosed ``${`` costs one reading of the rest of the text."""
 
 

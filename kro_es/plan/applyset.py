@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, ObjectRef, Resource, annotations, labels
+from kro_es.api.objects import JsonObject, ObjectRef, Resource, annotations_of, labels
 
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]*\Z")
 _DNS = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?\Z")
@@ -46,7 +46,7 @@ def of_objects(objects: Iterable[JsonObject], namespace: str, *, cluster_scoped:
 
 def parse_inventory(instance: Mapping[str, object]) -> Inventory:
     """What the instance's annotations list; a missing one lists nothing."""
-    found = annotations(instance)
+    found = annotations_of(instance)
     return Inventory(_entries(found.get(metadata.GROUP_KINDS, "")), _entries(found.get(metadata.NAMESPACES, "")))
 
 
@@ -56,7 +56,7 @@ def _entries(text: str) -> frozenset[str]:
 
 def validate_inventory(instance: Mapping[str, object], set_id: str) -> str | None:
     """The first fault in kro's words and order (spec/03 §7.1), or None."""
-    found = annotations(instance)
+    found = annotations_of(instance)
     label = labels(instance).get(metadata.APPLYSET_ID, "")
     if label != set_id:
         return f'invalid {metadata.APPLYSET_ID} label: got "{label}", want "{set_id}"'

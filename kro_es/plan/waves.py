@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, annotations, labels
+from kro_es.api.objects import JsonObject, annotations_of, labels
 
 
 def order_of(obj: JsonObject) -> int:
     """The recorded wave; missing, not a number or not positive counts as 0: such members go last, together."""
-    text = annotations(obj).get(metadata.APPLY_ORDER, "")
+    text = annotations_of(obj).get(metadata.APPLY_ORDER, "")
     number = int(text) if text.isascii() and text.isdigit() else 0
     return max(number, 0)
 

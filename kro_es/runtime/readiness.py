@@ -27,7 +27,9 @@ def node_ready(node: Node, observed: JsonObject | None) -> Readiness:
         try:
             value = condition.program.evaluate_json({node.id: observed})
         except DataPending:
-            text = f'node "{node.id}": failed to evaluate readyWhen expression: "{condition.text}" (waiting for readiness)'
+            text = (
+                f'node "{node.id}": failed to evaluate readyWhen expression: "{condition.text}" (waiting for readiness)'
+            )
             return Readiness(False, text)
         except CelError as error:
             text = f'node "{node.id}": failed to evaluate readyWhen expression: "{condition.text}" ({error})'
@@ -49,7 +51,9 @@ def inclusion(node: Node, bindings: Mapping[str, JsonValue], unready: Mapping[st
     """Expressions in order; the first that is not true excludes. ``unready``: reason by id of what is not ready."""
     for name in node.include_dependencies:
         if name in unready:
-            return Inclusion(False, pending=f'includeWhen dependency "{name}" not ready: {unready[name]} (data pending)')
+            return Inclusion(
+                False, pending=f'includeWhen dependency "{name}" not ready: {unready[name]} (data pending)'
+            )
     for condition in node.include_when:
         try:
             value = condition.program.evaluate_json(bindings)

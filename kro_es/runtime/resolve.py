@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.cel.errors import CelError, DataPending
 from kro_es.graph.node import Node, ResourceGraph
-from kro_es.graph.template import place
+from kro_es.graph.template import render
 from kro_es.runtime.readiness import Readiness, inclusion, node_ready
 
 
@@ -89,7 +89,7 @@ def _rendered(node: Node, moment: _Moment) -> NodeResult:
             return NodeResult(node, "IN_PROGRESS", pending=text)
         except CelError as error:
             return NodeResult(node, "ERROR", error=f'node "{node.id}": eval "{field.text}": {error}', fatal=True)
-    desired = place(node.template, values)
+    desired = render(node.template, values)
     return _namespaced(node, desired, moment)
 
 
@@ -116,4 +116,6 @@ def _judged(result: NodeResult, readiness: Readiness, moment: _Moment) -> NodeRe
         return NodeResult(node, "ERROR", result.desired, error=readiness.reason)
     if node.id not in moment.bindings:
         return NodeResult(node, "IN_PROGRESS", result.desired)
-    return NodeResult(node, "WAITING_FOR_READINESS", result.desired, waiting=f'waiting for node "{node.id}": {readiness.reason}')
+    return NodeResult(
+        node, "WAITING_FOR_READINESS", result.desired, waiting=f'waiting for node "{node.id}": {readiness.reason}'
+    )

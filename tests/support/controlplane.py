@@ -27,7 +27,13 @@ from tests.support.audit import AuditLog
 SOURCES = Path(__file__).parents[1] / "controlplane"
 VERSION = "v1.36.3"
 START_SECONDS = 120.0
-USERS = {"admin": "system:masters", "operator": "", "controller": "system:masters", "nobody": "", "kcm": "system:masters"}
+USERS = {
+    "admin": "system:masters",
+    "operator": "",
+    "controller": "system:masters",
+    "nobody": "",
+    "kcm": "system:masters",
+}
 """User to group; ``operator`` has only the rights the documented RBAC gives it."""
 _AUDIT = """apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -96,11 +102,19 @@ def _compile(binary: Path) -> None:
     flags = ["-s", "-w"]
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
         major, minor, _ = VERSION[1:].split(".")
-        flags += [f"-X {package}.gitVersion={VERSION}", f"-X {package}.gitMajor={major}", f"-X {package}.gitMinor={minor}"]
+        flags += [
+            f"-X {package}.gitVersion={VERSION}",
+            f"-X {package}.gitMajor={major}",
+            f"-X {package}.gitMinor={minor}",
+        ]
     partial = binary.with_suffix(f".{os.getpid()}")
     command = ["go", "build", "-trimpath", "-ldflags", " ".join(flags), "-o", str(partial), "."]
     done = subprocess.run(
-        command, cwd=SOURCES, env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}, capture_output=True, text=True
+        command,
+        cwd=SOURCES,
+        env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"},
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise ControlPlaneMissing(f"the control plane does not build:\n{done.stderr[-3000:]}")
@@ -134,7 +148,9 @@ class ControlPlane:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -230,4 +246,6 @@ class ControlPlane:
             time.sleep(0.1)  # a server that starts offers nothing to wait on but its probe
 
     def _tails(self) -> str:
-        return "\n".join(f"--- {file.name}\n{file.read_text(errors='replace')[-1500:]}" for file in self.directory.glob("*.log"))
+        return "\n".join(
+            f"--- {file.name}\n{file.read_text(errors='replace')[-1500:]}" for file in self.directory.glob("*.log")
+        )

@@ -94,7 +94,11 @@ class FakeKubelet:
             return
         meta = claim["metadata"]
         path = f"/api/v1/namespaces/{meta['namespace']}/persistentvolumeclaims/{meta['name']}/status"
-        status = {"phase": "Bound", "accessModes": claim["spec"]["accessModes"], "capacity": claim["spec"]["resources"]["requests"]}
+        status = {
+            "phase": "Bound",
+            "accessModes": claim["spec"]["accessModes"],
+            "capacity": claim["spec"]["resources"]["requests"],
+        }
         with contextlib.suppress(urllib.error.HTTPError):
             self._call("PATCH", path, {"status": status})
 

@@ -37,7 +37,7 @@ class Operator:
     def start(self) -> Operator:
         address = f"127.0.0.1:{self.port}"
         command = [
-            sys.executable, "-m", "kro_es", "run", "--database", self.database, "--kubeconfig", str(self.kubeconfig),
+            sys.executable, "-m", "kro_es.cli.operator", "run", "--database", self.database, "--kubeconfig", str(self.kubeconfig),
             "--install-crds", "--health-address", address, "--metrics-address", address,
         ]  # fmt: skip
         with self.output.open("ab") as stream:
