@@ -213,7 +213,7 @@ class ControlPlane:
             f"--kubeconfig={self.kubeconfig('kcm')}", "--leader-elect=false", f"--cert-dir={d}/kcm-certs",
             f"--secure-port={self._kcm_port}", f"--service-account-private-key-file={d}/sa.key",
             "--kube-api-qps=200", "--kube-api-burst=400",
-            "--controllers=*,-serviceaccount-token-controller,-bootstrap-signer-controller",
+            "--controllers=*,-serviceaccount-token-controller,-bootstrap-signer-controller,-persistentvolume-binder-controller",
         ])  # fmt: skip
 
     def _launch(self, name: str, flags: Sequence[str]) -> None:
