@@ -65,7 +65,7 @@ class _Head:
 class Ingest:
     """Owns the memory of what was last seen; one per controller."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the one place where these parts meet
         self,
         log: EventLog,
         cluster: Cluster,

@@ -112,7 +112,7 @@ class InstanceReconciler:
             children=tuple(children),
             nodes={str(node["node"]): node for node in reader.rows("nodes", "instance_uid", key.uid)},
             settled=reader.row("instances", key.uid),
-            field_set=lambda digest: fields.get(digest),
+            field_set=fields.get,
             owner_of=owners,
             redact=lambda obj: redactor.redact(obj, world.taints.paths(obj)),
             redactor=redactor,

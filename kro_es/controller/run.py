@@ -104,7 +104,11 @@ class _Controller:
         pool = ReaderPool(engine, PROJECTIONS)
         projector = Projector(self._queue, pool.open)
         main: list[Loop] = []
-        writer = LogWriter(log, clock=now_micros, on_commit=lambda events: main[0].committed(events))
+        writer = LogWriter(
+            log,
+            clock=now_micros,
+            on_commit=lambda events: main[0].committed(events),  # noqa: PLW0108 - the loop is made after the writer
+        )
         self._stack.push_async_callback(writer.close)
         taints, graphs = Taints(), Graphs()
         origin = Origin(cluster_id, 0, Redactor.of(key))

@@ -73,7 +73,7 @@ def decided(inputs: InstanceInputs, decision: Decision, engine: str) -> Reconcil
     )
 
 
-def applied(
+def applied(  # noqa: PLR0913 - the facts of one outcome, all of them needed
     write: PlannedWrite,
     index: int,
     intent: int,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.cel.errors import CelError, DataPending
@@ -40,7 +41,7 @@ def projection(graph: ResourceGraph, instance: JsonObject, observed: Mapping[str
 def _put(root: JsonObject, path: FieldPath, value: JsonValue) -> None:
     """Parents appear with their first leaf; a list keeps positions, so a gap before a leaf is null."""
     at: JsonValue = root
-    for step, following in zip(path, path[1:], strict=False):
+    for step, following in pairwise(path):
         empty: JsonValue = [] if isinstance(following, int) else {}
         if isinstance(step, int):
             at.extend([None] * (step + 1 - len(at)))

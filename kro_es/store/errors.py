@@ -19,5 +19,5 @@ class SchemaError(UserError):
     """The database has another schema than this program needs; the text says what to run."""
 
 
-class LogDamaged(KroEsError):  # noqa: N818 a state of the log
+class LogDamaged(KroEsError):
     """A stored event cannot be read back as it was written."""

@@ -52,9 +52,123 @@ VIEWS: dict[str, View] = {
             "leaf": "digest of the whole event; the chain of the log is taken over it",
         },
     ),
+    "v_revisions": View(
+        sql=(
+            "SELECT r.definition AS definition, r.number AS revision, CASE WHEN r.state = 'active' AND d.active <> r.number"
+            " THEN 'superseded' ELSE r.state END AS state, @time(r.issued_at) AS issued_at,"
+            " CASE WHEN r.activated_at > 0 THEN @time(r.activated_at) END AS activated_at, r.actor AS actor,"
+            " r.actor_source AS actor_source, r.reason AS reason, r.rolled_back_to AS rolled_back_to,"
+            " r.spec_hash AS spec_hash, r.generation AS generation, r.faults AS faults, r.spec AS spec,"
+            " r.position AS position, r.definition_uid AS definition_uid"
+            " FROM p_revisions r JOIN p_definitions d ON d.key = r.definition_uid"
+        ),
+        columns={
+            "definition": "name of the definition",
+            "revision": "number; 0 for an edit that was refused",
+            "state": "issued, active, superseded or rejected",
+            "issued_at": "when it was issued or refused, UTC",
+            "activated_at": "when instances began to follow it, UTC; null when never",
+            "actor": "who edited the definition",
+            "actor_source": "how that is known: manager, cli, unknown",
+            "reason": "why, when a person said so",
+            "rolled_back_to": "the revision whose content this one repeats; 0 when it is no rollback",
+            "spec_hash": "hash of the spec, equal for equal content",
+            "generation": "metadata.generation of the definition",
+            "faults": "JSON list of why it was refused",
+            "spec": "the spec as JSON",
+            "position": "position of the event",
+            "definition_uid": "uid of the definition",
+        },
+    ),
+    "v_rollouts": View(
+        sql=(
+            "SELECT r.definition AS definition, r.number AS revision, @time(min(o.started_at)) AS started_at,"
+            " CASE WHEN min(o.finished_at) > 0 THEN @time(max(o.finished_at)) END AS finished_at,"
+            " CASE WHEN min(o.finished_at) > 0 THEN (max(o.finished_at) - min(o.started_at)) / 1000000.0 END AS seconds,"
+            " count(*) AS instances, sum(CASE WHEN o.state = 'done' THEN 1 ELSE 0 END) AS done,"
+            " sum(CASE WHEN o.state = 'failed' THEN 1 ELSE 0 END) AS failed,"
+            " sum(CASE WHEN o.state = 'rolling' THEN 1 ELSE 0 END) AS rolling,"
+            " max(r.actor) AS actor, max(r.reason) AS reason, r.definition_uid AS definition_uid"
+            " FROM p_rollouts o JOIN p_revisions r ON r.definition_uid = o.definition_uid AND r.number = o.number"
+            " GROUP BY r.definition_uid, r.definition, r.number"
+        ),
+        columns={
+            "definition": "name of the definition",
+            "revision": "number of the revision",
+            "started_at": "first decision of any instance at this revision, UTC",
+            "finished_at": "when the last instance settled, UTC; null while one has not",
+            "seconds": "from start to finish",
+            "instances": "instances that began to follow it",
+            "done": "of these: settled and ready",
+            "failed": "of these: in an error",
+            "rolling": "of these: neither yet",
+            "actor": "who edited the definition",
+            "reason": "why, when a person said so",
+            "definition_uid": "uid of the definition",
+        },
+    ),
+    "v_instances": View(
+        sql=(
+            "SELECT i.namespace AS namespace, i.name AS name, i.kind AS kind, i.api_group AS api_group,"
+            " d.definition AS definition, i.revision AS revision, i.state AS state, i.ready AS ready,"
+            " @time(i.since) AS since, i.message AS message, i.key AS uid"
+            " FROM p_instances i LEFT JOIN p_definitions d ON d.key = i.definition_uid"
+        ),
+        columns={
+            "namespace": "namespace; empty for cluster-scoped kinds",
+            "name": "name",
+            "kind": "kind",
+            "api_group": "API group",
+            "definition": "definition it is an instance of",
+            "revision": "revision the last decision followed",
+            "state": "IN_PROGRESS, ACTIVE, ERROR or DELETING",
+            "ready": "1 when it settled as ready",
+            "since": "when it reached this state, UTC",
+            "message": "why it is not ready",
+            "uid": "its uid",
+        },
+    ),
+    "v_timeline": View(
+        sql=(
+            "SELECT t.position AS position, @time(t.occurred_at) AS occurred_at, t.what AS what, t.kind AS kind,"
+            " t.namespace AS namespace, t.name AS name, t.summary AS summary, t.actor AS actor,"
+            " t.actor_source AS actor_source, t.cause AS cause, t.correlation AS correlation,"
+            " t.instance_uid AS instance_uid, t.definition_uid AS definition_uid FROM p_timeline t"
+        ),
+        columns={
+            "position": "place in the log",
+            "occurred_at": "when it happened, UTC",
+            "what": "type of the event",
+            "kind": "kind of the object concerned",
+            "namespace": "its namespace",
+            "name": "its name",
+            "summary": "what happened, in words",
+            "actor": "who",
+            "actor_source": "how that is known",
+            "cause": "position of the event that led to this one; 0 when unknown",
+            "correlation": "rollout or command it belongs to",
+            "instance_uid": "instance it belongs to",
+            "definition_uid": "definition it belongs to",
+        },
+    ),
+    "v_gaps": View(
+        sql=(
+            "SELECT g.kind AS kind, g.selector AS selector, @time(g.since) AS since, @time(g.until) AS until,"
+            " (g.until - g.since) / 1000000.0 AS seconds, g.reason AS reason, g.position AS position FROM p_gaps g"
+        ),
+        columns={
+            "kind": "group/Kind nobody watched",
+            "selector": "label selector of the watch",
+            "since": "from, UTC",
+            "until": "to, UTC",
+            "seconds": "how long",
+            "reason": "restart, expired, disconnect …",
+            "position": "position of the event",
+        },
+    ),
 }
 
-_MACRO = re.compile(r"@(time|hex)\(([^()]*)\)")
+_MACRO = re.compile(r"@(time|hex)\(((?:[^()]|\([^()]*\))*)\)")
 _SPELLED = {
     ("sqlite", "time"): r"strftime('%Y-%m-%dT%H:%M:%fZ', \2 / 1000000.0, 'unixepoch')",
     ("sqlite", "hex"): r"lower(hex(\2))",
@@ -81,3 +195,12 @@ def drop_views(connection: Connection) -> None:
 def spelled(dialect: str, sql: str) -> str:
     """The statement with its macros in the words of one database."""
     return _MACRO.sub(lambda found: found.expand(_SPELLED[dialect, found[1]]), sql)
+
+
+def columns_markdown() -> str:
+    """The views and their columns as the tables of the README."""
+    parts = []
+    for name, view in VIEWS.items():
+        rows = "\n".join(f"| `{column}` | {text} |" for column, text in view.columns.items())
+        parts.append(f"### `{name}`\n\n| column | meaning |\n| --- | --- |\n{rows}\n")
+    return "\n".join(parts)

@@ -19,7 +19,7 @@ OBSERVATION_ROOM = 10_000
 DECISION_ROOM = 10_000
 
 
-class WriterClosed(Exception):  # noqa: N818 a state, not a fault
+class WriterClosed(Exception):
     """The writer takes no more events."""
 
 

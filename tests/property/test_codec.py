@@ -42,7 +42,8 @@ def _values(hint: JsonValue) -> st.SearchStrategy[JsonValue]:
         return _bodies(hint)
     if get_origin(hint) is tuple:
         return st.lists(_values(get_args(hint)[0]), max_size=3).map(tuple)
-    return {int: INT, str: TEXT}.get(hint) or st.from_type(hint)
+    simple = {int: INT, str: TEXT}
+    return simple[hint] if hint in simple else st.from_type(hint)
 
 
 @st.composite
