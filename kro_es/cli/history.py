@@ -50,7 +50,8 @@ def _options(
 @app.command()
 def revisions(context: typer.Context, definition: str, output: Output = Format.TABLE) -> None:
     """Every revision of a definition, refused edits included."""
-    show(queries.revisions(context.obj.engine(), definition), output)
+    columns = ("revision", "state", "issued_at", "actor", "actor_source", "rolled_back_to", "reason")
+    show(queries.revisions(context.obj.engine(), definition), output, columns)
 
 
 @app.command("show")

@@ -185,6 +185,8 @@ class InstanceReconciler:
     ) -> tuple[str, str]:
         """One write and its outcome in the log; returns the node (or what it was) and the error text, if any."""
         name = write.node or write.what
+        # taken before the write: its echo on the watch may be here before the answer
+        before = self._world.ingest.latest_version(write.ref)
         try:
             answer = await self._send(inputs, write)
         except ApiError as error:
@@ -194,7 +196,7 @@ class InstanceReconciler:
                 [thread.event(outcome, self._world.clock(), subject=record.target(write, None))]
             )
             return name, text
-        await self._world.log.append(self._outcome(write, index, thread, intent, answer))
+        await self._world.log.append(self._outcome(write, index, thread, intent, (before, answer)))
         return name, ""
 
     async def _send(self, inputs: InstanceInputs, write: PlannedWrite) -> JsonObject | None:
@@ -256,13 +258,16 @@ class InstanceReconciler:
         return found
 
     def _outcome(
-        self, write: PlannedWrite, index: int, thread: Thread, intent: int, answer: JsonObject | None
+        self, write: PlannedWrite, index: int, thread: Thread, intent: int, versions: tuple[int, JsonObject | None]
     ) -> Sequence[NewEvent]:
-        """The observation of what the server returned and the outcome, in one commit."""
+        """The observation of what the server returned and the outcome, in one commit.
+
+        ``versions``: the resourceVersion seen before the write, and the object the server answered with.
+        """
+        before, answer = versions
         now = self._world.clock()
         subject = record.target(write, answer)
         observed: list[NewEvent] = []
-        before = self._world.ingest.latest_version(write.ref)
         if answer is not None and write.verb != "delete":
             actor = Actor(write.manager, "controller")
             seen = Seen(answer, "response", now, actor=actor, cause=intent, correlation=thread.correlation)

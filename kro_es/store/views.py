@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from kro_es.store.stored import FROM
 
@@ -169,6 +169,7 @@ VIEWS: dict[str, View] = {
 }
 
 _MACRO = re.compile(r"@(time|hex)\(((?:[^()]|\([^()]*\))*)\)")
+_PROJECTED = re.compile(r"\bp_[a-z_]+\b")
 _SPELLED = {
     ("sqlite", "time"): r"strftime('%Y-%m-%dT%H:%M:%fZ', \2 / 1000000.0, 'unixepoch')",
     ("sqlite", "hex"): r"lower(hex(\2))",
@@ -181,9 +182,15 @@ _SPELLED = {
 
 
 def create_views(connection: Connection) -> None:
-    """Every view as this program documents it; one of an older program is replaced."""
+    """Every view as this program documents it; one of an older program is replaced.
+
+    A view needs the tables of its projections: a store opened without them has the view of the events only.
+    """
     drop_views(connection)
+    there = set(inspect(connection).get_table_names())
     for name, view in VIEWS.items():
+        if not there.issuperset(_PROJECTED.findall(view.sql)):
+            continue
         connection.exec_driver_sql(f"CREATE VIEW {name} AS {spelled(connection.dialect.name, view.sql)}")
 
 

@@ -38,9 +38,10 @@ def _values(hint: JsonValue) -> st.SearchStrategy[JsonValue]:
         return OBJECT
     if hint == JsonObject | None:
         return st.none() | OBJECT
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return _bodies(hint)
-    if get_origin(hint) is tuple:
+    origin: object = get_origin(hint)
+    if origin is tuple:
         return st.lists(_values(get_args(hint)[0]), max_size=3).map(tuple)
     simple = {int: INT, str: TEXT}
     return simple[hint] if hint in simple else st.from_type(hint)

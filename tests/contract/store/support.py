@@ -127,7 +127,7 @@ def create(engine: Engine, projections: tuple[Projection, ...]) -> None:
     metadata = schema(projections)
     with engine.connect().execution_options(**WRITE) as connection, connection.begin():
         metadata.create_all(connection)
-        rows = {
+        rows: dict[str, JsonObject] = {
             "log_head": {"id": 1, "position": 0, "chain": NO_CHAIN, "fence": 0, "cluster": ""},
             "heartbeat": {"id": 1, "at": 0},
             "dictionaries": {"id": 1, "body": shipped_dictionary()},

@@ -49,13 +49,13 @@ def test_state_at_a_position_and_at_a_time(log: EventLog) -> None:
         log.append([seen("a", version), seen("b", version)], now=NOW + version)
     log.append([deleted("a", 21)], now=NOW + 30)
 
-    def version(**at: int) -> int | None:
+    def seen_at(**at: int) -> int | None:
         found = log.state_at(STREAM, **at)
         return None if found is None else found.resource_version
 
-    assert [version(position=position) for position in (0, 1, 2, 3, 40)] == [None, 1, 1, 2, 20]
-    assert [version(time=NOW + at) for at in (0, 1, 7, 25, 99)] == [None, 1, 7, 20, 21]
-    assert version() == 21
+    assert [seen_at(position=position) for position in (0, 1, 2, 3, 40)] == [None, 1, 1, 2, 20]
+    assert [seen_at(time=NOW + at) for at in (0, 1, 7, 25, 99)] == [None, 1, 7, 20, 21]
+    assert seen_at() == 21
     assert log.state_at("object//ConfigMap/default/none") is None
     assert [log.position_at(NOW + at) for at in (0, 1, 29, 99)] == [0, 2, 40, 41]
 
