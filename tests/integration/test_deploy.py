@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.kubelet import FakeKubelet
+from tests.support.operator import Operator
+from tests.support.steps import Steps, eventually
+
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 NAMESPACE = "kro-system"
 IDENTITY = f"system:serviceaccount:{NAMESPACE}:kro-es"
@@ -159,3 +163,25 @@ def test_the_roles_of_the_examples_reach_the_controller(cluster: Any, rights: No
 )
 def test_the_controller_may_not(cluster: Any, rights: None, verb: str, resource: str) -> None:
     assert not allowed(cluster, verb, resource)
+
+
+def test_the_command_line_works_with_the_token_of_its_service_account(
+    cluster: Any, kubelet: FakeKubelet, rights: None, tmp_path: Path
+) -> None:
+    line = deployment_command_line().on(tmp_path / "log.db")
+    config = cluster.plane.service_account_kubeconfig(NAMESPACE, "kro-es")
+    operator = Operator(config, tmp_path, arguments=line.args).start()
+    example = DEPLOY / "examples" / "application"
+    steps = Steps(cluster)
+    try:
+        cluster.kubectl("apply", "-f", str(example / "definition.yaml"))
+        steps.active("application")
+        item = next(iter(yaml.safe_load_all((example / "instances.yaml").read_text())))
+        steps.apply(item)
+        steps.ready("application", item["metadata"]["name"])
+        steps.delete("application", item["metadata"]["name"])
+        eventually(lambda: steps.get("application", item["metadata"]["name"]), lambda obj: not obj, "gone")
+    finally:
+        cluster.kubectl("delete", "rgd", "application", "--timeout=30s")
+        cluster.kubectl("delete", "crd", "applications.kro.run", "--timeout=30s")
+        operator.stop()

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 READY_SECONDS = 60.0
@@ -25,21 +26,22 @@ def free_port() -> int:
 class Operator:
     """``kro-es run`` on one database; ``start`` after ``kill`` is the restart a crash test needs."""
 
-    def __init__(self, kubeconfig: Path, directory: Path, *, database: str | None = None) -> None:
+    def __init__(
+        self, kubeconfig: Path, directory: Path, *, database: str | None = None, arguments: Sequence[str] = ()
+    ) -> None:
         self.kubeconfig = kubeconfig
         self.directory = directory
         self.file = directory / "log.db"
         self.database = database or f"sqlite:///{self.file}"
+        self._arguments = arguments or ("run", "--database", self.database, "--install-crds")
         self.output = directory / "operator.log"
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Operator:
         address = f"127.0.0.1:{self.port}"
-        command = [
-            sys.executable, "-m", "kro_es.cli.operator", "run", "--database", self.database, "--kubeconfig", str(self.kubeconfig),
-            "--install-crds", "--health-address", address, "--metrics-address", address,
-        ]  # fmt: skip
+        where = ("--kubeconfig", str(self.kubeconfig), "--health-address", address, "--metrics-address", address)
+        command = [sys.executable, "-m", "kro_es.cli.operator", *self._arguments, *where]
         with self.output.open("ab") as stream:
             self._process = subprocess.Popen(
                 command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ}
