@@ -30,6 +30,11 @@ class Graphs:
     def serve(self, group: str, kind: str, definition: str, definition_uid: str) -> None:
         self._serving[(group, kind)] = (definition, definition_uid)
 
+    def server(self, group: str, kind: str) -> str | None:
+        """uid of the definition whose graph instances of this kind follow, if any."""
+        owner = self._serving.get((group, kind))
+        return owner[1] if owner else None
+
     def withdraw(self, definition_uid: str) -> None:
         """Instances of the definition follow nothing any more; deleting them still works."""
         self._serving = {kind: owner for kind, owner in self._serving.items() if owner[1] != definition_uid}

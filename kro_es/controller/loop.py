@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -60,23 +60,21 @@ class Loop:
     def attach(self, watches: Watches) -> None:
         self._watches = watches
 
-    async def start_watching(self) -> None:
-        """Instance kinds and recorded members first: their secret values must be at hand before a definition is served."""
-        for watched in self._recorded():
-            await self._ensure(watched.resource, watched.selector)
-        await self._ensure(DEFINITIONS, None)
-        self.synced = True
+    async def start_watching(self, kinds: Mapping[Gvk, str], members: Iterable[Gvk]) -> None:
+        """Kinds of recorded instances first, then the definitions.
 
-    def _recorded(self) -> list[Watched]:
-        """Kinds of recorded members and instances, at the versions they were seen at."""
-        found: dict[tuple[Gvk, str | None], bool] = {}
-        with self._world.open_reader() as reader:
-            for row in reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}"):
-                for revision in reader.rows("revisions", "definition_uid", row["uid"]):
-                    if revision["state"] == "active":
-                        gvk = Gvk(*(str(revision[f"instance_{part}"]) for part in ("group", "version", "kind")))
-                        found[(gvk, None)] = True
-        return [Watched(Resource(gvk, "", namespaced=True), selector) for gvk, selector in found]
+        ``kinds``: instance kind to the uid of its definition. They are served even when the definition is gone:
+        deleting an instance needs its inventory, not its graph. ``members``: kinds of recorded children.
+        """
+        for gvk in sorted(members):
+            await self._ensure(Resource(gvk, "", namespaced=True), MEMBERS)
+        for gvk, definition_uid in sorted(kinds.items()):
+            await self._ensure(Resource(gvk, "", namespaced=True), None)
+            self._projector.serve(gvk.group, gvk.kind, definition_uid)
+        await self._ensure(DEFINITIONS, None)
+        # what did not change while we were away makes no event: every recorded definition gets its pass from here
+        self.resync()
+        self.synced = True
 
     async def _ensure(self, resource: Resource, selector: str | None) -> None:
         assert self._watches is not None
@@ -92,7 +90,7 @@ class Loop:
         for resource in sorted({node.resource for node in graph.nodes}):
             await self._ensure(resource, MEMBERS)
         gvk = graph.instance.gvk
-        first = self._projector.serves(gvk.group, gvk.kind) != definition_uid
+        first = self._world.graphs.server(gvk.group, gvk.kind) != definition_uid
         self._world.graphs.serve(gvk.group, gvk.kind, definition, definition_uid)
         await self._ensure(graph.instance, None)
         if first:

@@ -51,10 +51,6 @@ class Projector:
         for (group, kind), definition_uid in list(self._kinds.items()):
             self.serve(group, kind, definition_uid)
 
-    def serves(self, group: str, kind: str) -> str | None:
-        """uid of the definition whose instances this kind is, if any."""
-        return self._kinds.get((group, kind))
-
     def committed(self, events: Sequence[Event]) -> None:
         for event in events:
             match event.body:

@@ -7,11 +7,13 @@ import os
 import secrets
 import signal
 import time
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import structlog
 
+from kro_es.api.objects import Gvk
 from kro_es.cluster.client import connect
 from kro_es.cluster.informers import Informers
 from kro_es.cluster.kubernetes import KubernetesCluster
@@ -34,7 +36,7 @@ from kro_es.settings import VERSION, Settings
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
 from kro_es.store.migrate import migrate
-from kro_es.store.reader import ReaderPool
+from kro_es.store.reader import ReaderPool, Snapshot
 from kro_es.store.writer import LogWriter
 
 logger = structlog.get_logger(__name__)
@@ -123,6 +125,7 @@ class _Controller:
             projector.seed(row for _, row in reader.all_rows("objects"))
             for _, row in reader.all_rows("revisions"):
                 taints.learn_row(row)
+            kinds, members = _kinds(reader), _members(reader)
         await writer.append([_note(ControllerStarted(VERSION, fence))])
         await _close_intents(writer, pool)
         if settings.install_crds:
@@ -132,22 +135,32 @@ class _Controller:
         )
         self._stack.push_async_callback(informers.close)
         loop.attach(informers)
-        beat = schedule.start(lambda: log.heartbeat(now=now_micros()), loop.resync, settings.resync_hours)
+
+        def alive() -> None:
+            log.heartbeat(now=now_micros())
+
+        beat = schedule.start(alive, loop.resync, settings.resync_hours)
         self._stack.callback(beat.shutdown, wait=False)
         probes = Probes(
             self._metrics, lambda: loop.failed is None, lambda: loop.synced and loop.failed is None and writer.healthy
         )
         await probes.start(settings.health_address, settings.metrics_address)
         self._stack.push_async_callback(probes.close)
-        await self._work(loop, stop)
+        await self._work(loop, self._watching(loop, kinds, members, alive), stop)
         log.heartbeat(now=now_micros())
         await writer.append([_note(ControllerStopped(fence))])
         logger.info("stopped", position=log.head())
 
-    async def _work(self, loop: Loop, stop: asyncio.Event) -> None:
+    @staticmethod
+    async def _watching(loop: Loop, kinds: dict[Gvk, str], members: set[Gvk], alive: Callable[[], None]) -> None:
+        """A crash before the first beat of the clock leaves a gap that begins here, not none."""
+        await loop.start_watching(kinds, members)
+        alive()
+
+    async def _work(self, loop: Loop, start: Coroutine[None, None, None], stop: asyncio.Event) -> None:
         workers = [asyncio.create_task(loop.work()) for _ in range(self._settings.workers)]
         stopping = asyncio.create_task(stop.wait())
-        watching = asyncio.create_task(loop.start_watching())
+        watching = asyncio.create_task(start)
         try:
             await asyncio.wait([watching, stopping], return_when=asyncio.FIRST_COMPLETED)
             if watching.done():
@@ -163,6 +176,22 @@ class _Controller:
                 with suppress(asyncio.CancelledError):
                     await task
             self._queue.close()
+
+
+def _kinds(reader: Snapshot) -> dict[Gvk, str]:
+    """Kinds of the instances the log knows, with the definition that served them last."""
+    found: dict[Gvk, str] = {}
+    for _, row in reader.all_rows("revisions"):
+        if row["state"] == "active" and reader.rows("instances", "definition_uid", row["definition_uid"]):
+            gvk = Gvk(str(row["instance_group"]), str(row["instance_version"]), str(row["instance_kind"]))
+            found[gvk] = str(row["definition_uid"])
+    return found
+
+
+def _members(reader: Snapshot) -> set[Gvk]:
+    """Kinds of the recorded children, at the versions they were watched at."""
+    rows = (row for _, row in reader.all_rows("objects") if row["part_of"])
+    return {Gvk.parse(str(row["api_version"]), str(row["kind_key"]).split("/")[1]) for row in rows}
 
 
 async def _close_intents(writer: LogWriter, pool: ReaderPool) -> None:

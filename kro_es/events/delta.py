@@ -7,14 +7,9 @@ A delta is an object with at most these members: ``v`` the whole new value; or, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 import orjson
 
 from kro_es.api.objects import JsonObject, JsonValue
-
-_Same: TypeAlias = Callable[[JsonValue, JsonValue], bool]
 
 
 def canonical(value: JsonValue) -> bytes:
@@ -28,10 +23,10 @@ def diff(old: JsonValue, new: JsonValue, new_canonical: bytes | None = None) -> 
     Python's ``==`` is fast and takes True, 1 and 1.0 for the same; so its delta is tried first, proved on the
     canonical text, and only when the proof fails the values are walked strictly.
     """
-    delta = _diff(old, new, _equal)
+    delta = _diff(old, new, strict=False)
     if canonical(apply(old, delta)) == (canonical(new) if new_canonical is None else new_canonical):
         return delta
-    return _diff(old, new, _identical)
+    return _diff(old, new, strict=True)
 
 
 def apply(old: JsonValue, delta: JsonObject) -> JsonValue:
@@ -59,35 +54,31 @@ def _apply_list(old: list[JsonValue], delta: JsonObject) -> list[JsonValue]:
     return new
 
 
-def _equal(old: JsonValue, new: JsonValue) -> bool:
-    return bool(old == new)
-
-
-def _identical(old: JsonValue, new: JsonValue) -> bool:
-    return canonical(old) == canonical(new)
-
-
-def _diff(old: JsonValue, new: JsonValue, same: _Same) -> JsonObject:
-    if same(old, new):
+def _diff(old: JsonValue, new: JsonValue, *, strict: bool) -> JsonObject:
+    if canonical(old) == canonical(new) if strict else old == new:
         return {}
     if isinstance(old, dict) and isinstance(new, dict):
-        return _diff_objects(old, new, same)
+        return _diff_objects(old, new, strict=strict)
     if isinstance(old, list) and isinstance(new, list):
-        return _diff_lists(old, new, same)
+        return _diff_lists(old, new, strict=strict)
     return {"v": new}
 
 
-def _diff_objects(old: JsonObject, new: JsonObject, same: _Same) -> JsonObject:
+def _diff_objects(old: JsonObject, new: JsonObject, *, strict: bool) -> JsonObject:
     added: JsonObject = {}
     changed: JsonObject = {}
     for name, value in new.items():
         if name not in old:
             added[name] = value
-        elif change := _diff(old[name], value, same):
-            if "v" in change:
-                added[name] = value
-            else:
-                changed[name] = change
+            continue
+        before = old[name]
+        if not strict and before == value:
+            continue
+        change = _diff(before, value, strict=strict)
+        if "v" in change:
+            added[name] = value
+        elif change:
+            changed[name] = change
     removed = [name for name in old if name not in new]
     delta: JsonObject = {}
     if added:
@@ -99,9 +90,11 @@ def _diff_objects(old: JsonObject, new: JsonObject, same: _Same) -> JsonObject:
     return delta
 
 
-def _diff_lists(old: list[JsonValue], new: list[JsonValue], same: _Same) -> JsonObject:
+def _diff_lists(old: list[JsonValue], new: list[JsonValue], *, strict: bool) -> JsonObject:
     shared = min(len(old), len(new))
-    changed = {str(index): change for index in range(shared) if (change := _diff(old[index], new[index], same))}
+    changed = {
+        str(index): change for index in range(shared) if (change := _diff(old[index], new[index], strict=strict))
+    }
     delta: JsonObject = {}
     if len(old) > shared:
         delta["n"] = shared

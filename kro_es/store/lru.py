@@ -21,10 +21,10 @@ class Lru(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """The value, now the youngest; None when it is not kept."""
-        if key not in self._items:
-            return None
-        value = self._items.pop(key)
-        self._items[key] = value
+        value = self._items.get(key)
+        # Order matters only when something is about to be forgotten; keeping it costs more than the look-up.
+        if len(self._items) * 2 > self._limit and key in self._items:
+            self._items[key] = value = self._items.pop(key)
         return value
 
     def put(self, key: K, value: V) -> None:

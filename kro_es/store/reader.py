@@ -12,7 +12,8 @@ from kro_es.store.engine import read_connection
 from kro_es.store.rows import RowForm
 from kro_es.store.sql import run
 
-_POSITION = "SELECT coalesce(min(position), (SELECT position FROM log_head)) FROM projection_checkpoints"
+_FOLDED = "SELECT min(position) FROM projection_checkpoints"
+_HEAD = "SELECT position FROM log_head"
 
 
 class Snapshot:
@@ -22,7 +23,8 @@ class Snapshot:
         self._connection = connection
         self._forms = forms
         # The first read fixes what all the others see.
-        self._position = int(run(connection, _POSITION).scalar_one())
+        folded = run(connection, _FOLDED).scalar_one()
+        self._position = int(run(connection, _HEAD).scalar_one() if folded is None else folded)
 
     @property
     def position(self) -> int:

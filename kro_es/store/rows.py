@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import orjson
 
 from kro_es.api.objects import JsonValue
@@ -11,6 +13,7 @@ from kro_es.store.sql import Values, marks
 from kro_es.store.tables import table_name
 
 _PYTHON: dict[str, type] = {"text": str, "int": int, "blob": bytes}
+_AT_HAND: dict[str, type] = {"text": str, "blob": bytes}
 
 
 class RowForm:
@@ -19,6 +22,8 @@ class RowForm:
     def __init__(self, projection: Projection) -> None:
         self.table = table_name(projection.name)
         self._columns = projection.columns
+        # Integers are looked at closely: they may be too large for the database.
+        self._plan = [(column.name, _AT_HAND.get(column.type), column) for column in projection.columns]
         names = [column.name for column in projection.columns]
         self.listed = ", ".join(["key", *names])
         updates = ", ".join(f"{name} = excluded.{name}" for name in names)
@@ -31,7 +36,13 @@ class RowForm:
 
     def values(self, key: str, row: Row) -> Values:
         """Raises when a column is missing or holds what its type does not."""
-        return (key, *[_stored(column, row[column.name]) for column in self._columns])
+        found: list[JsonValue] = [key]
+        for name, kind, column in self._plan:
+            value = row[name]
+            # The common case at hand; everything else is looked at closely.
+            good = type(value) is kind and (kind is not str or "\0" not in cast(str, value))
+            found.append(value if good else _stored(column, value))
+        return tuple(found)
 
     def row(self, values: Values) -> Row:
         """The row without its key, which comes first in ``values``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -53,7 +53,7 @@ class Staging:
         for new in group:
             before = self._streams.find(self._connection, new.stream)
             if new.stream not in heads:
-                heads[new.stream] = replace(before)
+                heads[new.stream] = before.copy()
             event = self._checked(new, before, heads[new.stream], ids)
             if event is not None:
                 staged.append(event)

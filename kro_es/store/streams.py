@@ -34,6 +34,18 @@ class StreamHead:
     snapshot_version: int = 0
     """Version of the last full observation; 0 when there is none."""
 
+    def copy(self) -> StreamHead:
+        return StreamHead(
+            self.id,
+            self.name,
+            self.version,
+            self.event_id,
+            self.uid,
+            self.resource_version,
+            self.position,
+            self.snapshot_version,
+        )
+
 
 class Streams:
     """The heads, as the one writer knows them."""

@@ -254,7 +254,6 @@ def test_a_secret_is_read_rotated_and_nowhere_in_clear(steps: Steps, operator: O
     after = _secret_texts(steps)
     assert len(before - after) >= 1
     assert len(after - before) >= 1  # the root password has a version of its own
-    operator.stop()
     haystack = b"".join(file.read_bytes() for file in operator.directory.iterdir() if not file.name.endswith(".key"))
     for text in before | after:
         assert text.encode() not in haystack
@@ -297,7 +296,6 @@ def test_killed_in_the_middle_of_a_rollout_it_converges(steps: Steps, operator: 
     operator.start()
     eventually(rolled, lambda n: n == count, "rollout finished")
     eventually(lambda: sum(map(settled, steps.items("color"))), lambda n: n == count, "all ready again")
-    operator.stop()
     found = events(operator.database)
     assert [e.event_id for e in found[: len(acknowledged)]] == [e.event_id for e in acknowledged]
     assert len({e.event_id for e in found}) == len(found)

