@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ from kro_es.events.types import (
 logger = structlog.get_logger(__name__)
 _BATCH = 200
 """Events of a list appended at once: large enough for group commit, small enough to let decisions in between."""
+
+_MOST_ENDED = 20_000
+"""Uids of ended objects kept in memory; far more than watches can lag behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class Ingest:
         self._heads: dict[str, _Head] = {}
         self._unwatched_since: dict[Watched, tuple[int, str]] = {}
         self._own_deletes: set[str] = set()
+        # uids whose end is recorded: their events still on the way must not bring them back
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self.last_seen_alive = 0
         """Microseconds: until when an earlier run is known to have watched; 0 for an empty log."""
         self.dropped = 0
@@ -116,6 +122,8 @@ class Ingest:
         paths = self._taints.paths(seen.object)
         if paths:
             self.vault.keep(seen.object, paths)
+        if uid(seen.object) in self._ended:
+            return None
         ref = ObjectRef.of(seen.object)
         before = self._heads.get(ref.key)
         head = _Head(
@@ -149,6 +157,10 @@ class Ingest:
         if head is not None and head.uid == subject.uid:
             del self._heads[ref.key]
         self.vault.forget(subject.uid)
+        if not isinstance(how, ObjectLeftSelection):
+            self._ended[subject.uid] = None
+            while len(self._ended) > _MOST_ENDED:
+                self._ended.popitem(last=False)
         return vanished(self._origin, subject, how, version, self._clock())
 
     async def _changed(self, obj: JsonObject, change: Change) -> None:
@@ -157,6 +169,9 @@ class Ingest:
             await self._log.append([event])
 
     async def _deleted(self, watched: Watched, obj: JsonObject) -> None:
+        if uid(obj) in self._ended:
+            self._own_deletes.discard(uid(obj))
+            return
         how: ObjectDeleted | ObjectLeftSelection = ObjectDeleted()
         explained = uid(obj) in self._own_deletes or watched.selector is None
         self._own_deletes.discard(uid(obj))

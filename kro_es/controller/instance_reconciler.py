@@ -24,7 +24,7 @@ from kro_es.decisions.inputs import Child, InstanceInputs
 from kro_es.decisions.record import Thread
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.errors import ApiError
-from kro_es.events.from_watch import Origin, Seen
+from kro_es.events.from_watch import UNKNOWN, Origin, Seen
 from kro_es.events.redaction import scrub
 from kro_es.events.types import Actor, Event, NewEvent, ObjectDeleted, ReconcileDecided
 from kro_es.plan import owned
@@ -268,13 +268,13 @@ class InstanceReconciler:
         now = self._world.clock()
         subject = record.target(write, answer)
         observed: list[NewEvent] = []
-        if answer is not None and write.verb != "delete":
-            actor = Actor(write.manager, "controller")
+        if write.verb == "delete" and not record.still_there(answer):
+            observed = [self._world.ingest.gone(subject, ObjectDeleted("response"))]
+        elif answer is not None:
+            actor = Actor(write.manager, "controller") if write.manager else UNKNOWN
             seen = Seen(answer, "response", now, actor=actor, cause=intent, correlation=thread.correlation)
             event = self._world.ingest.observation(seen)
             observed = [event] if event else []
-        elif answer is None:
-            observed = [self._world.ingest.gone(subject, ObjectDeleted("response"))]
         if write.verb == "apply" and write.node:
             assert answer is not None
             recorded = self._world.origin.redactor.redact(answer, self._world.taints.paths(answer))
