@@ -22,7 +22,7 @@ FUNCTIONS: Mapping[str, tuple[Overload, ...]] = _table()
 
 UNSUPPORTED = frozenset(
     {
-        "type", "omit", "format", "quantity", "isQuantity", "sign", "url", "isURL", "ip", "isIP", "cidr", "isCIDR",
+        "type", "format", "quantity", "isQuantity", "sign", "url", "isURL", "ip", "isIP", "cidr", "isCIDR",
         "semver", "isSemver", "json.encode", "strings.quote", "ip.isCanonical",
     }
 )  # fmt: skip
