@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from itertools import groupby
 from operator import attrgetter
 
-from kro_es.cel.libraries import conversions, encoding, kro, lists, operators, optionals, strings, times
+from kro_es.cel.libraries import conversions, encoding, kro, lists, operators, optionals, runtime, strings, times
 from kro_es.cel.overloads import Overload
 
-_LIBRARIES = (operators, conversions, strings, lists, optionals, times, encoding, kro)
+_LIBRARIES = (operators, conversions, strings, lists, optionals, times, encoding, kro, runtime)
 
 
 def _table() -> dict[str, tuple[Overload, ...]]:
