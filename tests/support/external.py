@@ -79,5 +79,6 @@ class ExternalControlPlane:
         command = [*self._kubectl, "--kubeconfig", str(self._given), "proxy", "--port=0"]
         self._proxy = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._proxy.stdout is not None
-        address = self._proxy.stdout.readline().split()[-1]
+        with self._proxy.stdout:
+            address = self._proxy.stdout.readline().split()[-1]
         return FakeKubelet(f"http://{address}", "").start()
