@@ -88,6 +88,9 @@ class InstanceReconciler:
                 return "settled"
             if decision.gone:
                 return await self._release(inputs)
+            if decision.taken_over:
+                await self._world.log.append(record.taken_over(inputs, decision))
+                continue
             if not decision.writes and decision.settled is None:
                 return "retry" if decision.retry else "settled"
             again = await self._act(inputs, decision, failed)
@@ -112,7 +115,9 @@ class InstanceReconciler:
         followed = world.graphs.followed(reader, ObjectRef.from_key(key.ref))
         own = applyset_id(ObjectRef.of(instance))
         children = [Child(obj, child) for child, obj in self._children(reader, own, key.uid)]
-        sets = {str(r["fields_digest"]) for r in reader.rows("nodes", "instance_uid", key.uid)}
+        nodes = {str(node["node"]): node for node in reader.rows("nodes", "instance_uid", key.uid)}
+        seen = {child.uid: one for child in children if (one := reader.row("seen_fields", child.uid))}
+        sets = {str(row["fields_digest"]) for row in (*nodes.values(), *seen.values())}
         found = {digest: reader.row("field_sets", digest) for digest in sets}
         fields: dict[str, JsonObject] = {digest: _fields(one) for digest, one in found.items() if one}
         self._known_fields |= fields.keys()
@@ -125,9 +130,10 @@ class InstanceReconciler:
             followed=followed,
             children=tuple(children),
             externals=externals,
-            nodes={str(node["node"]): node for node in reader.rows("nodes", "instance_uid", key.uid)},
+            nodes=nodes,
             settled=reader.row("instances", key.uid),
             field_set=fields.get,
+            seen_fields={child_uid: fields[str(row["fields_digest"])] for child_uid, row in seen.items()},
             owner_of=owners,
             redact=lambda obj: redactor.redact(obj, world.taints.paths(obj)),
             redactor=redactor,
@@ -297,6 +303,7 @@ class InstanceReconciler:
             digest = owned.digest(owned.own_fields(answer, metadata.CHILD_MANAGER) or {})
             known = digest in self._known_fields
             self._known_fields.add(digest)
+            self._world.ingest.applied([subject.uid])
             body = record.applied(write, index, intent, answer, recorded, before, known_fields=known)
             return [*observed, thread.event(body, now, subject=subject, cause=intent)]
         return [

@@ -38,7 +38,7 @@ class Steps:
         self.cluster = cluster
 
     def apply(self, *objects: dict[str, Any]) -> None:
-        text = "\n---\n".join(json.dumps(obj) for obj in objects)
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self.cluster.kubectl("apply", "-n", self.cluster.namespace, "-f", "-", input=text)
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
