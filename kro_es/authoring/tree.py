@@ -30,6 +30,8 @@ class Node:
     members: dict[str, Node] = field(default_factory=dict)
     keys: dict[str, Place] = field(default_factory=dict)
     items: list[Node] = field(default_factory=list)
+    written: dict[str, str] = field(default_factory=dict)
+    """Keys that are written in another way than they read: ``true`` as ``y``."""
 
     def child(self, step: str | int) -> Node | None:
         if isinstance(step, int):

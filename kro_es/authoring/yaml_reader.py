@@ -59,7 +59,7 @@ def read(text: str) -> Iterator[Document | YamlError]:
     text = text.removeprefix("\ufeff")
     lines = lines_of(text)
     number, above = 0, 0
-    for chunk in _chunks(text):
+    for chunk in chunks(text):
         try:
             for root in _Composer(chunk, above).documents():
                 number += 1
@@ -69,7 +69,7 @@ def read(text: str) -> Iterator[Document | YamlError]:
         above += len(_BREAK.findall(chunk))
 
 
-def _chunks(text: str) -> Iterator[str]:
+def chunks(text: str) -> Iterator[str]:
     """Documents by their separators; a directive belongs to the document below it."""
     begin = 0
     for match in _SEPARATOR.finditer(text):
@@ -175,6 +175,8 @@ class _Composer:
             if key in own:
                 raise YamlError(f"duplicate key {key!r}: it is already in line {own[key].line}", place)
             own[key] = node.keys[key] = place
+            if isinstance(event, yaml.ScalarEvent) and event.value != key:
+                node.written[key] = event.value
             node.members[key] = self._node(next(events), events, depth + 1)
         value: JsonObject = {name: member.value for name, member in node.members.items()}
         node.value = value
