@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 VERSION = "0.1.0"
@@ -33,9 +32,3 @@ class Settings:
     max_revisions: int = 5
     """GraphRevision objects kept in the cluster; the log keeps all."""
     log_level: str = "info"
-
-
-def from_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """The settings named by ``KRO_ES_*`` variables, lower-cased and without the prefix."""
-    prefix = "KRO_ES_"
-    return {name.removeprefix(prefix).lower(): value for name, value in environ.items() if name.startswith(prefix)}

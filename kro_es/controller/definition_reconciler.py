@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
@@ -15,6 +15,7 @@ from kro_es.api.definition import ResourceGraphDefinition, parse
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, terminating
 from kro_es.controller.definition_status import DEPENDENTS, status_body
 from kro_es.controller.definition_writes import DefinitionWrites
+from kro_es.controller.graph_revisions import GraphRevisions, imported
 from kro_es.controller.instance_reconciler import World
 from kro_es.controller.queue import Key
 from kro_es.errors import ApiError, DefinitionErrors, DefinitionFault
@@ -62,7 +63,8 @@ class DefinitionReconciler:
         self._world = world
         self._serve = serve
         self._withdraw = withdraw
-        self._writes = DefinitionWrites(world, max_revisions)
+        self._writes = DefinitionWrites(world)
+        self._revisions = GraphRevisions(world, self._writes, max_revisions)
 
     async def reconcile(self, key: Key) -> Outcome:
         world = self._world
@@ -76,6 +78,7 @@ class DefinitionReconciler:
         assert isinstance(obj, dict)
         if terminating(obj):
             self._withdraw(key.uid)
+            await self._revisions.release(obj)
             await self._writes.release(obj)
             return "settled"
         await self._writes.finalize(obj)
@@ -87,12 +90,35 @@ class DefinitionReconciler:
             return await self._refused(obj, head, "", error, conditions)
         return await self._resolved(loaded, conditions)
 
+    async def _import(self, loaded: _Loaded) -> _Loaded:
+        """Revisions of kro, or of a log that is lost, become this log's, with the leaves that must be redacted."""
+        events = []
+        for found in await self._revisions.found(loaded.object):
+            body = imported(loaded.object, found, self._world.engine)
+            if body is None:
+                continue
+            try:
+                graph = await self._compile(parse({**loaded.object, "spec": body.spec}))
+            except DefinitionErrors as error:
+                logger.warning("a taken-over revision does not compile", number=body.number, error=str(error))
+            else:
+                body = replace(body, tainted=_tainted(graph), schemas_digest=graph.schemas_digest)
+                self._world.taints.learn(body.instance_group, body.instance_kind, body.tainted)
+            events.append(self._event(loaded.object, body))
+        if not events:
+            return loaded
+        await self._world.log.append(events)
+        with self._world.open_reader() as reader:
+            return replace(loaded, head=reader.row("definitions", loaded.object["metadata"]["uid"]) or {})
+
     async def _resolved(self, loaded: _Loaded, conditions: Conditions) -> Outcome:
         """Spec/04 §2.3, with the active revision kept while a new one is refused."""
         try:
             graph = await self._compile(loaded.definition)
         except DefinitionErrors as error:
             return await self._refused(loaded.object, loaded.head, loaded.hash, error, conditions)
+        if not loaded.head.get("newest"):
+            loaded = await self._import(loaded)
         number = int(str(loaded.head.get("newest", 0)))
         if loaded.head.get("newest_hash") != loaded.hash:
             number = await self._issue(loaded, graph)
@@ -170,7 +196,7 @@ class DefinitionReconciler:
         cause = int(str(head.get("command_position", 0))) if asked else int(str(loaded.row["position"]))
         correlation = str(asked.get("correlation", ""))
         await self._world.log.append([self._event(obj, body, actor=actor, cause=cause, correlation=correlation)])
-        await self._writes.mirror(obj, number, loaded.hash, graph)
+        await self._revisions.mirror(obj, number, loaded.hash, graph)
         return number
 
     async def _editor(self, obj: JsonObject) -> Actor:

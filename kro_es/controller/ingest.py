@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import structlog
 
-from kro_es.api.objects import JsonObject, ObjectRef, Resource, resource_version, uid
+from kro_es.api import metadata
+from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels, resource_version, uid
 from kro_es.api.watch import Broken, Changed, Listed, WatchItem
 from kro_es.controller.ports import Cluster, EventLog, Reader
 from kro_es.controller.taint import Taints
@@ -27,17 +29,23 @@ from kro_es.events.from_watch import (
 )
 from kro_es.events.types import (
     Actor,
+    FieldsSeen,
     NewEvent,
     ObjectDeleted,
     ObjectGoneUnseen,
     ObjectLeftSelection,
     Subject,
     WatchGap,
+    object_stream,
 )
+from kro_es.plan import owned
 
 logger = structlog.get_logger(__name__)
 _BATCH = 200
 """Events of a list appended at once: large enough for group commit, small enough to let decisions in between."""
+
+_MOST_ENDED = 20_000
+"""Uids of ended objects kept in memory; far more than watches can lag behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,9 @@ class Ingest:
         self._heads: dict[str, _Head] = {}
         self._unwatched_since: dict[Watched, tuple[int, str]] = {}
         self._own_deletes: set[str] = set()
+        # uids whose end is recorded: their events still on the way must not bring them back
+        self._applied: set[str] = set()
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self.last_seen_alive = 0
         """Microseconds: until when an earlier run is known to have watched; 0 for an empty log."""
         self.dropped = 0
@@ -116,6 +127,8 @@ class Ingest:
         paths = self._taints.paths(seen.object)
         if paths:
             self.vault.keep(seen.object, paths)
+        if uid(seen.object) in self._ended:
+            return None
         ref = ObjectRef.of(seen.object)
         before = self._heads.get(ref.key)
         head = _Head(
@@ -134,6 +147,20 @@ class Ingest:
             self._heads[ref.key] = head
         return observed(self._origin, _with_actor(seen, actor), paths)
 
+    def applied(self, uids: Iterable[str]) -> None:
+        """Children the log has an apply of: what we own in them is known."""
+        self._applied.update(uids)
+
+    def _fields_seen(self, obj: JsonObject) -> list[NewEvent]:
+        """What our manager owns in a child that was here before this log."""
+        fields = owned.own_fields(obj, metadata.CHILD_MANAGER)
+        if uid(obj) in self._applied or metadata.PART_OF not in labels(obj) or fields is None:
+            return []
+        self._applied.add(uid(obj))
+        body = FieldsSeen(owned.digest(fields), fields)
+        stream = object_stream(ObjectRef.of(obj).key)
+        return [NewEvent(stream, body, subject_of(obj), Actor("kro-es", "controller"), self._clock())]
+
     def latest_version(self, ref: ObjectRef) -> int:
         """Newest resourceVersion seen, recorded or not: what a write with a precondition needs."""
         head = self._heads.get(ref.key)
@@ -149,6 +176,11 @@ class Ingest:
         if head is not None and head.uid == subject.uid:
             del self._heads[ref.key]
         self.vault.forget(subject.uid)
+        self._applied.discard(subject.uid)
+        if not isinstance(how, ObjectLeftSelection):
+            self._ended[subject.uid] = None
+            while len(self._ended) > _MOST_ENDED:
+                self._ended.popitem(last=False)
         return vanished(self._origin, subject, how, version, self._clock())
 
     async def _changed(self, obj: JsonObject, change: Change) -> None:
@@ -157,6 +189,9 @@ class Ingest:
             await self._log.append([event])
 
     async def _deleted(self, watched: Watched, obj: JsonObject) -> None:
+        if uid(obj) in self._ended:
+            self._own_deletes.discard(uid(obj))
+            return
         how: ObjectDeleted | ObjectLeftSelection = ObjectDeleted()
         explained = uid(obj) in self._own_deletes or watched.selector is None
         self._own_deletes.discard(uid(obj))
@@ -180,6 +215,7 @@ class Ingest:
             event = self.observation(Seen(obj, "listed", self._clock(), late=late))
             if event is not None:
                 events.append(event)
+                events += self._fields_seen(obj)
         events += [self.gone(subject, ObjectGoneUnseen()) for subject in known if subject.uid not in present]
         for start in range(0, len(events), _BATCH):
             await self._log.append(events[start : start + _BATCH])

@@ -24,7 +24,7 @@ from kro_es.decisions.inputs import Child, InstanceInputs
 from kro_es.decisions.record import Thread
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.errors import ApiError
-from kro_es.events.from_watch import Origin, Seen
+from kro_es.events.from_watch import UNKNOWN, Origin, Seen
 from kro_es.events.redaction import scrub
 from kro_es.events.types import Actor, Event, NewEvent, ObjectDeleted, ReconcileDecided
 from kro_es.plan import owned
@@ -76,6 +76,9 @@ class InstanceReconciler:
                 decision = decide(inputs)
             if decision.gone:
                 return await self._release(inputs)
+            if decision.taken_over:
+                await self._world.log.append(record.taken_over(inputs, decision))
+                continue
             if not decision.writes and decision.settled is None:
                 return "retry" if decision.retry else "settled"
             again = await self._act(inputs, decision, failed)
@@ -98,7 +101,9 @@ class InstanceReconciler:
         followed = world.graphs.followed(reader, ObjectRef.from_key(key.ref))
         own = applyset_id(ObjectRef.of(instance))
         children = [Child(obj, child) for child, obj in self._children(reader, own, key.uid)]
-        sets = {str(r["fields_digest"]) for r in reader.rows("nodes", "instance_uid", key.uid)}
+        nodes = {str(node["node"]): node for node in reader.rows("nodes", "instance_uid", key.uid)}
+        seen = {child.uid: one for child in children if (one := reader.row("seen_fields", child.uid))}
+        sets = {str(row["fields_digest"]) for row in (*nodes.values(), *seen.values())}
         found = {digest: reader.row("field_sets", digest) for digest in sets}
         fields: dict[str, JsonObject] = {digest: _fields(one) for digest, one in found.items() if one}
         self._known_fields |= fields.keys()
@@ -110,9 +115,10 @@ class InstanceReconciler:
             instance_row=row,
             followed=followed,
             children=tuple(children),
-            nodes={str(node["node"]): node for node in reader.rows("nodes", "instance_uid", key.uid)},
+            nodes=nodes,
             settled=reader.row("instances", key.uid),
             field_set=fields.get,
+            seen_fields={child_uid: fields[str(row["fields_digest"])] for child_uid, row in seen.items()},
             owner_of=owners,
             redact=lambda obj: redactor.redact(obj, world.taints.paths(obj)),
             redactor=redactor,
@@ -268,19 +274,20 @@ class InstanceReconciler:
         now = self._world.clock()
         subject = record.target(write, answer)
         observed: list[NewEvent] = []
-        if answer is not None and write.verb != "delete":
-            actor = Actor(write.manager, "controller")
+        if write.verb == "delete" and not record.still_there(answer):
+            observed = [self._world.ingest.gone(subject, ObjectDeleted("response"))]
+        elif answer is not None:
+            actor = Actor(write.manager, "controller") if write.manager else UNKNOWN
             seen = Seen(answer, "response", now, actor=actor, cause=intent, correlation=thread.correlation)
             event = self._world.ingest.observation(seen)
             observed = [event] if event else []
-        elif answer is None:
-            observed = [self._world.ingest.gone(subject, ObjectDeleted("response"))]
         if write.verb == "apply" and write.node:
             assert answer is not None
             recorded = self._world.origin.redactor.redact(answer, self._world.taints.paths(answer))
             digest = owned.digest(owned.own_fields(answer, metadata.CHILD_MANAGER) or {})
             known = digest in self._known_fields
             self._known_fields.add(digest)
+            self._world.ingest.applied([subject.uid])
             body = record.applied(write, index, intent, answer, recorded, before, known_fields=known)
             return [*observed, thread.event(body, now, subject=subject, cause=intent)]
         return [

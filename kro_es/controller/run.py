@@ -122,6 +122,8 @@ class _Controller:
         loop = Loop(world, self._queue, projector, self._metrics, max_revisions=settings.max_revisions)
         main.append(loop)
         with pool.open() as reader:
+            ingest.applied(str(row["uid"]) for _, row in reader.all_rows("nodes") if row["uid"])
+            ingest.applied(child_uid for child_uid, _ in reader.all_rows("seen_fields"))
             projector.seed(row for _, row in reader.all_rows("objects"))
             for _, row in reader.all_rows("revisions"):
                 taints.learn_row(row)

@@ -11,6 +11,7 @@ from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, terminating
 from kro_es.decisions.inputs import Child, InstanceInputs
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.events.redaction import MARK
+from kro_es.events.types import ResourceTakenOver
 from kro_es.graph.node import Node
 from kro_es.plan import owned
 from kro_es.plan.applyset import applyset_id, child_annotations, child_labels
@@ -33,6 +34,8 @@ class Comparison:
     drift: tuple[JsonObject, ...] = ()
     error: str = ""
     terminating: str = ""
+    taken_over: tuple[Child, ResourceTakenOver] | None = None
+    """Live object of a node that needs no write but has no apply in the log."""
 
 
 def stamped(inputs: InstanceInputs, node: Node, desired: JsonObject) -> JsonObject:
@@ -83,6 +86,9 @@ def compare(inputs: InstanceInputs, result: NodeResult, live: Child | None) -> C
         if fields is not None and owned.owned_digest(recorded, fields) == row["owned_digest"]:
             return Comparison(node.id, desired)
         drift = _drift(inputs, node.id, desired, recorded)
+    taken = _taken_over(inputs, node.id, desired, digest, live)
+    if taken is not None:
+        return Comparison(node.id, desired, taken_over=taken)
     if node.id in inputs.failed:
         return Comparison(node.id, desired, error=inputs.failed[node.id])
     seen_before = live is not None or _recorded_at(row, ref)
@@ -98,6 +104,19 @@ def compare(inputs: InstanceInputs, result: NodeResult, live: Child | None) -> C
         force=seen_before,
     )
     return Comparison(node.id, desired, write, drift)
+
+
+def _taken_over(
+    inputs: InstanceInputs, node: str, desired: JsonObject, digest: str, live: Child | None
+) -> tuple[Child, ResourceTakenOver] | None:
+    """With no recorded digest our live managedFields entry is compared instead (architecture §2)."""
+    fields = inputs.seen_fields.get(str(live.row["uid"])) if live is not None else None
+    if live is None or fields is None:
+        return None
+    recorded = inputs.redact(live.object)
+    if not owned.agrees(inputs.redact(desired), recorded, fields):
+        return None
+    return live, ResourceTakenOver(node, digest, owned.owned_digest(recorded, fields), owned.digest(fields))
 
 
 def _recorded_at(row: Row | None, ref: ObjectRef) -> bool:

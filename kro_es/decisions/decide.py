@@ -11,7 +11,7 @@ from kro_es.decisions.children import Comparison
 from kro_es.decisions.inputs import Child, InstanceInputs
 from kro_es.decisions.status import Verdict, status_write
 from kro_es.decisions.writes import PlannedWrite
-from kro_es.events.types import InstanceSettled, NodeReport
+from kro_es.events.types import InstanceSettled, NodeReport, ResourceTakenOver
 from kro_es.runtime.resolve import NodeResult, resolve
 
 
@@ -29,6 +29,8 @@ class Decision:
     gone: bool = False
     """Deletion only: nothing recorded is left, so absence has to be proved and the finalizer released."""
     why: str = ""
+    taken_over: tuple[tuple[Child, ResourceTakenOver], ...] = ()
+    """Live children to be recorded as ours without a write; everything else is decided after that."""
 
 
 @dataclass(slots=True)
@@ -67,6 +69,9 @@ def decide(inputs: InstanceInputs) -> Decision:
         return _reported(inputs, Verdict.terminating(found.results, found.terminating), marks)
     if any(result.state == "ERROR" and result.fatal for result in found.results):
         return _reported(inputs, Verdict.of(found.results, found.errors), marks, retry=True)
+    taken = tuple(item.taken_over for item in found.comparisons.values() if item.taken_over is not None)
+    if taken:
+        return Decision(taken_over=taken, why="already as wanted")
     applies = found.child_writes
     if applies:
         superset = upkeep.inventory(inputs, _desired(found), shrink=False)

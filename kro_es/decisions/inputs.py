@@ -23,6 +23,10 @@ class Child:
     def ref(self) -> ObjectRef:
         return ObjectRef.of(self.object)
 
+    @property
+    def uid(self) -> str:
+        return str(self.row["uid"])
+
 
 @dataclass(frozen=True, slots=True)
 class Followed:
@@ -50,6 +54,8 @@ class InstanceInputs:
     """The instance's row in ``instances``."""
     field_set: Callable[[str], JsonObject | None]
     """fieldsV1 by digest."""
+    seen_fields: Mapping[str, JsonObject]
+    """By uid of a child: what our manager owns in it, where the log has no apply of it."""
     owner_of: Callable[[ObjectRef], str]
     """Apply set id an object is recorded as part of; empty when free or unknown."""
     redact: Callable[[JsonObject], JsonObject]
