@@ -113,7 +113,7 @@ _TEXTS = (
     ("must return bool", "condition-type"),
     ("status fields without expressions", "status-constant"),
     ("must refer to a resource or schema", "status-reference"),
-    ("conditions block|status.conditions|condition ", "conditions"),
+    ("conditions block|status.conditions|runtime.(newC|c)ondition|condition ", "conditions"),
     ("failed to (compile|type-check)|cannot be read|failed to generate status schema", "expression-type"),
 )
 _PATTERNS = tuple((re.compile(pattern, re.DOTALL), code) for pattern, code in _TEXTS)

@@ -36,10 +36,19 @@ def _candidates(fault: DefinitionFault, root: Node, code: str) -> list[str]:
         at = _resource(root, fault.resource)
         if not fault.path:
             return [f"{at}.template.kind", at] if code == findings.KIND_UNKNOWN else [f"{at}.id", at]
-        return [f"{at}.template.{fault.path}", f"{at}.{fault.path}", fault.path]
+        dimension = [f"{at}.{path}" for path in _dimensions(follow(root, f"{at}.forEach").node, fault.path)]
+        return [*dimension, *(f"{at}.{part}{fault.path}" for part in ("template.", "externalRef.", "")), fault.path]
     path = fault.path or ""
     # a definition read from a cluster has a status of its own
     return [f"spec.schema.{path}", path] if path.partition(".")[0] == "status" else [path]
+
+
+def _dimensions(for_each: Node, path: str) -> list[str]:
+    """A dimension is called by its iterator, and stands in a list of maps with one member each."""
+    start, _, name = path.partition(".")
+    if start != "forEach":
+        return []
+    return [f"forEach[{index}].{name}" for index, item in enumerate(for_each.items) if name in item.members]
 
 
 def _resource(root: Node, node_id: str) -> str:
