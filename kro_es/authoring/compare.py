@@ -94,7 +94,7 @@ def _unclassified(old: JsonObject, new: JsonObject, report: Report) -> Iterator[
     told = [change.path for change in (*report.breaking, *report.non_breaking)]
     schema = "versions[0].schema.openAPIV3Schema"
     for change in _fields(old["spec"], new["spec"], ""):
-        path = change.path.removeprefix(schema)
+        path = change.path.removeprefix(schema) if change.path.startswith(schema) else f".{change.path}"
         if not any(path.startswith(prefix) for prefix in told):
             yield ApiChange("unclassified", path, _text(change))
 
