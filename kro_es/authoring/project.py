@@ -45,8 +45,8 @@ class Project:
     """All that was read from the files of one command."""
 
     entries: list[Entry] = field(default_factory=list)
-    others: list[tuple[str, Document]] = field(default_factory=list)
-    """Documents that are no definitions."""
+    files: list[str] = field(default_factory=list)
+    """Those that were read, whatever is in them."""
     unreadable: list[Unreadable | tuple[str, YamlError]] = field(default_factory=list)
 
     def required_kinds(self) -> tuple[Gvk, ...]:
@@ -70,14 +70,13 @@ def load(sources: Iterable[Source | Unreadable]) -> Project:
         if isinstance(source, Unreadable):
             project.unreadable.append(source)
             continue
+        project.files.append(source.name)
         for document in read_yaml(source.text):
             if isinstance(document, YamlError):
                 project.unreadable.append((source.name, document))
             elif is_definition(document):
                 definition, faults = read(document.root.value)
                 project.entries.append(Entry(source.name, document, definition, faults))
-            else:
-                project.others.append((source.name, document))
     return project
 
 

@@ -53,8 +53,8 @@ def validate(project: Project, kinds: Mapping[Gvk, KindSchema]) -> Report:
         found += sorted(dict.fromkeys(own), key=lambda finding: (finding.line or 0, finding.column or 0))
     found += _duplicates(project.entries)
     if not (project.entries or project.unreadable):
-        files = ", ".join(dict.fromkeys(file for file, _ in project.others)) or "no files"
-        found.append(Finding(files, None, ERROR, findings.NO_DEFINITION, f"no {KIND} in {files}"))
+        files = ", ".join(project.files) or "what was given"
+        found.append(Finding(files, None, ERROR, findings.NO_DEFINITION, f"no {KIND} here"))
     return Report(tuple(found), len(project.entries))
 
 

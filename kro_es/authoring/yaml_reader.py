@@ -61,11 +61,14 @@ def read(text: str) -> Iterator[Document | YamlError]:
     number, above = 0, 0
     for chunk in chunks(text):
         try:
-            for root in _Composer(chunk, above).documents():
+            # all of it first: an error may only show behind what looks like a whole document
+            for root in list(_Composer(chunk, above).documents()):
                 number += 1
                 yield Document(number, root, lines)
         except YamlError as error:
-            yield error
+            # the parser places the end of a text below its last line
+            end = Place(len(lines), len(lines[-1]) + 1)
+            yield YamlError(error.message, min(error.place, end))
         above += len(_BREAK.findall(chunk))
 
 
