@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.append import append
+from tests.benchmarks.authoring import authoring
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.instances import instances
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"append": append, "instances": instances}
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"append": append, "authoring": authoring, "instances": instances}
 
 
 def main() -> None:
