@@ -97,3 +97,7 @@ def test_a_version_that_is_not_served_is_no_kind() -> None:
 def test_a_crd_without_a_kind_is_refused(broken: JsonObject) -> None:
     with pytest.raises(UserError, match="not a usable CustomResourceDefinition"):
         of_crd(broken)
+
+
+def test_the_readme_names_the_version_that_ships() -> None:
+    assert f"Kinds built into Kubernetes {versions()[0]} ship" in (ROOT / "README.md").read_text()
