@@ -13,6 +13,7 @@ from kro_es.authoring.findings import ERROR, WARNING, Finding, code_of
 from kro_es.authoring.kinds import shipped
 from kro_es.authoring.locate import locate
 from kro_es.authoring.project import KIND, Entry, Project, compile_all
+from kro_es.authoring.refusals import refusals
 from kro_es.authoring.sources import Unreadable
 from kro_es.authoring.tree import Node, Place
 from kro_es.errors import DefinitionFault
@@ -79,6 +80,9 @@ def _faults(entry: Entry) -> Iterator[Finding]:
         finding = _finding(entry, fault, code_of(fault.message))
         if not any(finding.path is not None and finding.path.startswith(path) for path in broken):
             yield finding
+    if entry.graph is not None and not broken:
+        for code, fault in refusals(entry.definition, entry.graph.crd):
+            yield _finding(entry, fault, code)
 
 
 def _finding(entry: Entry, fault: DefinitionFault, code: str) -> Finding:
