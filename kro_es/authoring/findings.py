@@ -46,6 +46,7 @@ CODES = {
     "field-required": "A field that must be there is missing.",
     "field-type": "A field has a value of the wrong type.",
     FIELD_UNKNOWN: "There is no field of this name.",
+    "instance": "An instance does not fit the schema of its definition.",
     "duplicate-definition": "Another definition has the same name or the same kind.",
     "name-kind": "The kind is not a valid name.",
     "name-id": "A resource id is not a valid name.",

@@ -45,6 +45,8 @@ class Project:
     """All that was read from the files of one command."""
 
     entries: list[Entry] = field(default_factory=list)
+    others: list[tuple[str, Document]] = field(default_factory=list)
+    """Documents that are no definitions, and the files they are in."""
     files: list[str] = field(default_factory=list)
     """Those that were read, whatever is in them."""
     unreadable: list[Unreadable | tuple[str, YamlError]] = field(default_factory=list)
@@ -77,6 +79,8 @@ def load(sources: Iterable[Source | Unreadable]) -> Project:
             elif is_definition(document):
                 definition, faults = read(document.root.value)
                 project.entries.append(Entry(source.name, document, definition, faults))
+            else:
+                project.others.append((source.name, document))
     return project
 
 

@@ -7,15 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kro_es.api.metadata import GROUP
-from kro_es.api.objects import Gvk
+from kro_es.api.objects import Gvk, JsonValue
 from kro_es.authoring import findings
 from kro_es.authoring.findings import ERROR, WARNING, Finding, code_of
+from kro_es.authoring.instances import problems, with_defaults
 from kro_es.authoring.kinds import shipped
 from kro_es.authoring.locate import locate
 from kro_es.authoring.project import KIND, Entry, Project, compile_all
 from kro_es.authoring.refusals import refusals
 from kro_es.authoring.sources import Unreadable
-from kro_es.authoring.tree import Node, Place
+from kro_es.authoring.tree import Node, Place, follow
 from kro_es.errors import DefinitionFault
 from kro_es.graph import fieldpath
 from kro_es.schema.openapi import KindSchema, Schema
@@ -53,6 +54,7 @@ def validate(project: Project, kinds: Mapping[Gvk, KindSchema]) -> Report:
         own = [*_keys(entry, entry.document.root, ""), *_unknown_fields(entry), *_name(entry), *_faults(entry)]
         found += sorted(dict.fromkeys(own), key=lambda finding: (finding.line or 0, finding.column or 0))
     found += _duplicates(project.entries)
+    found += _instances(project)
     if not (project.entries or project.unreadable):
         files = ", ".join(project.files) or "what was given"
         found.append(Finding(files, None, ERROR, findings.NO_DEFINITION, f"no {KIND} here"))
@@ -179,3 +181,29 @@ def _duplicates(entries: list[Entry]) -> Iterator[Finding]:
             if first is not entry:
                 text = f'"{key}" is also defined in {first.file}, document {first.document.number}'
                 yield _finding(entry, DefinitionFault(text, path=path), "duplicate-definition")
+
+
+# -- instances beside their definitions
+
+
+def _instances(project: Project) -> Iterator[Finding]:
+    """What the API server would refuse of the instances that lie beside a valid definition."""
+    graphs = {(entry.gvk.api_version, entry.gvk.kind): entry.graph for entry in project.entries}
+    for file, document in project.others:
+        value = document.root.value
+        graph = graphs.get(_kind_of(value))
+        if graph is None:
+            continue
+        schema = graph.crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        spec = with_defaults({"spec": value.get("spec", {})}, {"properties": {"spec": schema}})["spec"]
+        for path, text in problems(spec, schema, "spec"):
+            found = follow(document.root, path)
+            place = found.key if found.complete and found.key else found.place
+            message = f"{path} {text}"
+            yield Finding(
+                file, document.number, ERROR, "instance", message, path=path, line=place.line, column=place.column
+            )
+
+
+def _kind_of(value: JsonValue) -> tuple[str, str]:
+    return (str(value.get("apiVersion")), str(value.get("kind"))) if isinstance(value, dict) else ("", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,9 @@ def test_a_message_nobody_knows_still_has_a_code() -> None:
 
 def test_every_code_that_is_told_apart_is_documented() -> None:
     assert {code for _, code in _TEXTS} <= set(CODES)
+
+
+def test_the_readme_lists_every_code() -> None:
+    readme = (UNIT.parents[1] / "README.md").read_text()
+    (listed,) = re.findall(r"A code of `validate` keeps its meaning.*?:\n(.*?)\n\n", readme, re.DOTALL)
+    assert set(re.findall(r"`([a-z-]+)`", listed)) == set(CODES)

@@ -195,6 +195,31 @@ def test_definitions_that_need_each_other_are_told() -> None:
     assert "kind-unknown" in [item.code for item in checked(USER, other).findings]
 
 
+INSTANCE = """\
+apiVersion: kro.run/v1alpha1
+kind: Thing
+metadata: {name: t}
+spec:
+  name: ab
+  ports:
+    - number: 0
+  colour: red
+"""
+
+
+def test_an_instance_beside_its_definition_is_held_against_it() -> None:
+    found = checked(THING, f"kind: Pod\n---\n{INSTANCE}").findings
+    assert [(item.file, item.document, item.code, item.path, item.line, item.column) for item in found] == [
+        ("b.yaml", 2, "instance", "spec.name", 7, 3),
+        ("b.yaml", 2, "instance", "spec.ports[0].number", 9, 7),
+        ("b.yaml", 2, "instance", "spec.colour", 10, 3),
+    ]
+    assert found[2].message == "spec.colour is no field of this kind"
+    assert checked(INSTANCE, THING.replace("kind: Thing", "kind: Other")).findings == ()
+    good = INSTANCE.replace("ab", "abc").replace("number: 0", "number: 1").replace("  colour: red\n", "")
+    assert checked(good, THING).findings == ()
+
+
 def test_two_definitions_of_one_name_or_kind_are_told() -> None:
     found = checked(THING, THING).findings
     assert [(item.file, item.code, item.path) for item in found] == [
