@@ -54,6 +54,8 @@ class Simulated:
     others: dict[ObjectRef, JsonObject] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     """Names the server refuses to take, with its message."""
+    owners: dict[str, str] = field(default_factory=dict)
+    """Name to the apply set that is recorded as its owner."""
     now: int = NOW
     max_collection: int = 1000
     _nodes: dict[str, Row] = field(default_factory=dict)
@@ -119,7 +121,7 @@ class Simulated:
             settled=self._settled,
             field_set=self._sets.get,
             seen_fields={},
-            owner_of=lambda ref: "",
+            owner_of=lambda ref: self.owners.get(ref.name, ""),
             redact=lambda obj: obj,
             redactor=redactor,
             status_paths=(),

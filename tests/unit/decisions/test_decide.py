@@ -74,6 +74,13 @@ def test_a_refused_item_is_named_by_its_place_and_the_others_are_applied_once() 
     assert world.child_writes() == [("apply", "i-b")]
 
 
+def test_an_item_of_another_instance_is_left_alone() -> None:
+    world = Simulated(compiled(PIECES), {"names": ["a", "b"], "text": "t"}, owners={"i-b": "applyset-theirs-v1"})
+    assert world.child_writes() == [("apply", "i-a")]
+    assert "collection item 1: resource belongs to a different ApplySet: n/i-b (/v1, Kind=ConfigMap)" in message(world)
+    assert '"applyset-theirs-v1", cannot reassign to "applyset-' in message(world)
+
+
 def test_nothing_is_pruned_while_a_list_is_not_known() -> None:
     world = Simulated(compiled(PIECES), {"names": ["a", "b"], "text": "t"})
     world.settle()
