@@ -16,8 +16,8 @@ from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, terminating
 from kro_es.controller.definition_status import DEPENDENTS, status_body
 from kro_es.controller.definition_writes import DefinitionWrites
 from kro_es.controller.graph_revisions import GraphRevisions, imported
-from kro_es.controller.instance_reconciler import World
 from kro_es.controller.queue import Key
+from kro_es.controller.world import World
 from kro_es.errors import ApiError, DefinitionErrors, DefinitionFault
 from kro_es.events.types import (
     Actor,

@@ -8,7 +8,7 @@ import structlog
 
 from kro_es.api import metadata
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, labels
-from kro_es.controller.instance_reconciler import World
+from kro_es.controller.world import World
 from kro_es.decisions import record
 from kro_es.decisions.record import Thread
 from kro_es.decisions.writes import PlannedWrite, Verb

@@ -114,6 +114,14 @@ class Ingest:
         self._active.discard(watched)
         self._unwatched_since.setdefault(watched, (self._clock(), "not needed"))
 
+    def watches_members(self, group: str, kind: str) -> bool:
+        """Whether every live child of this kind is recorded: its watch was listed and is not interrupted."""
+        return any(
+            watched.text == metadata.PART_OF and watched.kind_key == f"{group}/{kind}"
+            for watched in self._active
+            if watched not in self._unwatched_since
+        )
+
     def expect_delete(self, obj_uid: str) -> None:
         """A delete of ours was accepted: the DELETED event to come needs no explanation."""
         self._own_deletes.add(obj_uid)

@@ -15,10 +15,11 @@ from kro_es.api.selector import Requirement, Selector
 from kro_es.api.watch import Watched, WatchItem
 from kro_es.controller.definition_reconciler import DefinitionReconciler
 from kro_es.controller.definition_writes import DEFINITIONS
-from kro_es.controller.instance_reconciler import InstanceReconciler, World
+from kro_es.controller.instance_reconciler import InstanceReconciler
 from kro_es.controller.projector import Projector
 from kro_es.controller.queue import Key, Queue
 from kro_es.controller.telemetry import Metrics
+from kro_es.controller.world import World
 from kro_es.errors import ApiError, FenceLost, KroEsError
 from kro_es.events.redaction import scrub
 from kro_es.events.types import Event

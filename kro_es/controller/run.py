@@ -21,13 +21,13 @@ from kro_es.controller import schedule
 from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.graphs import Graphs
 from kro_es.controller.ingest import Ingest
-from kro_es.controller.instance_reconciler import World
 from kro_es.controller.loop import Loop
 from kro_es.controller.projector import Projector
 from kro_es.controller.queue import Queue
 from kro_es.controller.taint import Taints
 from kro_es.controller.telemetry import Metrics, Probes
 from kro_es.controller.vault import Vault
+from kro_es.controller.world import World
 from kro_es.errors import UserError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor

@@ -103,6 +103,10 @@ class InstanceInputs:
     """Items one collection may have."""
 
     @property
+    def instance_uid(self) -> str:
+        return str(self.instance_row["uid"])
+
+    @property
     def inputs(self) -> tuple[Input, ...]:
         """The streams read, at the versions they were read at."""
         rows = [(f"object/{ObjectRef.of(self.instance).key}", self.instance_row)]

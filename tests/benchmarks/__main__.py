@@ -11,8 +11,9 @@ from pathlib import Path
 from tests.benchmarks.append import append
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.instances import instances
+from tests.benchmarks.load import load
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"append": append, "instances": instances}
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"append": append, "instances": instances, "load": load}
 
 
 def main() -> None:
