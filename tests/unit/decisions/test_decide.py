@@ -149,6 +149,14 @@ def test_what_is_read_of_others_is_an_input_and_never_written_or_listed() -> Non
     assert world.objects[ref("cfg")]["data"] == {"v": "1"}
 
 
+def test_an_object_of_others_that_cannot_be_read_is_named_and_asked_for_again() -> None:
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "platform"}}
+    world = Simulated(compiled({"id": "x", "externalRef": reference}), {}, unreadable="external ref get x: forbidden")
+    assert [made.retry for made in world.settle()] == [True, True]
+    assert message(world).endswith("apply results contain errors: external ref get x: forbidden")
+    assert status(world)["state"] == "ERROR"
+
+
 SHOWN = "${runtime.newCondition({type: 'Shown', status: 'True', message: cfg.data.k})}"
 KEYED = "${runtime.newCondition({type: 'Keyed', status: cfg.data[schema.spec.text] == 'v' ? 'True' : 'False'})}"
 
