@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from kro_es.events.types import ObjectObserved
+from kro_es.events.types import ObjectObserved, ReconcileDecided
 from tests.support.operator import Operator
 from tests.support.steps import Steps, config_map, definition, events, eventually, faults, instance, message
 
@@ -80,9 +80,18 @@ def test_an_object_of_others_is_waited_for_followed_and_left_alone(steps: Steps,
     assert {entry["manager"] for entry in json.loads(_raw(steps, "shared"))["metadata"]["managedFields"]} == {
         "kubectl-client-side-apply"
     }
-    recorded = {e.subject.name for e in events(operator.database) if isinstance(e.body, ObjectObserved)}
+    found = {event.position: event for event in events(operator.database)}
+    recorded = {event.subject.name for event in found.values() if isinstance(event.body, ObjectObserved)}
     assert "unrelated" not in recorded
+    caused = {found[event.cause].subject.name for event in found.values() if _writes_child(event.body, "r")}
+    assert caused == {"shared", "other"}
     assert faults(operator.database) == []
+
+
+def _writes_child(body: object, name: str) -> bool:
+    return isinstance(body, ReconcileDecided) and any(
+        w.name == name and w.verb == "apply" and w.node for w in body.writes
+    )
 
 
 def _raw(steps: Steps, name: str) -> str:
