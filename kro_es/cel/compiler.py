@@ -296,10 +296,11 @@ class _Compiler:
 
     def _bind(self, node: Comprehension, source: Code, slot: int, price: Price) -> tuple[list[Code], loops.Items, bool]:
         """The variables as code, the items they go through, and whether elements stay raw."""
-        if node.kind in ("bind", "optMap", "optFlatMap"):
-            of = source.of.inner if isinstance(source.of, OptionalType) and node.kind != "bind" else source.of
-            raw = source.raw and node.kind == "bind"
-            return [Code(operator.itemgetter(slot), of, raw, steps=(slot,))], lambda _: [], raw
+        if node.kind == "bind":
+            return [Code(loops.bound(source.run, slot), source.of, source.raw)], lambda _: [], source.raw
+        if node.kind in ("optMap", "optFlatMap"):
+            of = source.of.inner if isinstance(source.of, OptionalType) else source.of
+            return [Code(operator.itemgetter(slot), of, steps=(slot,))], lambda _: [], False
         pairs = len(node.variables) == 2
         value = element_type(source.of)
         read = items_reader(value) if source.raw else None
@@ -320,7 +321,7 @@ class _Compiler:
         known = loop.result.of
         match node.kind:
             case "bind":
-                return Code(loops.bind(loop.source.run, slot, loop.result.run), known, loop.result.json)
+                return Code(loops.bind(slot, loop.result.run), known, loop.result.json)
             case "optMap" | "optFlatMap":
                 flat = node.kind == "optFlatMap"
                 run = loops.optional_map(loop.source.run, slot, result, flat=flat)

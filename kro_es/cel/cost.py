@@ -1,6 +1,6 @@
 """What an evaluation costs, in cel-go's units: the fixed part of every node, and how calls grow with their operands.
 
-cel-go counts one unit for a variable, a field, an index and an ordinary call; ten for a list literal, thirty
+cel-go counts one unit for a variable, a field, an index, a test and an ordinary call; ten for a list literal, thirty
 for a map literal; a tenth for each character a call goes through. Two things differ here so that evaluation stays
 quick: straight code is charged as a block, with its dearest branch, before it runs, and a call that goes through a
 list or builds a value pays for that, which cel-go leaves to its host.
@@ -51,8 +51,6 @@ def _fixed(node: Node, found: dict[int, int]) -> int:
         case Call(function="_?_:_"):
             units = below[0] + max(below[1:])
         case Call(function="_&&_" | "_||_"):
-            units = sum(below)
-        case Select(test=True):
             units = sum(below)
         case Call() | Select() | Ident():
             units = 1 + sum(below)

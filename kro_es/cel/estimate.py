@@ -74,8 +74,7 @@ class _Estimator:
             case Ident():
                 return _Known(_exactly(1), self._scope.get(node.name) or self._size(node))
             case Select():
-                own = _exactly(0 if node.test else 1)
-                return _Known(self.estimate(node.operand).units + own, self._size(node))
+                return _Known(self.estimate(node.operand).units + _exactly(1), self._size(node))
             case Call():
                 return self._call(node)
             case ListLiteral():
@@ -124,7 +123,8 @@ class _Estimator:
         self._scope = outer
         fixed = source.units + _exactly(cost.FIXED_UNITS[node.kind])
         if node.kind == "bind":
-            return _Known(fixed + result.units, result.size)
+            # the value is computed when it is asked for
+            return _Known(Range(cost.FIXED_UNITS["bind"], fixed.most) + result.units, result.size)
         if node.kind not in LOOPS:
             return _Known(fixed + Range(0, result.units.most), self._size(node))
         body = predicate + result.units + _exactly(cost.STEP_UNITS[node.kind])

@@ -16,6 +16,9 @@ Items = Callable[[Frame], list[CelValue]]
 ItemsReader = Callable[[list[JsonValue]], list[CelValue]]
 
 
+_UNKNOWN = object()
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """What each item of one loop costs, and the error when the budget does not reach."""
@@ -180,12 +183,41 @@ def sort_items(source: Items, slot: int, result: Closure) -> Closure:
     return run
 
 
-def bind(value: Closure, slot: int, result: Closure) -> Closure:
-    """``cel.bind``."""
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A bound value whose evaluation failed."""
+
+    error: CelError
+
+
+def bind(slot: int, result: Closure) -> Closure:
+    """``cel.bind``; what it binds is evaluated by :func:`bound` when it is first asked for."""
 
     def run(frame: Frame) -> CelValue:
-        frame[slot] = value(frame)
+        frame[slot] = _UNKNOWN
         return result(frame)
+
+    return run
+
+
+def bound(value: Closure, slot: int) -> Closure:
+    """The variable of a ``cel.bind``: evaluated once, whether that succeeds or fails."""
+
+    def run(frame: Frame) -> CelValue:
+        found = frame[slot]
+        if found is _UNKNOWN:
+            found = frame[slot] = evaluate(frame)
+        if type(found) is _Failed:
+            raise found.error
+        return found
+
+    def evaluate(frame: Frame) -> CelValue | _Failed:
+        try:
+            return value(frame)
+        except CostExceeded:
+            raise
+        except CelError as error:
+            return _Failed(error)
 
     return run
 
