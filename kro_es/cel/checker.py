@@ -45,6 +45,8 @@ from kro_es.cel.values import Uint
 _LITERALS: dict[type, CelType] = {
     bool: BOOL, int: INT, Uint: UINT, float: DOUBLE, str: STRING, bytes: BYTES, type(None): NULL,
 }  # fmt: skip
+MAX_FAULTS = 100
+"""Faults reported of one expression, as in cel-go: a long one can have a fault at every word."""
 _MAP_KEYS = frozenset({BOOL, INT, UINT, STRING, DYN})
 
 
@@ -69,13 +71,13 @@ class CheckedExpression:
 
 
 def check(parsed: ParsedExpression, variables: Mapping[str, CelType]) -> CheckedExpression:
-    """Raises CelCheckError with all faults in source order."""
+    """Raises CelCheckError with all faults in source order, up to MAX_FAULTS."""
     make_room()
     checker = _Checker(variables)
     checker.type_of(parsed.root)
     if checker.faults:
         faults = sorted(checker.faults, key=lambda fault: (fault[0].line, fault[0].column))
-        issues: dict[CelIssue, None] = {parsed.source.issue(*fault): None for fault in faults}
+        issues: dict[CelIssue, None] = {parsed.source.issue(*fault): None for fault in faults[:MAX_FAULTS]}
         raise CelCheckError(tuple(issues))
     types = {key: checker.inference.resolve(of, final=True) for key, of in checker.types.items()}
     return CheckedExpression(
