@@ -29,7 +29,7 @@ TEXTS = (
     "1h",
 )
 _PATTERNS = ("a", "^a+$", "[a-c]b?", "x|é", ".", "^$", "\\\\d+", "(a)(b)")
-_TIMES = ("2025-03-01T10:20:30Z", "1969-12-31T23:59:59.5Z", "2024-02-29T00:00:00+02:00", "0001-01-01T00:00:00Z")
+_TIMES = ("2025-03-01T10:20:30Z", "1969-12-31T23:59:59.5Z", "2024-02-29T00:00:00+02:00", "0001-02-03T04:05:06Z")
 _DURATIONS = ("0s", "1h", "-90m", "1.5s", "1h2m3.004s", "100ms")
 _ZONES = ("UTC", "+05:30", "-03:30")
 _PARTS = (
@@ -88,13 +88,13 @@ NODES: dict[str, tuple[str, ...]] = {
     "string": (
         *("(<string> + <string>)",) * 4, *(f"string(<{of}>)" for of in _TYPES[:8] if of in ("int", "uint", "string", "bytes")),
         "string(<bool>)", "<string>.charAt(<int>)", "<string>.substring(<int>)", "<string>.substring(<int>, <int>)",
-        "<string>.replace(<string>, <string>)", "<string>.replace(<string>, <string>, <int>)", "<string>.lowerAscii()",
+        "<string>.replace(<string>, <string>)", "<string>.replace(<string>, <string>, 1)", "<string>.lowerAscii()",
         "<string>.upperAscii()", "<string>.trim()", "<strings>.join()", "<strings>.join(<string>)", "<strings>[<int>]",
         "base64.encode(<bytes>)", "cel.bind(VAR:string, <string>, <string>)", "<string>.reverse()",
     ),
     "bytes": ("(<bytes> + <bytes>)", "bytes(<string>)", "bytes(<bytes>)", "base64.decode(base64.encode(<bytes>))"),
     "timestamp": ("(<timestamp> + <duration>)", "(<duration> + <timestamp>)", "(<timestamp> - <duration>)",
-        "timestamp(<string>)", "timestamp(<timestamp>)", "timestamp(size(<string>))"),
+        "timestamp(string(<timestamp>))", "timestamp(<timestamp>)", "timestamp(size(<string>))"),
     "duration": ("(<duration> + <duration>)", "(<duration> - <duration>)", "(<timestamp> - <timestamp>)",
         "duration(<string>)", "duration(<duration>)"),
     "ints": (
@@ -102,7 +102,7 @@ NODES: dict[str, tuple[str, ...]] = {
         "<ints>.filter(VAR:int, <bool>)", "<strings>.map(VAR:string, <int>)", "<ints>.map(VAR:int, <bool>, <int>)",
     ),
     "strings": (
-        "[<string>, <string>]", "<string>.split(<string>)", "<string>.split(<string>, <int>)",
+        "[<string>, <string>]", "<string>.split(<string>)", "<string>.split(<string>, 2)",
         "<strings>.map(VAR:string, <string>)", "<strings>.filter(VAR:string, <bool>)", "(<strings> + <strings>)",
     ),
     "counts": ('{"a": <int>}', '{"b": <int>, "a": <int>}', "{<string>: <int>}", '{"a": <int>, ?"c": m.?c}'),
