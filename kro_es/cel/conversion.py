@@ -6,9 +6,18 @@ import math
 from collections.abc import Callable
 
 from kro_es.api.objects import JsonValue
-from kro_es.cel.errors import EvaluationError
+from kro_es.cel.errors import EvaluationError, KeyNotString
 from kro_es.cel.omit import OMIT
-from kro_es.cel.text import decode_base64, double_text, duration_text, is_digits, parse_duration, parse_timestamp
+from kro_es.cel.text import (
+    RFC3339_LAYOUT,
+    decode_base64,
+    double_text,
+    duration_text,
+    is_digits,
+    layout_fault,
+    parse_duration,
+    parse_timestamp,
+)
 from kro_es.cel.types import (
     BOOL,
     BYTES,
@@ -21,6 +30,7 @@ from kro_es.cel.types import (
     CelType,
     ListType,
     MapType,
+    OpaqueType,
     StructType,
 )
 from kro_es.cel.values import (
@@ -111,7 +121,10 @@ def _timestamp(value: JsonValue) -> CelValue:
     try:
         return parse_timestamp(text)
     except EvaluationError:
-        raise EvaluationError(f"Invalid date-time formatted string {value}") from None
+        raise EvaluationError(
+            f'Invalid date-time formatted string {value}: parsing time "{value}" as "{RFC3339_LAYOUT}": '
+            f"{layout_fault(text)}"
+        ) from None
 
 
 def _duration(value: JsonValue) -> CelValue:
@@ -223,7 +236,7 @@ def json_class(of: CelType) -> type | None:
         return list
     if isinstance(of, StructType | MapType):
         return dict
-    return None if of == DYN else _CLASSES.get(of, Decoder)  # type: ignore[arg-type]  # no value has this class
+    return None if of == DYN or isinstance(of, OpaqueType) else _CLASSES.get(of, Decoder)  # type: ignore[arg-type]  # no value has this class
 
 
 def reader(of: CelType) -> Decoder:
@@ -263,7 +276,7 @@ def to_json(value: CelValue) -> JsonValue:
 def _text_key(key: CelValue) -> str:
     if type(key) is str:
         return key
-    raise EvaluationError(f"map key must be string, got {'int64' if type(key) is int else type_of(key)}")
+    raise KeyNotString(f"map key must be string, got {'int64' if type(key) is int else type_of(key)}")
 
 
 def _scalar_json(value: CelValue) -> JsonValue:

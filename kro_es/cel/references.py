@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kro_es.cel.ast import Call, Comprehension, Ident, Literal, Node, Select, children
-from kro_es.cel.declarations import is_global
 from kro_es.cel.parser import ParsedExpression
 
 
@@ -30,7 +29,7 @@ def identifiers(parsed: ParsedExpression) -> tuple[str, ...]:
 def unknown_functions(parsed: ParsedExpression) -> tuple[str, ...]:
     """Global functions nobody declares, each once, in source order."""
     calls = (node for node, _ in _walk(parsed.root) if isinstance(node, Call) and node.target is None)
-    return tuple(dict.fromkeys(node.function for node in calls if not is_global(node.function)))
+    return tuple(dict.fromkeys(node.function for node in calls if not parsed.environment.is_global(node.function)))
 
 
 def reads(root: Node) -> frozenset[Read]:

@@ -24,12 +24,12 @@ class Source:
         line = bisect_right(self.starts, offset)
         return Position(line, offset - self.starts[line - 1] + 1)
 
-    def issue(self, position: Position, message: str) -> CelIssue:
+    def issue(self, position: Position, message: str, hint: str = "") -> CelIssue:
         start = self.starts[position.line - 1]
         end = self.text.find("\n", start)
         line = self.text[start : end if end >= 0 else len(self.text)]
         excerpt = f" | {line}\n | {'.' * (position.column - 1)}^"
-        return CelIssue(message, position.line, position.column, excerpt)
+        return CelIssue(message, position.line, position.column, excerpt, hint and f" | {hint}")
 
     def syntax_error(self, offset: int, message: str) -> CelSyntaxError:
         return CelSyntaxError(self.issue(self.position(offset), message))

@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Callable
 
-from kro_es.cel.errors import DataPending, EvaluationError
+from kro_es.cel.errors import DataPending, DivisionByZero, EvaluationError, NoSuchOverload, Overflow
 from kro_es.cel.omit import OMIT
 from kro_es.cel.overloads import Implementation, K, Overload, T, V, function
 from kro_es.cel.types import (
@@ -46,25 +46,25 @@ _NUMBERS = frozenset({int, float, Uint})
 def _int(value: int) -> int:
     if INT_MIN <= value <= INT_MAX:
         return value
-    raise EvaluationError("integer overflow")
+    raise Overflow("integer overflow")
 
 
 def _uint(value: int) -> Uint:
     if 0 <= value <= UINT_MAX:
         return Uint(value)
-    raise EvaluationError("unsigned integer overflow")
+    raise Overflow("unsigned integer overflow")
 
 
 def _quotient(left: int, right: int) -> int:
     if right == 0:
-        raise EvaluationError("division by zero")
+        raise DivisionByZero("division by zero")
     size = abs(left) // abs(right)
     return size if (left < 0) == (right < 0) else -size
 
 
 def _remainder(left: int, right: int) -> int:
     if right == 0:
-        raise EvaluationError("modulus by zero")
+        raise DivisionByZero("modulus by zero")
     return left - right * _quotient(left, right)
 
 
@@ -95,7 +95,7 @@ def _compare(relation: Callable[[CelValue, CelValue], bool]) -> Implementation:
         same = left_type is right_type and left_type in _ORDERED
         if same or (left_type in _NUMBERS and right_type in _NUMBERS):
             return relation(left, right)
-        raise EvaluationError("no such overload")
+        raise NoSuchOverload("no such overload")
 
     return compare
 
@@ -197,3 +197,19 @@ OVERLOADS: tuple[Overload, ...] = (
     function("_[?_]", (OptionalType(_LIST), INT), OptionalType(T), _inside(optional_at)),
     function("_[?_]", (OptionalType(_MAP), K), OptionalType(V), _inside(optional_lookup)),
 )
+
+
+def _across(name: str, relation: Callable[[CelValue, CelValue], bool]) -> tuple[Overload, ...]:
+    numbers = (INT, UINT, DOUBLE)
+    pairs = ((left, right) for left in numbers for right in numbers if left != right)
+    generic = _compare(relation)
+    return tuple(function(name, pair, BOOL, generic) for pair in pairs)
+
+
+ACROSS_NUMBERS: tuple[Overload, ...] = (
+    *_across("_<_", operator.lt),
+    *_across("_<=_", operator.le),
+    *_across("_>_", operator.gt),
+    *_across("_>=_", operator.ge),
+)
+"""Order between numbers of different types; kro asks for one type on both sides."""
