@@ -33,6 +33,8 @@ class Ident:
     id: int
     position: Position
     name: str
+    absolute: bool = False
+    """Written with a dot before it: never a variable of a macro."""
 
 
 @dataclass(frozen=True, slots=True)

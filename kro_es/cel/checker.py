@@ -121,6 +121,7 @@ class _Checker:
         self.named: dict[int, Node] = {}
         """What a qualified name or the name of a type stands for, by the id of the node that is its text."""
         self.inference = Inference()
+        self._variables = variables
         self._scope = dict(variables)
         self._bound: frozenset[str] = frozenset()
         self._functions = environment.functions
@@ -154,8 +155,9 @@ class _Checker:
         return type_name(self.inference.resolve(of, final=True), short=True)
 
     def _ident(self, node: Ident) -> CelType:
-        if node.name in self._scope:
-            return self._scope[node.name]
+        scope = self._variables if node.absolute else self._scope
+        if node.name in scope:
+            return scope[node.name]
         return self._type_name(node, node.name) or self._fault(
             node, f"undeclared reference to '{node.name}' (in container '')", node.name, self._scope
         )
@@ -169,12 +171,15 @@ class _Checker:
     def _qualified_name(self, node: Select) -> CelType | None:
         """A variable or a type whose name has dots; a name of the innermost scope comes first."""
         name = dotted(node)
-        if name is None or name.partition(".")[0] in self._bound:
+        if name is None:
+            return None
+        root = name.partition(".")[0]
+        if root in self._bound and not _root(node).absolute:
             return None
         if name in self._qualified:
-            self.named[node.id] = Ident(node.id, node.position, name)
-            return self._scope[name]
-        return None if name.partition(".")[0] in self._scope else self._type_name(node, name)
+            self.named[node.id] = Ident(node.id, node.position, name, absolute=True)
+            return self._variables[name]
+        return None if root in self._scope else self._type_name(node, name)
 
     # -- selection
 
@@ -372,6 +377,13 @@ class _Checker:
     def _not_optional(self, node: Comprehension, result: CelType) -> CelType:
         assert node.result is not None
         return self._fault(node.result, f"expected type 'optional_type(dyn)' but found '{self._name(result)}'")
+
+
+def _root(node: Node) -> Ident:
+    while isinstance(node, Select):
+        node = node.operand
+    assert isinstance(node, Ident)
+    return node
 
 
 def _optional(of: CelType) -> bool:

@@ -27,15 +27,16 @@ from kro_es.cel.types import (
     INT,
     STRING,
     TIMESTAMP,
+    UINT,
     CelType,
     ListType,
     MapType,
-    OpaqueType,
     StructType,
 )
 from kro_es.cel.values import (
     INT_MAX,
     NANOS,
+    UINT_MAX,
     CelValue,
     DecodedMap,
     Duration,
@@ -91,6 +92,14 @@ def _int(value: JsonValue) -> CelValue:
     raise _invalid("int", value)
 
 
+def _uint(value: JsonValue) -> CelValue:
+    if type(value) is int and 0 <= value <= UINT_MAX:
+        return Uint(value)
+    if type(value) is Uint:
+        return value
+    raise _invalid("uint", value)
+
+
 def _double(value: JsonValue) -> CelValue:
     if type(value) in (float, int):
         return float(value)
@@ -143,13 +152,14 @@ def _duration(value: JsonValue) -> CelValue:
 _LEAVES: dict[CelType, Decoder] = {
     BOOL: _bool,
     INT: _int,
+    UINT: _uint,
     DOUBLE: _double,
     STRING: _string,
     BYTES: _bytes,
     TIMESTAMP: _timestamp,
     DURATION: _duration,
 }
-_CHANGED = frozenset({BYTES, TIMESTAMP, DURATION, DOUBLE, INT})
+_CHANGED = frozenset({BYTES, TIMESTAMP, DURATION, DOUBLE, INT, UINT})
 
 
 def leaf_decoder(of: CelType) -> Decoder | None:
@@ -231,12 +241,12 @@ _CLASSES: dict[CelType, type] = {BOOL: bool, INT: int, DOUBLE: float, STRING: st
 
 
 def json_class(of: CelType) -> type | None:
-    """Class of JSON values that need no reading at all; None for dyn, which is never looked at."""
+    """Class of JSON values that need no reading at all; None for dyn and the like, which are never looked at."""
     if isinstance(of, ListType):
         return list
     if isinstance(of, StructType | MapType):
         return dict
-    return None if of == DYN or isinstance(of, OpaqueType) else _CLASSES.get(of, Decoder)  # type: ignore[arg-type]  # no value has this class
+    return _CLASSES.get(of, Decoder) if of in _LEAVES else None  # type: ignore[arg-type]  # no value has this class
 
 
 def reader(of: CelType) -> Decoder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kro_es.cel.ast import (
     Call,
@@ -254,8 +254,8 @@ class _Parser:
             case "{":
                 return self._map(token)
             case ".":
-                return self._name(self._expect("name"))
-        raise self._unexpected(token)
+                return self._absolute(self._expect("name"))
+        raise self._unexpected(token, _OPERAND)
 
     def _int(self, token: Token) -> Literal:
         if token.value > INT_MAX:
@@ -275,6 +275,10 @@ class _Parser:
             expanded = expand_global(self._source, identity, token.text, args)
             return expanded or Call(*identity, token.text, None, args)
         return Ident(*self._new(token), token.text)
+
+    def _absolute(self, token: Token) -> Node:
+        named = self._name(token)
+        return replace(named, absolute=True) if isinstance(named, Ident) else named
 
     def _list(self, token: Token) -> ListLiteral:
         elements: list[Node] = []

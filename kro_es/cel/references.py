@@ -21,7 +21,9 @@ def identifiers(parsed: ParsedExpression) -> tuple[str, ...]:
     """Free identifiers, each once, in source order; a macro's variable is bound in its body only."""
     return tuple(
         dict.fromkeys(
-            node.name for node, bound in _walk(parsed.root) if isinstance(node, Ident) and node.name not in bound
+            node.name
+            for node, bound in _walk(parsed.root)
+            if isinstance(node, Ident) and (node.absolute or node.name not in bound)
         )
     )
 
@@ -41,7 +43,7 @@ def reads(root: Node) -> frozenset[Read]:
         path = static_path(node)
         if path is None:
             pending.extend(_scoped(node, bound))
-        elif path[0] not in bound:
+        elif path[0] not in bound or _absolute(node):
             found.add(Read(path[0], path[1]))
     return frozenset(found)
 
@@ -61,6 +63,12 @@ def _scoped(node: Node, bound: frozenset[str]) -> list[tuple[Node, frozenset[str
         return [(child, bound) for child in children(node)]
     inner = bound | frozenset(node.variables)
     return [(child, bound if child is node.range else inner) for child in children(node)]
+
+
+def _absolute(node: Node) -> bool:
+    while not isinstance(node, Ident):
+        node = next(children(node))
+    return node.absolute
 
 
 def static_path(node: Node) -> tuple[str, tuple[str, ...]] | None:

@@ -119,7 +119,8 @@ def equal(left: CelValue, right: CelValue) -> bool:
     if left_type is right_type and left_type in _PLAIN:
         return bool(left == right)
     if left_type in _NUMERIC and right_type in _NUMERIC:
-        return bool(left == right)
+        # as in cel-go an integer is rounded when it meets a double
+        return float(left) == float(right) if float in (left_type, right_type) else bool(left == right)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(equal(a, b) for a, b in zip(left, right, strict=True))
     if isinstance(left, dict) and isinstance(right, dict):

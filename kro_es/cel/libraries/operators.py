@@ -37,6 +37,7 @@ from kro_es.cel.values import (
     equal,
     key_value,
     map_key,
+    type_of,
 )
 
 _ORDERED = frozenset({bool, str, bytes, Timestamp, Duration})
@@ -92,9 +93,12 @@ def _equals(left: CelValue, right: CelValue) -> bool:
 def _compare(relation: Callable[[CelValue, CelValue], bool]) -> Implementation:
     def compare(left: CelValue, right: CelValue) -> bool:
         left_type, right_type = type(left), type(right)
-        same = left_type is right_type and left_type in _ORDERED
-        if same or (left_type in _NUMBERS and right_type in _NUMBERS):
+        if left_type is right_type and (left_type in _ORDERED or left_type in _NUMBERS):
             return relation(left, right)
+        if left_type in _NUMBERS and right_type in _NUMBERS:
+            # as in cel-go an integer is rounded when it meets a double
+            double = float in (left_type, right_type)
+            return relation(float(left), float(right)) if double else relation(left, right)
         raise NoSuchOverload("no such overload")
 
     return compare
@@ -110,6 +114,20 @@ def at(items: list[CelValue], index: int) -> CelValue:
     if 0 <= index < len(items):
         return items[index]
     raise DataPending(f"index out of bounds: {index}", f"[{index}]")
+
+
+def _element(container: CelValue, key: CelValue) -> CelValue:
+    """``container[key]`` by what both turn out to be; any whole number is an index."""
+    optional = isinstance(container, Optional)
+    inside = container.value if isinstance(container, Optional) else container
+    if optional and not container.present:
+        return NONE
+    if isinstance(inside, dict):
+        return optional_lookup(inside, key) if optional else lookup(inside, key)
+    whole = type(key) in _NUMBERS and (type(key) is not float or key.is_integer())
+    if not isinstance(inside, list) or not whole:
+        raise NoSuchOverload(f"no such overload: _[_]({type_of(container)}, {type_of(key)})")
+    return optional_at(inside, int(key)) if optional else at(inside, int(key))
 
 
 def lookup(entries: dict[CelValue, CelValue], key: CelValue) -> CelValue:
@@ -188,7 +206,7 @@ OVERLOADS: tuple[Overload, ...] = (
     function("-_", (DURATION,), DURATION, lambda a: Duration.checked(-a.nanos)),
     function("@in", (T, _LIST), BOOL, _in_list),
     function("@in", (K, _MAP), BOOL, _in_map),
-    function("_[_]", (_LIST, INT), T, at),
+    Overload("_[_]", (_LIST, INT), T, at, generic=_element),
     function("_[_]", (_MAP, K), V, lookup),
     function("_[_]", (OptionalType(_LIST), INT), OptionalType(T), _inside(optional_at)),
     function("_[_]", (OptionalType(_MAP), K), OptionalType(V), _inside(optional_lookup)),
