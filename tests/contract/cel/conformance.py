@@ -150,19 +150,6 @@ _TYPES: dict[str | None, Callable[[Any], CelType]] = {
     "type_param": lambda of: TypeParam(of.type_param),
     "abstract_type": lambda of: _abstract(of.abstract_type),
 }
-_VALUES: dict[str | None, Callable[[Any], CelValue]] = {
-    "null_value": lambda _: None,
-    "bool_value": bool,
-    "int64_value": int,
-    "uint64_value": Uint,
-    "double_value": float,
-    "string_value": str,
-    "bytes_value": bytes,
-    "type_value": TypeValue,
-    "list_value": lambda of: [cel_value(item) for item in of.values],
-    "map_value": lambda of: {map_key(cel_value(entry.key)): cel_value(entry.value) for entry in of.entries},
-    "object_value": lambda of: _well_known(of),
-}
 
 
 def cel_value(value: Any) -> CelValue:
@@ -183,6 +170,20 @@ def _well_known(value: Any) -> CelValue:
     nanos = found.seconds * NANOS + found.nanos
     return Duration(nanos) if name.endswith("Duration") else Timestamp(nanos)
 
+
+_VALUES: dict[str | None, Callable[[Any], CelValue]] = {
+    "null_value": lambda _: None,
+    "bool_value": bool,
+    "int64_value": int,
+    "uint64_value": Uint,
+    "double_value": float,
+    "string_value": str,
+    "bytes_value": bytes,
+    "type_value": TypeValue,
+    "list_value": lambda of: [cel_value(item) for item in of.values],
+    "map_value": lambda of: {map_key(cel_value(entry.key)): cel_value(entry.value) for entry in of.entries},
+    "object_value": _well_known,
+}
 
 _CONSTRUCTION = re.compile(r"[A-Za-z_]\w*\{")
 _ABOUT_MESSAGES = re.compile(
