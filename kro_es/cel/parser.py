@@ -111,10 +111,14 @@ class _Parser:
 
     def _expect(self, kind: str) -> Token:
         if self._token.kind != kind:
+            if self._token.kind == "end":
+                raise self._source.syntax_error(self._token.offset, f"Syntax error: missing '{kind}' at '<EOF>'")
             raise self._unexpected(self._token, "<EOF>" if kind == "end" else f"'{kind}'")
         return self._advance()
 
     def _unexpected(self, token: Token, expected: str = "") -> CelSyntaxError:
+        if isinstance(token.value, CelSyntaxError):
+            return token.value
         shown = "<EOF>"
         if token.kind != "end":
             after = next(other.offset for other in self._tokens if other.offset > token.offset)
