@@ -37,6 +37,10 @@ _CLASSES: dict[CelType, type] = {
 }  # fmt: skip
 
 
+_LONG = 10
+"""Characters that the fixed unit of an addition pays for."""
+
+
 def no_such_overload() -> NoSuchOverload:
     return NoSuchOverload("no such overload")
 
@@ -90,54 +94,53 @@ def invoke(implementation: Implementation, args: tuple[Closure, ...]) -> Closure
             return lambda frame: implementation(*[arg(frame) for arg in args])
 
 
-def join_text(parts: tuple[Closure, ...], *, certain: bool) -> Closure:
+def join_text(parts: tuple[Closure, ...], exceeded: Callable[[], CostExceeded], *, certain: bool) -> Closure:
     """A chain of string additions in one step; looks at each part unless all are ``certain`` to be strings."""
 
+    first, second = parts if certain and len(parts) == 2 else (None, None)
+
     def run(frame: Frame) -> CelValue:
-        found = [part(frame) for part in parts]
-        if not certain and any(type(part) is not str for part in found):
-            raise no_such_overload()
-        text = "".join(found)
-        checked_size(len(text))
+        if first is not None and second is not None:
+            text = first(frame) + second(frame)
+        else:
+            found = [part(frame) for part in parts]
+            if not certain and any(type(part) is not str for part in found):
+                raise no_such_overload()
+            text = "".join(found)
+        size = len(text)
+        if size > _LONG:
+            checked_size(size)
+            frame[1] -= (size - 1) // 10
+            if frame[1] < 0:
+                raise exceeded()
         return text
 
     return run
 
 
-def logical(left: Closure, right: Closure, decisive: bool) -> Closure:
-    """``||`` (decisive True) or ``&&`` (decisive False): an error on one side yields to a decision on the other."""
+def logical(parts: tuple[Closure, ...], *, decisive: bool) -> Closure:
+    """A chain of ``||`` (decisive True) or ``&&`` (decisive False): a decision outweighs errors of other parts."""
+    other = not decisive
 
     def run(frame: Frame) -> CelValue:
         failure: CelError | None = None
-        try:
-            value = left(frame)
+        for part in parts:
+            try:
+                value = part(frame)
+            except CostExceeded:
+                raise
+            except CelError as error:
+                failure = failure or error
+                continue
             if value is decisive:
                 return value
-            if type(value) is not bool:
-                failure = no_such_overload()
-        except CostExceeded:
-            raise
-        except CelError as error:
-            failure = error
-        return _second(right, frame, decisive, failure)
+            if value is not other:
+                failure = failure or no_such_overload()
+        if failure is not None:
+            raise failure
+        return other
 
     return run
-
-
-def _second(right: Closure, frame: Frame, decisive: bool, failure: CelError | None) -> CelValue:
-    try:
-        value = right(frame)
-    except CostExceeded:
-        raise
-    except CelError as error:
-        raise failure or error from None
-    if value is decisive:
-        return value
-    if failure is not None:
-        raise failure
-    if type(value) is not bool:
-        raise no_such_overload()
-    return value
 
 
 def conditional(condition: Closure, chosen: Closure, otherwise: Closure) -> Closure:

@@ -77,7 +77,18 @@ class KeyNotString(EvaluationError):
 
 
 class CostExceeded(EvaluationError):
-    """The evaluation did more than it may; unlike other errors, ``||`` and ``&&`` never absorb it."""
+    """The evaluation did more than it may; unlike other errors, ``||`` and ``&&`` never absorb it.
+
+    Line and column are those of the macro or call that could not be paid for.
+    """
+
+    def __init__(self, limit: int, line: int, column: int) -> None:
+        super().__init__(
+            f"operation cancelled: actual cost limit exceeded at {line}:{column}: an evaluation may spend {limit} units"
+        )
+        self.limit = limit
+        self.line = line
+        self.column = column
 
 
 class DataPending(CelError):

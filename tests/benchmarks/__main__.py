@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.append import append
+from tests.benchmarks.cel import cel
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.instances import instances
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"append": append, "instances": instances}
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"append": append, "cel": cel, "instances": instances}
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from cel_site import value_of, variables
 from kro_es.cel.checker import check
 from kro_es.cel.errors import CelCheckError, CelSyntaxError, EvaluationError
 from kro_es.cel.parser import MAX_NESTING, MAX_SOURCE, parse
+from kro_es.cel.types import STRING
 
 
 def test_every_fault_is_reported_in_source_order() -> None:
@@ -77,14 +78,30 @@ def test_a_long_chain_within_the_limits_is_evaluated() -> None:
     assert value_of("[" * 240 + "]" * 240 + " == []") is False
 
 
-def test_nested_comprehensions_run_out_of_budget() -> None:
-    with pytest.raises(EvaluationError, match="cost limit"):
-        value_of("lists.range(1000).map(x, lists.range(1000).map(y, y)).size()")
-    with pytest.raises(EvaluationError, match="cost limit"):
-        value_of("lists.range(1000000).all(x, lists.range(1000000).all(y, true)) || true")
+def test_text_runs_out_of_size_before_it_is_built() -> None:
+    with pytest.raises(EvaluationError, match="exceeds maximum"):
+        value_of("[x, x].join('-')", {"x": STRING}, {"x": "x" * 9_000_000})
 
 
 def test_doubling_text_runs_out_of_size() -> None:
     doubled = "cel.bind(a, a + a, " * 40 + "a" + ")" * 40
     with pytest.raises(EvaluationError, match="exceeds maximum"):
         value_of(f'cel.bind(a, "0123456789", {doubled})')
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("cel.bind(a, 1 / 0, 3)", 3),
+        ("cel.bind(a, 1 / 0, a > 0 || true)", True),
+        ("cel.bind(a, 1 / 0, [1, 2].exists(i, a > i || i == 2))", True),
+        ("cel.bind(a, [1, 2].map(i, i), [3].map(i, a.map(j, i + j)))", [[4, 5]]),
+    ],
+)
+def test_what_is_bound_is_evaluated_when_it_is_asked_for(text: str, value: object) -> None:
+    assert value_of(text) == value
+
+
+def test_a_bound_value_that_fails_fails_where_it_is_asked_for() -> None:
+    with pytest.raises(EvaluationError, match="division by zero"):
+        value_of("cel.bind(a, 1 / 0, [a])")
