@@ -6,7 +6,21 @@ import pytest
 from cel_site import value_of, variables
 
 from kro_es.cel.checker import check
-from kro_es.cel.errors import CelCheckError, CelSyntaxError, EvaluationError
+from kro_es.cel.errors import (
+    BadQuantity,
+    BadRegex,
+    CelCheckError,
+    CelError,
+    CelSyntaxError,
+    ConversionError,
+    CostExceeded,
+    DataPending,
+    DivisionByZero,
+    EvaluationError,
+    KeyNotString,
+    NoSuchOverload,
+    Overflow,
+)
 from kro_es.cel.parser import MAX_NESTING, MAX_SOURCE, parse
 from kro_es.cel.types import STRING
 
@@ -105,3 +119,33 @@ def test_what_is_bound_is_evaluated_when_it_is_asked_for(text: str, value: objec
 def test_a_bound_value_that_fails_fails_where_it_is_asked_for() -> None:
     with pytest.raises(EvaluationError, match="division by zero"):
         value_of("cel.bind(a, 1 / 0, [a])")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("9223372036854775807 + 1", Overflow),
+        ("uint(-1)", Overflow),
+        ('timestamp("9999-12-31T00:00:00Z") + duration("48h")', Overflow),
+        ("1 / 0", DivisionByZero),
+        ("1 % 0", DivisionByZero),
+        ("dyn(1) + dyn('a')", NoSuchOverload),
+        ("dyn([1])[dyn('a')]", NoSuchOverload),
+        ("int('x')", ConversionError),
+        ('timestamp("yesterday")', ConversionError),
+        ("string(b'\\xff')", ConversionError),
+        ("'a'.matches('[')", BadRegex),
+        ("quantity('1GiB')", BadQuantity),
+        ("quantity('0.5').asInteger()", BadQuantity),
+        ("{1: 'a'}", KeyNotString),
+        ("json.marshal({1: 'a'})", KeyNotString),
+        ("lists.range(1000000).all(x, lists.range(1000000).all(y, true))", CostExceeded),
+        ("{'a': 1}['b']", DataPending),
+        ("[1][1]", DataPending),
+    ],
+)
+def test_each_fault_of_an_evaluation_has_a_class_of_its_own(text: str, error: type[CelError]) -> None:
+    with pytest.raises(CelError) as caught:
+        value_of(text)
+    assert type(caught.value) is error
+    assert isinstance(caught.value, EvaluationError) is (error is not DataPending)
