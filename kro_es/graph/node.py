@@ -30,6 +30,8 @@ class TemplateField:
     """The value holds or may be made from the value of a Secret."""
     iterates: bool = False
     """It reads an iterator, so every item of the collection has a value of its own."""
+    omits: bool = False
+    """Its value may be or hold the marker of omit()."""
 
 
 @dataclass(frozen=True, slots=True)

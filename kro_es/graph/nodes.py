@@ -194,8 +194,8 @@ class NodeBuilder:
             program = referring and self._field_program(site, item.path, referring.parsed, variables)
             if program and referring:
                 traced = (gvk and taint.holds_values(gvk, item.path)) or taint.reads_tainted(program.reads, tainted)
-                iterates = bool(referring.iterators)
-                found.append(TemplateField(item.path, item.expression.text, program, bool(traced), iterates))
+                iterates, omits = bool(referring.iterators), uses_omit(referring.parsed)
+                found.append(TemplateField(item.path, item.expression.text, program, bool(traced), iterates, omits))
         return tuple(found)
 
     def _place(self, resource: Resource, path: FieldPath) -> CelType:
