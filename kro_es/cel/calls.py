@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from kro_es.cel.errors import CelError, CostExceeded, EvaluationError
+from kro_es.cel.errors import CelError, CostExceeded, NoSuchOverload
 from kro_es.cel.overloads import Implementation, Overload
 from kro_es.cel.types import (
     BOOL,
@@ -21,10 +21,11 @@ from kro_es.cel.types import (
     CelType,
     ListType,
     MapType,
+    OpaqueType,
     OptionalType,
     TypeParam,
 )
-from kro_es.cel.values import CelValue, Duration, Optional, Timestamp, Uint, checked_size
+from kro_es.cel.values import CelValue, Duration, Opaque, Optional, Timestamp, Uint, checked_size, type_of
 
 Frame: TypeAlias = list[CelValue]
 """Bindings, comprehension budget, then one slot for each comprehension."""
@@ -40,8 +41,8 @@ _LONG = 10
 """Characters that the fixed unit of an addition pays for."""
 
 
-def no_such_overload() -> EvaluationError:
-    return EvaluationError("no such overload")
+def no_such_overload() -> NoSuchOverload:
+    return NoSuchOverload("no such overload")
 
 
 def select_implementation(overloads: tuple[Overload, ...], given: tuple[CelType, ...]) -> Implementation:
@@ -61,7 +62,8 @@ def _dispatcher(overloads: tuple[Overload, ...]) -> Implementation:
         for overload in overloads:
             if all(_accepts(of, value) for of, value in zip(overload.parameters, values, strict=True)):
                 return overload.implementation(*values)
-        raise no_such_overload()
+        names = ", ".join(type_of(value) for value in values)
+        raise NoSuchOverload(f"no such overload: {overloads[0].function}({names})")
 
     return dispatch
 
@@ -74,6 +76,8 @@ def _accepts(of: CelType, value: CelValue) -> bool:
             return isinstance(value, dict)
         case OptionalType():
             return isinstance(value, Optional) and (not value.present or _accepts(of.inner, value.value))
+        case OpaqueType():
+            return isinstance(value, Opaque) and value.cel_type == of.name
         case _:
             return of not in _CLASSES or type(value) is _CLASSES[of]
 

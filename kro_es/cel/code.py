@@ -11,7 +11,7 @@ from kro_es.cel.calls import Closure
 from kro_es.cel.conversion import Decoder, decoder, item_reader, json_class, leaf_decoder
 from kro_es.cel.errors import CelError, EvaluationError
 from kro_es.cel.inference import erased
-from kro_es.cel.libraries.strings import compile_pattern
+from kro_es.cel.libraries.regexes import compile_pattern
 from kro_es.cel.merging import adder, comparison
 from kro_es.cel.overloads import Implementation, Overload
 from kro_es.cel.types import BOOL, DYN, INT, CelType, ListType, MapType, OptionalType, Primitive

@@ -135,7 +135,7 @@ class _Compiler:
                 return self._comprehension(node)
 
     def _ident(self, node: Ident) -> Code:
-        if node.name in self._scope:
+        if node.name in self._scope and not node.absolute:
             return self._scope[node.name]
         of = self._types[node.id]
         return Code(access.variable(node.name, of), of, json=True, steps=(node.name,))

@@ -6,8 +6,18 @@ import math
 from collections.abc import Callable
 
 from kro_es.api.objects import JsonValue
-from kro_es.cel.errors import EvaluationError
-from kro_es.cel.text import decode_base64, double_text, duration_text, is_digits, parse_duration, parse_timestamp
+from kro_es.cel.errors import EvaluationError, KeyNotString
+from kro_es.cel.omit import OMIT
+from kro_es.cel.text import (
+    RFC3339_LAYOUT,
+    decode_base64,
+    double_text,
+    duration_text,
+    is_digits,
+    layout_fault,
+    parse_duration,
+    parse_timestamp,
+)
 from kro_es.cel.types import (
     BOOL,
     BYTES,
@@ -17,6 +27,7 @@ from kro_es.cel.types import (
     INT,
     STRING,
     TIMESTAMP,
+    UINT,
     CelType,
     ListType,
     MapType,
@@ -25,6 +36,7 @@ from kro_es.cel.types import (
 from kro_es.cel.values import (
     INT_MAX,
     NANOS,
+    UINT_MAX,
     CelValue,
     DecodedMap,
     Duration,
@@ -80,6 +92,14 @@ def _int(value: JsonValue) -> CelValue:
     raise _invalid("int", value)
 
 
+def _uint(value: JsonValue) -> CelValue:
+    if type(value) is int and 0 <= value <= UINT_MAX:
+        return Uint(value)
+    if type(value) is Uint:
+        return value
+    raise _invalid("uint", value)
+
+
 def _double(value: JsonValue) -> CelValue:
     if type(value) in (float, int):
         return float(value)
@@ -110,7 +130,10 @@ def _timestamp(value: JsonValue) -> CelValue:
     try:
         return parse_timestamp(text)
     except EvaluationError:
-        raise EvaluationError(f"Invalid date-time formatted string {value}") from None
+        raise EvaluationError(
+            f'Invalid date-time formatted string {value}: parsing time "{value}" as "{RFC3339_LAYOUT}": '
+            f"{layout_fault(text)}"
+        ) from None
 
 
 def _duration(value: JsonValue) -> CelValue:
@@ -129,13 +152,14 @@ def _duration(value: JsonValue) -> CelValue:
 _LEAVES: dict[CelType, Decoder] = {
     BOOL: _bool,
     INT: _int,
+    UINT: _uint,
     DOUBLE: _double,
     STRING: _string,
     BYTES: _bytes,
     TIMESTAMP: _timestamp,
     DURATION: _duration,
 }
-_CHANGED = frozenset({BYTES, TIMESTAMP, DURATION, DOUBLE, INT})
+_CHANGED = frozenset({BYTES, TIMESTAMP, DURATION, DOUBLE, INT, UINT})
 
 
 def leaf_decoder(of: CelType) -> Decoder | None:
@@ -217,12 +241,12 @@ _CLASSES: dict[CelType, type] = {BOOL: bool, INT: int, DOUBLE: float, STRING: st
 
 
 def json_class(of: CelType) -> type | None:
-    """Class of JSON values that need no reading at all; None for dyn, which is never looked at."""
+    """Class of JSON values that need no reading at all; None for dyn and the like, which are never looked at."""
     if isinstance(of, ListType):
         return list
     if isinstance(of, StructType | MapType):
         return dict
-    return None if of == DYN else _CLASSES.get(of, Decoder)  # type: ignore[arg-type]  # no value has this class
+    return _CLASSES.get(of, Decoder) if of in _LEAVES else None  # type: ignore[arg-type]  # no value has this class
 
 
 def reader(of: CelType) -> Decoder:
@@ -241,7 +265,10 @@ def reader(of: CelType) -> Decoder:
 
 
 def to_json(value: CelValue) -> JsonValue:
-    """The JSON that is written for a value; shares nothing with the observed objects."""
+    """The JSON that is written for a value; shares nothing with the observed objects.
+
+    The marker of ``omit()`` stays in it for the one who places the value (``kro_es.cel.omit``).
+    """
     kind = type(value)
     if kind in (str, int, bool) or value is None or (kind is float and math.isfinite(value)):
         return value
@@ -253,13 +280,13 @@ def to_json(value: CelValue) -> JsonValue:
         return {_text_key(key): to_json(item) for key, item in value.items()}
     if isinstance(value, Optional):
         return to_json(value.value)
-    return _scalar_json(value)
+    return OMIT if value is OMIT else _scalar_json(value)
 
 
 def _text_key(key: CelValue) -> str:
     if type(key) is str:
         return key
-    raise EvaluationError(f"map key must be string, got {'int64' if type(key) is int else type_of(key)}")
+    raise KeyNotString(f"map key must be string, got {'int64' if type(key) is int else type_of(key)}")
 
 
 def _scalar_json(value: CelValue) -> JsonValue:

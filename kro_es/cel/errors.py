@@ -20,11 +20,12 @@ class CelIssue:
     column: int
     excerpt: str = ""
     """The source line and a caret below it, as cel-go prints them (spec/02 §9)."""
+    hint: str = ""
+    """What may have been meant."""
 
     def __str__(self) -> str:
-        return f"ERROR: <input>:{self.line}:{self.column}: {self.message}" + (
-            f"\n{self.excerpt}" if self.excerpt else ""
-        )
+        lines = (f"ERROR: <input>:{self.line}:{self.column}: {self.message}", self.excerpt, self.hint)
+        return "\n".join(line for line in lines if line)
 
 
 class CelSyntaxError(CelError):
@@ -45,6 +46,34 @@ class CelCheckError(CelError):
 
 class EvaluationError(CelError):
     """A hard error at run time (spec/02 §13): division by zero, overload, overflow, conversion, cost exceeded."""
+
+
+class Overflow(EvaluationError):
+    """A number, a time or a length of time does not fit its type."""
+
+
+class DivisionByZero(EvaluationError):
+    """``/`` or ``%`` by the integer zero."""
+
+
+class NoSuchOverload(EvaluationError):
+    """A function got values none of its overloads takes; only dyn lets that happen at run time."""
+
+
+class ConversionError(EvaluationError):
+    """A text or number does not convert to the type asked for."""
+
+
+class BadRegex(EvaluationError):
+    """A pattern is not in RE2's language."""
+
+
+class BadQuantity(EvaluationError):
+    """A text is no Kubernetes quantity, or the quantity is no integer where one is needed."""
+
+
+class KeyNotString(EvaluationError):
+    """A map is to become JSON and has keys that are no strings."""
 
 
 class CostExceeded(EvaluationError):

@@ -16,6 +16,7 @@ from kro_es.cel.types import (
     OptionalType,
     Primitive,
     StructType,
+    TypeOf,
     TypeParam,
 )
 
@@ -26,7 +27,7 @@ def parameters(of: CelType) -> tuple[CelType, ...]:
             return (of.element,)
         case MapType():
             return (of.key, of.value)
-        case OptionalType():
+        case OptionalType() | TypeOf():
             return (of.inner,)
         case _:
             return ()
@@ -40,6 +41,8 @@ def _rebuilt(of: CelType, parts: tuple[CelType, ...]) -> CelType:
             return MapType(parts[0], parts[1])
         case OptionalType():
             return OptionalType(parts[0])
+        case TypeOf():
+            return TypeOf(parts[0])
         case _:
             return of
 
@@ -122,6 +125,8 @@ class Inference:
         if type(given) is not type(wanted):
             return False
         parts = parameters(given)
+        if isinstance(given, TypeOf):
+            return True  # types compare with each other, whatever they are the types of
         if not parts:
             return given == wanted
         return all(self._assign(a, b) for a, b in zip(parts, parameters(wanted), strict=True))

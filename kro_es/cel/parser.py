@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kro_es.cel.ast import (
     Call,
@@ -15,8 +15,9 @@ from kro_es.cel.ast import (
     Position,
     Select,
     children,
+    dotted,
 )
-from kro_es.cel.declarations import is_namespaced
+from kro_es.cel.declarations import FULL, Environment
 from kro_es.cel.errors import CelSyntaxError
 from kro_es.cel.lexer import RESERVED, Lexer, Token
 from kro_es.cel.macros import expand_global, expand_member
@@ -34,6 +35,11 @@ _BINARY = {
     "+": (4, "_+_"), "-": (4, "_-_"),
     "*": (5, "_*_"), "/": (5, "_/_"), "%": (5, "_%_"),
 }  # fmt: skip
+_OF_ONE_LIST = frozenset({"math.greatest", "math.least"})
+"""Functions that may also be given the elements of their list one by one."""
+_OPERAND = (
+    "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
+)
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
@@ -45,20 +51,24 @@ class ParsedExpression:
     root: Node
     depth: int
     source: Source = field(repr=False, compare=False)
+    environment: Environment = field(repr=False)
 
 
-def parse(text: str) -> ParsedExpression:
-    """Raises CelSyntaxError when ``text`` is not one expression or is too large."""
+def parse(text: str, environment: Environment = FULL) -> ParsedExpression:
+    """Raises CelSyntaxError when ``text`` is not one expression or is too large.
+
+    The environment says which ``receiver.function`` is one function, and goes with the expression to the checker.
+    """
     source = Source(text)
     if len(text) > MAX_SOURCE:
         message = f"expression code point size exceeds limit: size: {len(text)}, limit {MAX_SOURCE}"
         raise source.syntax_error(0, message)
     make_room()
-    root = _Parser(source).parse()
+    root = _Parser(source, environment).parse()
     depth = _depth(root)
     if depth > MAX_DEPTH:
         raise source.syntax_error(0, f"expression recursion limit exceeded: {MAX_DEPTH}")
-    return ParsedExpression(text, root, depth, source)
+    return ParsedExpression(text, root, depth, source, environment)
 
 
 def _depth(root: Node) -> int:
@@ -72,8 +82,9 @@ def _depth(root: Node) -> int:
 class _Parser:
     """Operator precedence climbing; one method per rule of the grammar."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, environment: Environment) -> None:
         self._source = source
+        self._environment = environment
         self._tokens = Lexer(source).tokens()
         self._at = 0
         self._nesting = 0
@@ -100,13 +111,20 @@ class _Parser:
 
     def _expect(self, kind: str) -> Token:
         if self._token.kind != kind:
-            raise self._unexpected(self._token)
+            if self._token.kind == "end":
+                raise self._source.syntax_error(self._token.offset, f"Syntax error: missing '{kind}' at '<EOF>'")
+            raise self._unexpected(self._token, "<EOF>" if kind == "end" else f"'{kind}'")
         return self._advance()
 
-    def _unexpected(self, token: Token) -> CelSyntaxError:
-        end = token.offset + max(1, len(token.text))
-        shown = "<EOF>" if token.kind == "end" else self._source.text[token.offset : end]
-        return self._source.syntax_error(token.offset, f"Syntax error: mismatched input '{shown}'")
+    def _unexpected(self, token: Token, expected: str = "") -> CelSyntaxError:
+        if isinstance(token.value, CelSyntaxError):
+            return token.value
+        shown = "<EOF>"
+        if token.kind != "end":
+            after = next(other.offset for other in self._tokens if other.offset > token.offset)
+            shown = self._source.text[token.offset : after].rstrip()
+        wanted = f" expecting {expected}" if expected else ""
+        return self._source.syntax_error(token.offset, f"Syntax error: mismatched input '{shown}'{wanted}")
 
     def _new(self, token: Token) -> tuple[int, Position]:
         self._last_id += 1
@@ -191,7 +209,7 @@ class _Parser:
         if name.text == "in":
             raise self._source.syntax_error(dot.offset, "Syntax error: no viable alternative at input '.in'")
         if name.kind != "name" or name.text in _CONSTANTS:
-            raise self._unexpected(name)
+            raise self._unexpected(name, "IDENTIFIER")
         self._advance()
         if not optional and (parenthesis := self._accept("(")):
             return self._member_call(node, name, parenthesis)
@@ -200,9 +218,12 @@ class _Parser:
     def _member_call(self, target: Node, name: Token, parenthesis: Token) -> Node:
         args = self._sequence(")")
         identity = self._new(parenthesis)
-        receiver = _dotted(target)
-        if receiver is not None and is_namespaced(f"{receiver}.{name.text}"):
-            return Call(*identity, f"{receiver}.{name.text}", None, args)
+        receiver = dotted(target)
+        full = f"{receiver}.{name.text}"
+        if receiver is not None and self._environment.is_namespaced(full):
+            if full in _OF_ONE_LIST and len(args) > 1:
+                args = (ListLiteral(*self._new(parenthesis), args),)
+            return Call(*identity, full, None, args)
         expanded = expand_member(self._source, identity, target, name.text, args)
         return expanded or Call(*identity, name.text, target, args)
 
@@ -237,8 +258,8 @@ class _Parser:
             case "{":
                 return self._map(token)
             case ".":
-                return self._name(self._expect("name"))
-        raise self._unexpected(token)
+                return self._absolute(self._expect("name"))
+        raise self._unexpected(token, _OPERAND)
 
     def _int(self, token: Token) -> Literal:
         if token.value > INT_MAX:
@@ -249,7 +270,7 @@ class _Parser:
         if token.text in _CONSTANTS:
             return Literal(*self._new(token), _CONSTANTS[token.text])
         if token.text == "in":
-            raise self._unexpected(token)
+            raise self._unexpected(token, _OPERAND)
         if token.text in RESERVED:
             raise self._source.syntax_error(token.offset, f"reserved identifier: {token.text}")
         if parenthesis := self._accept("("):
@@ -258,6 +279,10 @@ class _Parser:
             expanded = expand_global(self._source, identity, token.text, args)
             return expanded or Call(*identity, token.text, None, args)
         return Ident(*self._new(token), token.text)
+
+    def _absolute(self, token: Token) -> Node:
+        named = self._name(token)
+        return replace(named, absolute=True) if isinstance(named, Ident) else named
 
     def _list(self, token: Token) -> ListLiteral:
         elements: list[Node] = []
@@ -282,12 +307,3 @@ class _Parser:
                 break
         self._expect("}")
         return MapLiteral(*self._new(token), tuple(entries))
-
-
-def _dotted(node: Node) -> str | None:
-    if isinstance(node, Ident):
-        return node.name
-    if isinstance(node, Select) and not (node.test or node.optional or node.quoted):
-        operand = _dotted(node.operand)
-        return operand and f"{operand}.{node.field}"
-    return None

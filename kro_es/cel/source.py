@@ -26,7 +26,7 @@ class Source:
         line = bisect_right(self.starts, offset)
         return Position(line, offset - self.starts[line - 1] + 1)
 
-    def issue(self, position: Position, message: str) -> CelIssue:
+    def issue(self, position: Position, message: str, hint: str = "") -> CelIssue:
         start = self.starts[position.line - 1]
         end = self.text.find("\n", start)
         line, before = self.text[start : end if end >= 0 else len(self.text)], position.column - 1
@@ -35,7 +35,7 @@ class Source:
             cut = max(0, before - _MAX_EXCERPT // 2)
             line, before = line[cut : cut + _MAX_EXCERPT], before - cut
         excerpt = f" | {line}\n | {'.' * before}^"
-        return CelIssue(message, position.line, position.column, excerpt)
+        return CelIssue(message, position.line, position.column, excerpt, hint and f" | {hint}")
 
     def syntax_error(self, offset: int, message: str) -> CelSyntaxError:
         return CelSyntaxError(self.issue(self.position(offset), message))

@@ -33,6 +33,10 @@ def run(  # noqa: PLR0913 - one parameter per flag
     health_address: Annotated[str | None, typer.Option(help="host:port of /healthz and /readyz.")] = None,
     metrics_address: Annotated[str | None, typer.Option(help="host:port of /metrics.")] = None,
     workers: Annotated[int, typer.Option(help="Instances reconciled at the same time.")] = Settings.workers,
+    max_collection: Annotated[
+        int, typer.Option(min=1, help="Items one forEach collection may have.")
+    ] = Settings.max_collection,
+    omit: Annotated[bool, typer.Option(help="Whether definitions may use omit().")] = Settings.omit,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
@@ -46,6 +50,8 @@ def run(  # noqa: PLR0913 - one parameter per flag
         health_address=health_address or found.get("health_address", Settings.health_address),
         metrics_address=metrics_address or found.get("metrics_address", Settings.metrics_address),
         workers=workers,
+        max_collection=max_collection,
+        omit=omit,
         log_level=log_level,
     )
     configure_logging(log_level)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import structlog
 
-from kro_es.api.objects import JsonObject, ObjectRef, Resource, resource_version, uid
-from kro_es.api.watch import Broken, Changed, Listed, WatchItem
+from kro_es.api.objects import JsonObject, ObjectRef, labels, resource_version, uid
+from kro_es.api.watch import Broken, Changed, Listed, Watched, WatchItem
 from kro_es.controller.ports import Cluster, EventLog, Reader
 from kro_es.controller.taint import Taints
 from kro_es.controller.vault import Vault
@@ -39,17 +40,8 @@ logger = structlog.get_logger(__name__)
 _BATCH = 200
 """Events of a list appended at once: large enough for group commit, small enough to let decisions in between."""
 
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """One watch: the kind, and the label selector that narrows it (None: every object of the kind)."""
-
-    resource: Resource
-    selector: str | None
-
-    @property
-    def kind_key(self) -> str:
-        return f"{self.resource.gvk.group}/{self.resource.gvk.kind}"
+_MOST_ENDED = 20_000
+"""Uids of ended objects kept in memory; far more than watches can lag behind."""
 
 
 @dataclass(slots=True)
@@ -86,6 +78,9 @@ class Ingest:
         self._heads: dict[str, _Head] = {}
         self._unwatched_since: dict[Watched, tuple[int, str]] = {}
         self._own_deletes: set[str] = set()
+        self._active: set[Watched] = set()
+        # uids whose end is recorded: their events still on the way must not bring them back
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self.last_seen_alive = 0
         """Microseconds: until when an earlier run is known to have watched; 0 for an empty log."""
         self.dropped = 0
@@ -94,6 +89,7 @@ class Ingest:
     async def sink(self, watched: Watched, item: WatchItem) -> None:
         match item:
             case Listed(objects=objects):
+                self._active.add(watched)
                 await self._listed(watched, objects)
             case Changed(type="DELETED", object=obj):
                 self._unwatched_since.pop(watched, None)
@@ -104,6 +100,11 @@ class Ingest:
             case Broken(reason=reason):
                 self._unwatched_since.setdefault(watched, (self._clock(), reason))
 
+    def stopped(self, watched: Watched) -> None:
+        """Nobody needs the watch any more: what is recorded of its objects is old from here on."""
+        self._active.discard(watched)
+        self._unwatched_since.pop(watched, None)
+
     def expect_delete(self, obj_uid: str) -> None:
         """A delete of ours was accepted: the DELETED event to come needs no explanation."""
         self._own_deletes.add(obj_uid)
@@ -111,11 +112,11 @@ class Ingest:
     def observation(self, seen: Seen) -> NewEvent | None:
         """The event for an object just seen, or None when nothing a person would call content changed.
 
-        Keeps the clear values of redacted leaves in memory.
+        Keeps the clear values of redacted leaves of what is recorded in memory.
         """
         paths = self._taints.paths(seen.object)
-        if paths:
-            self.vault.keep(seen.object, paths)
+        if uid(seen.object) in self._ended:
+            return None
         ref = ObjectRef.of(seen.object)
         before = self._heads.get(ref.key)
         head = _Head(
@@ -123,6 +124,8 @@ class Ingest:
         )
         if before is not None and before.uid == head.uid:
             if head.version <= before.version:
+                if paths and head.version == before.version:
+                    self.vault.keep(seen.object, paths)
                 return None
             actor = changed_by(before.managers, head.managers)
             self._heads[ref.key] = head
@@ -132,6 +135,9 @@ class Ingest:
         else:
             actor = changed_by({}, head.managers)
             self._heads[ref.key] = head
+        if paths:
+            # only what is recorded: an update without a change must not push the recorded version out
+            self.vault.keep(seen.object, paths)
         return observed(self._origin, _with_actor(seen, actor), paths)
 
     def latest_version(self, ref: ObjectRef) -> int:
@@ -149,6 +155,10 @@ class Ingest:
         if head is not None and head.uid == subject.uid:
             del self._heads[ref.key]
         self.vault.forget(subject.uid)
+        if not isinstance(how, ObjectLeftSelection):
+            self._ended[subject.uid] = None
+            while len(self._ended) > _MOST_ENDED:
+                self._ended.popitem(last=False)
         return vanished(self._origin, subject, how, version, self._clock())
 
     async def _changed(self, obj: JsonObject, change: Change) -> None:
@@ -157,6 +167,9 @@ class Ingest:
             await self._log.append([event])
 
     async def _deleted(self, watched: Watched, obj: JsonObject) -> None:
+        if uid(obj) in self._ended:
+            self._own_deletes.discard(uid(obj))
+            return
         how: ObjectDeleted | ObjectLeftSelection = ObjectDeleted()
         explained = uid(obj) in self._own_deletes or watched.selector is None
         self._own_deletes.discard(uid(obj))
@@ -164,11 +177,19 @@ class Ingest:
             ref = ObjectRef.of(obj)
             try:
                 live = await self._cluster.get(watched.resource, ref.namespace, ref.name)
+                if uid(live) == uid(obj) and self._seen_otherwise(watched, live):
+                    await self._changed(live, "read")
+                    return
                 how = ObjectLeftSelection() if uid(live) == uid(obj) else how
             except ApiError as error:
                 if not error.not_found:
                     logger.warning("cannot tell a deletion from a lost label", object=str(ref), error=error.message)
         await self.record_gone(subject_of(obj), how)
+
+    def _seen_otherwise(self, watched: Watched, obj: JsonObject) -> bool:
+        """Whether another watch goes on showing the object."""
+        ref, found = ObjectRef.of(obj), labels(obj)
+        return any(other != watched and other.covers(ref, found) for other in self._active)
 
     async def _listed(self, watched: Watched, objects: Sequence[JsonObject]) -> None:
         known = self._known(watched)
@@ -185,15 +206,15 @@ class Ingest:
             await self._log.append(events[start : start + _BATCH])
 
     def _known(self, watched: Watched) -> list[Subject]:
-        """Recorded live objects this watch should show; fills the memory of heads after a restart."""
+        """Recorded live objects this watch should show."""
         found = []
         with self._open_reader() as reader:
             for row in reader.rows("objects", "kind_key", watched.kind_key):
-                if watched.selector is not None and not row["part_of"]:
-                    continue
-                group, kind = watched.kind_key.split("/")
-                subject = Subject(group, kind, str(row["namespace"]), str(row["name"]), str(row["uid"]))
-                found.append(subject)
+                obj = row["object"]
+                assert isinstance(obj, dict)
+                ref = ObjectRef.of(obj)
+                if watched.covers(ref, labels(obj)):
+                    found.append(Subject(ref.group, ref.kind, ref.namespace, ref.name, str(row["uid"])))
         return found
 
     def _gap(self, watched: Watched, *, has_history: bool) -> list[NewEvent]:
@@ -201,9 +222,9 @@ class Ingest:
         if not since:
             return []
         now = self._clock()
-        gap = WatchGap(watched.kind_key, watched.selector or "", since, now, reason)
+        gap = WatchGap(watched.kind_key, watched.text, since, now, reason)
         subject = Subject(watched.resource.gvk.group, watched.resource.gvk.kind)
-        stream = f"watch/{watched.kind_key}/{watched.selector or ''}"
+        stream = f"watch/{watched.kind_key}/{watched.text}"
         return [NewEvent(stream, gap, subject, Actor("kro-es", "controller"), now)]
 
 

@@ -13,6 +13,7 @@ import structlog
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, resource_version, uid
+from kro_es.controller.externals import ExternalReads, ExternalWatches
 from kro_es.controller.graphs import Graphs
 from kro_es.controller.ingest import Ingest
 from kro_es.controller.ports import Cluster, EventLog, Reader
@@ -24,7 +25,7 @@ from kro_es.decisions.inputs import Child, InstanceInputs
 from kro_es.decisions.record import Thread
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.errors import ApiError
-from kro_es.events.from_watch import Origin, Seen
+from kro_es.events.from_watch import UNKNOWN, Origin, Seen
 from kro_es.events.redaction import scrub
 from kro_es.events.types import Actor, Event, NewEvent, ObjectDeleted, ReconcileDecided
 from kro_es.plan import owned
@@ -49,11 +50,16 @@ class World:
     origin: Origin
     taints: Taints
     graphs: Graphs
+    externals: ExternalWatches
     open_reader: Callable[[], AbstractContextManager[Reader]]
     clock: Callable[[], int]
     engine: str
     version: str
     """What the version label says."""
+    max_collection: int
+    """Items one collection may have."""
+    omit: bool
+    """Whether definitions may use omit()."""
 
 
 class InstanceReconciler:
@@ -70,10 +76,16 @@ class InstanceReconciler:
         for _ in range(MOST_ROUNDS):
             # decided while the reader is open: what the decision looks up is at the position it is recorded with
             with self._world.open_reader() as reader:
-                inputs = self._load(reader, key, failed)
-                if inputs is None:
-                    return "settled"
-                decision = decide(inputs)
+                externals = ExternalReads(reader, self._world.externals, self._world.taints, self._clear)
+                inputs = self._load(reader, key, failed, externals)
+                decision = decide(inputs) if inputs else Decision()
+            found = (child.ref.key for child in externals.found)
+            await self._world.externals.release(self._world.externals.reads(key, externals.wanted, found))
+            if externals.missing:
+                await self._world.externals.wait(externals.missing)
+                continue
+            if inputs is None:
+                return "settled"
             if decision.gone:
                 return await self._release(inputs)
             if not decision.writes and decision.settled is None:
@@ -86,7 +98,9 @@ class InstanceReconciler:
 
     # --- load ---------------------------------------------------------------------------------------------------
 
-    def _load(self, reader: Reader, key: Key, failed: dict[str, str]) -> InstanceInputs | None:
+    def _load(
+        self, reader: Reader, key: Key, failed: dict[str, str], externals: ExternalReads
+    ) -> InstanceInputs | None:
         """Everything at one log position; None when the object is not (or no longer) there or not yet clear."""
         world = self._world
         row = reader.row("objects", key.ref)
@@ -110,6 +124,7 @@ class InstanceReconciler:
             instance_row=row,
             followed=followed,
             children=tuple(children),
+            externals=externals,
             nodes={str(node["node"]): node for node in reader.rows("nodes", "instance_uid", key.uid)},
             settled=reader.row("instances", key.uid),
             field_set=fields.get,
@@ -121,6 +136,7 @@ class InstanceReconciler:
             now=world.clock(),
             version=world.version,
             failed=dict(failed),
+            max_collection=world.max_collection,
         )
 
     def _children(self, reader: Reader, applyset: str, instance_uid: str) -> list[tuple[Row, JsonObject]]:
@@ -268,13 +284,13 @@ class InstanceReconciler:
         now = self._world.clock()
         subject = record.target(write, answer)
         observed: list[NewEvent] = []
-        if answer is not None and write.verb != "delete":
-            actor = Actor(write.manager, "controller")
+        if write.verb == "delete" and not record.still_there(answer):
+            observed = [self._world.ingest.gone(subject, ObjectDeleted("response"))]
+        elif answer is not None:
+            actor = Actor(write.manager, "controller") if write.manager else UNKNOWN
             seen = Seen(answer, "response", now, actor=actor, cause=intent, correlation=thread.correlation)
             event = self._world.ingest.observation(seen)
             observed = [event] if event else []
-        elif answer is None:
-            observed = [self._world.ingest.gone(subject, ObjectDeleted("response"))]
         if write.verb == "apply" and write.node:
             assert answer is not None
             recorded = self._world.origin.redactor.redact(answer, self._world.taints.paths(answer))

@@ -11,10 +11,10 @@ import structlog
 
 from kro_es.api import metadata
 from kro_es.api.objects import Gvk, Resource
-from kro_es.api.watch import WatchItem
+from kro_es.api.selector import Requirement, Selector
+from kro_es.api.watch import Watched, WatchItem
 from kro_es.controller.definition_reconciler import DefinitionReconciler
 from kro_es.controller.definition_writes import DEFINITIONS
-from kro_es.controller.ingest import Watched
 from kro_es.controller.instance_reconciler import InstanceReconciler, World
 from kro_es.controller.projector import Projector
 from kro_es.controller.queue import Key, Queue
@@ -26,16 +26,18 @@ from kro_es.graph.node import ResourceGraph
 
 logger = structlog.get_logger(__name__)
 
-MEMBERS = metadata.PART_OF
+MEMBERS = Selector((Requirement(metadata.PART_OF, "Exists"),))
 """Children are watched by the presence of this label, so that a busy cluster costs nothing."""
 
 
 class Watches(Protocol):
-    """Kept watches, one per kind and selector."""
+    """Kept watches, shared by all who need the same."""
 
-    async def ensure(self, resource: Resource, selector: str | None) -> None:
+    async def ensure(self, watched: Watched) -> None:
         """Start the watch unless it runs; returns when its first list is in the log."""
         ...
+
+    async def stop(self, watched: Watched) -> None: ...
 
 
 class Loop:
@@ -59,6 +61,12 @@ class Loop:
 
     def attach(self, watches: Watches) -> None:
         self._watches = watches
+        self._world.externals.attach(watches.ensure, self._stop)
+
+    async def _stop(self, watched: Watched) -> None:
+        assert self._watches is not None
+        await self._watches.stop(watched)
+        self._world.ingest.stopped(watched)
 
     async def start_watching(self, kinds: Mapping[Gvk, str], members: Iterable[Gvk]) -> None:
         """Kinds of recorded instances first, then the definitions.
@@ -76,18 +84,18 @@ class Loop:
         self.resync()
         self.synced = True
 
-    async def _ensure(self, resource: Resource, selector: str | None) -> None:
+    async def _ensure(self, resource: Resource, selector: Selector | None) -> None:
         assert self._watches is not None
         if not resource.plural:
             served = await self._world.cluster.resource_for_group_kind(resource.gvk.group, resource.gvk.kind)
             if served is None:
                 return
             resource = served
-        await self._watches.ensure(resource, selector)
+        await self._watches.ensure(Watched(resource, selector))
 
     async def serve(self, graph: ResourceGraph, definition: str, definition_uid: str) -> None:
         """Watch what the graph needs, then let its instances follow it."""
-        for resource in sorted({node.resource for node in graph.nodes}):
+        for resource in sorted({node.resource for node in graph.nodes if not node.external}):
             await self._ensure(resource, MEMBERS)
         gvk = graph.instance.gvk
         first = self._world.graphs.server(gvk.group, gvk.kind) != definition_uid

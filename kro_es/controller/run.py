@@ -18,8 +18,9 @@ from kro_es.cluster.client import connect
 from kro_es.cluster.informers import Informers
 from kro_es.cluster.kubernetes import KubernetesCluster
 from kro_es.controller import schedule
+from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.graphs import Graphs
-from kro_es.controller.ingest import Ingest, Watched
+from kro_es.controller.ingest import Ingest
 from kro_es.controller.instance_reconciler import World
 from kro_es.controller.loop import Loop
 from kro_es.controller.projector import Projector
@@ -104,7 +105,8 @@ class _Controller:
         fence = log.issue_fence()
         last_alive = log.last_heartbeat()
         pool = ReaderPool(engine, PROJECTIONS)
-        projector = Projector(self._queue, pool.open)
+        externals = ExternalWatches(self._queue.add)
+        projector = Projector(self._queue, pool.open, externals)
         main: list[Loop] = []
         writer = LogWriter(
             log,
@@ -117,7 +119,19 @@ class _Controller:
         ingest = Ingest(writer, cluster, origin, taints=taints, vault=Vault(), open_reader=pool.open, clock=now_micros)
         ingest.last_seen_alive = last_alive
         world = World(
-            writer, cluster, ingest, origin, taints, graphs, pool.open, now_micros, VERSION, settings.label_version
+            log=writer,
+            cluster=cluster,
+            ingest=ingest,
+            origin=origin,
+            taints=taints,
+            graphs=graphs,
+            externals=externals,
+            open_reader=pool.open,
+            clock=now_micros,
+            engine=VERSION,
+            version=settings.label_version,
+            max_collection=settings.max_collection,
+            omit=settings.omit,
         )
         loop = Loop(world, self._queue, projector, self._metrics, max_revisions=settings.max_revisions)
         main.append(loop)
@@ -130,9 +144,7 @@ class _Controller:
         await _close_intents(writer, pool)
         if settings.install_crds:
             await cluster.install_own_crds()
-        informers = Informers(
-            client, lambda watch_key, item: loop.sink(Watched(watch_key.resource, watch_key.selector), item)
-        )
+        informers = Informers(client, loop.sink)
         self._stack.push_async_callback(informers.close)
         loop.attach(informers)
 

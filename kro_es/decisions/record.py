@@ -108,8 +108,20 @@ def applied(  # noqa: PLR0913 - the facts of one outcome, all of them needed
 def outcome(write: PlannedWrite, index: int, intent: int, answer: JsonObject | None) -> Body:
     """Outcome of any write but a child's apply."""
     if write.verb == "delete":
-        return ResourceDeleted(intent, index, write.node, gone=answer is None)
+        return ResourceDeleted(intent, index, write.node, gone=not still_there(answer))
     return WriteDone(intent, index, write.what, write.digest)
+
+
+def still_there(answer: JsonObject | None) -> bool:
+    """Whether the answer to a delete shows an object that goes later: held by a finalizer or by its grace period.
+
+    The server answers with a Status, or for some kinds with the last state of the object, when it went at once; a 404
+    is None.
+    """
+    if answer is None or "metadata" not in answer:
+        return False
+    meta = answer["metadata"]
+    return "deletionTimestamp" in meta and bool(meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"))
 
 
 def failed(write: PlannedWrite, index: int, intent: int, error: ApiError, message: str) -> WriteFailed:

@@ -6,7 +6,21 @@ import pytest
 from cel_site import value_of, variables
 
 from kro_es.cel.checker import MAX_FAULTS, check
-from kro_es.cel.errors import CelCheckError, CelSyntaxError, EvaluationError
+from kro_es.cel.errors import (
+    BadQuantity,
+    BadRegex,
+    CelCheckError,
+    CelError,
+    CelSyntaxError,
+    ConversionError,
+    CostExceeded,
+    DataPending,
+    DivisionByZero,
+    EvaluationError,
+    KeyNotString,
+    NoSuchOverload,
+    Overflow,
+)
 from kro_es.cel.parser import MAX_NESTING, MAX_SOURCE, parse
 from kro_es.cel.types import STRING
 
@@ -120,3 +134,33 @@ def test_the_excerpt_of_a_long_line_is_what_stands_around_the_place() -> None:
     line, caret = caught.value.issues[0].excerpt.split("\n")
     assert caught.value.issues[0].column == 8_002
     assert line[caret.index("^") :] == "unknown]"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("9223372036854775807 + 1", Overflow),
+        ("uint(-1)", Overflow),
+        ('timestamp("9999-12-31T00:00:00Z") + duration("48h")', Overflow),
+        ("1 / 0", DivisionByZero),
+        ("1 % 0", DivisionByZero),
+        ("dyn(1) + dyn('a')", NoSuchOverload),
+        ("dyn([1])[dyn('a')]", NoSuchOverload),
+        ("int('x')", ConversionError),
+        ('timestamp("yesterday")', ConversionError),
+        ("string(b'\\xff')", ConversionError),
+        ("'a'.matches('[')", BadRegex),
+        ("quantity('1GiB')", BadQuantity),
+        ("quantity('0.5').asInteger()", BadQuantity),
+        ("{1: 'a'}", KeyNotString),
+        ("json.marshal({1: 'a'})", KeyNotString),
+        ("lists.range(1000000).all(x, lists.range(1000000).all(y, true))", CostExceeded),
+        ("{'a': 1}['b']", DataPending),
+        ("[1][1]", DataPending),
+    ],
+)
+def test_each_fault_of_an_evaluation_has_a_class_of_its_own(text: str, error: type[CelError]) -> None:
+    with pytest.raises(CelError) as caught:
+        value_of(text)
+    assert type(caught.value) is error
+    assert isinstance(caught.value, EvaluationError) is (error is not DataPending)

@@ -1,0 +1,221 @@
+"""What the watches show reaches the log once, in order, and what has ended stays ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
+from kro_es.api.selector import Selector
+from kro_es.api.watch import Broken, Changed, Listed, Watched
+from kro_es.controller.ingest import Ingest
+from kro_es.controller.taint import Taints
+from kro_es.controller.vault import Vault
+from kro_es.errors import ApiError
+from kro_es.events.from_watch import Origin, Seen, subject_of
+from kro_es.events.redaction import MARK, Redactor
+from kro_es.events.types import (
+    Event,
+    NewEvent,
+    ObjectDeleted,
+    ObjectGoneUnseen,
+    ObjectLeftSelection,
+    ObjectObserved,
+    WatchGap,
+)
+from kro_es.projections.projection import Row
+
+CONFIG_MAPS = Watched(
+    Resource(Gvk("", "v1", "ConfigMap"), "configmaps", True), Selector.parse({"matchLabels": {"owned": "yes"}})
+)
+SECRETS = Watched(Resource(Gvk("", "v1", "Secret"), "secrets", True), None)
+
+
+class _Log:
+    def __init__(self) -> None:
+        self.events: list[NewEvent] = []
+
+    async def append(self, events: Sequence[NewEvent]) -> tuple[Event, ...]:
+        self.events += events
+        return ()
+
+    @property
+    def types(self) -> list[type]:
+        return [type(event.body) for event in self.events]
+
+
+class _Rows:
+    """Recorded rows, as a restarted controller finds them."""
+
+    position = 0
+
+    def __init__(self, rows: Sequence[Row] = ()) -> None:
+        self._rows = list(rows)
+
+    def row(self, projection: str, key: str) -> Row | None:
+        return None
+
+    def rows(self, projection: str, column: str, value: object) -> list[Row]:
+        return [row for row in self._rows if row[column] == value]
+
+
+class _Live:
+    """The one question ingest asks the API server: is it still there?"""
+
+    def __init__(self, *objects: JsonObject) -> None:
+        self._objects = {ObjectRef.of(obj).name: obj for obj in objects}
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
+        if name not in self._objects:
+            raise ApiError(404, "NotFound", f"{name} not found")
+        return self._objects[name]
+
+
+def _ingest(log: _Log, *, rows: Sequence[Row] = (), live: Sequence[JsonObject] = ()) -> Ingest:
+    @contextmanager
+    def reader() -> Iterator[Any]:
+        yield _Rows(rows)
+
+    cluster: Any = _Live(*live)
+    origin = Origin("cluster", 0, Redactor.of(b"k" * 32))
+    return Ingest(log, cluster, origin, taints=Taints(), vault=Vault(), open_reader=reader, clock=lambda: 1_000)
+
+
+def _object(name: str = "a", version: int = 1, *, kind: str = "ConfigMap", uid: str = "", **content: Any) -> JsonObject:
+    meta = {"name": name, "namespace": "n", "uid": uid or f"uid-{name}", "resourceVersion": str(version)}
+    return {"apiVersion": "v1", "kind": kind, "metadata": meta, **content}
+
+
+def _row(name: str) -> Row:
+    obj = _object(name)
+    obj["metadata"]["labels"] = {"owned": "yes"}
+    return {"kind_key": "/ConfigMap", "namespace": "n", "name": name, "uid": f"uid-{name}", "object": obj}
+
+
+async def test_an_echo_and_an_older_version_are_not_recorded_again() -> None:
+    log = _Log()
+    ingest = _ingest(log)
+    for version in (5, 5, 4):
+        await ingest.sink(CONFIG_MAPS, Changed("MODIFIED", _object(version=version, data={"v": str(version)})))
+    assert [event.resource_version for event in log.events] == [5]
+
+
+async def test_an_update_without_new_content_is_counted_and_moves_the_version() -> None:
+    log = _Log()
+    ingest = _ingest(log)
+    for version in (1, 2):
+        await ingest.sink(CONFIG_MAPS, Changed("MODIFIED", _object(version=version)))
+    assert len(log.events) == 1
+    assert ingest.dropped == 1
+    assert ingest.latest_version(ObjectRef.of(_object())) == 2
+
+
+async def test_events_still_on_the_way_do_not_bring_back_what_has_ended() -> None:
+    log = _Log()
+    ingest = _ingest(log)
+    obj = _object()
+    await ingest.sink(CONFIG_MAPS, Changed("ADDED", obj))
+    await ingest.record_gone(subject_of(obj), ObjectDeleted("response"))
+    await ingest.sink(CONFIG_MAPS, Changed("MODIFIED", _object(version=2, data={"late": "yes"})))
+    await ingest.sink(CONFIG_MAPS, Changed("DELETED", _object(version=3)))
+    assert log.types == [ObjectObserved, ObjectDeleted]
+
+
+async def test_a_new_object_of_the_same_name_is_recorded_after_the_old_one_ended() -> None:
+    log = _Log()
+    ingest = _ingest(log)
+    await ingest.record_gone(subject_of(_object()), ObjectDeleted("response"))
+    await ingest.sink(CONFIG_MAPS, Changed("ADDED", _object(version=7, uid="second")))
+    assert log.types == [ObjectDeleted, ObjectObserved]
+
+
+@pytest.mark.parametrize(
+    ("live", "expected"),
+    [((), ObjectDeleted), ((_object(version=9),), ObjectLeftSelection)],
+    ids=["gone", "unlabelled"],
+)
+async def test_an_unexplained_deleted_event_is_settled_by_one_look(live: Sequence[JsonObject], expected: type) -> None:
+    log = _Log()
+    ingest = _ingest(log, live=live)
+    await ingest.sink(CONFIG_MAPS, Changed("DELETED", _object(version=3)))
+    assert log.types == [expected]
+
+
+async def test_what_left_the_selection_is_seen_again_when_it_returns() -> None:
+    log = _Log()
+    ingest = _ingest(log, live=[_object(version=9)])
+    await ingest.sink(CONFIG_MAPS, Changed("DELETED", _object(version=3)))
+    await ingest.sink(CONFIG_MAPS, Changed("ADDED", _object(version=10)))
+    assert log.types == [ObjectLeftSelection, ObjectObserved]
+
+
+async def test_a_broken_watch_is_a_gap_and_what_the_list_finds_is_late() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("gone"), _row("a")])
+    await ingest.sink(CONFIG_MAPS, Changed("ADDED", _object()))
+    await ingest.sink(CONFIG_MAPS, Broken("410 Gone"))
+    await ingest.sink(CONFIG_MAPS, Listed((_object(version=4, data={"v": "new"}),), "4"))
+    assert log.types == [ObjectObserved, WatchGap, ObjectObserved, ObjectGoneUnseen]
+    found = log.events[2].body
+    assert isinstance(found, ObjectObserved)
+    assert found.seen_late
+
+
+async def test_what_leaves_one_selection_and_is_shown_by_another_watch_is_not_gone() -> None:
+    log = _Log()
+    live = _object(version=9, data={"v": "new"})
+    ingest = _ingest(log, live=[live])
+    by_name = Watched(CONFIG_MAPS.resource, None, "n", "a")
+    await ingest.sink(by_name, Listed((_object(),), "3"))
+    await ingest.sink(CONFIG_MAPS, Changed("DELETED", _object()))
+    assert log.types == [ObjectObserved, ObjectObserved]
+    ingest.stopped(by_name)
+    await ingest.sink(CONFIG_MAPS, Changed("DELETED", live))
+    assert log.types[2:] == [ObjectLeftSelection]
+
+
+async def test_updates_without_a_change_do_not_push_out_the_values_of_the_recorded_version() -> None:
+    log = _Log()
+    ingest = _ingest(log)
+    secret = _object("s", kind="Secret", data={"password": "aHVudGVyMg=="})
+    await ingest.sink(SECRETS, Changed("ADDED", secret))
+    for version in range(10, 20):
+        await ingest.sink(
+            SECRETS, Changed("MODIFIED", _object("s", kind="Secret", version=version, data=secret["data"]))
+        )
+    body = log.events[-1].body
+    assert isinstance(body, ObjectObserved)
+    assert ingest.vault.clear(body.object) == secret
+
+
+async def test_a_secret_is_recorded_without_its_values_and_kept_in_memory() -> None:
+    log = _Log()
+    ingest = _ingest(log)
+    secret = _object("s", kind="Secret", data={"password": "aHVudGVyMg=="})
+    await ingest.sink(SECRETS, Changed("ADDED", secret))
+    body = log.events[0].body
+    assert isinstance(body, ObjectObserved)
+    assert MARK in body.object["data"]["password"]
+    assert ingest.vault.clear(body.object) == secret
+
+
+def test_who_changed_an_object_is_the_manager_whose_entry_moved() -> None:
+    ingest = _ingest(_Log())
+
+    def managed(version: int, *entries: tuple[str, str]) -> JsonObject:
+        obj = _object(version=version, data={"v": str(version)})
+        obj["metadata"]["managedFields"] = [
+            {"manager": name, "operation": "Update", "time": time, "fieldsV1": {"f:data": {}}} for name, time in entries
+        ]
+        return obj
+
+    first = ingest.observation(Seen(managed(1, ("helm", "2026-01-01T00:00:00Z")), "added", 1))
+    second = ingest.observation(
+        Seen(managed(2, ("helm", "2026-01-01T00:00:00Z"), ("kubectl-edit", "2026-01-02T00:00:00Z")), "modified", 2)
+    )
+    assert first is not None
+    assert second is not None
+    assert (first.actor.name, second.actor.name) == ("helm", "kubectl-edit")
