@@ -29,9 +29,9 @@ TEXTS = (
     "1h",
 )
 _PATTERNS = ("a", "^a+$", "[a-c]b?", "x|é", ".", "^$", "\\\\d+", "(a)(b)")
-_TIMES = ("2025-03-01T10:20:30Z", "1969-12-31T23:59:59.5Z", "2024-02-29T00:00:00+02:00", "0001-02-03T04:05:06Z")
+_TIMES = ("2025-03-01T10:20:30Z", "1969-12-31T23:59:59.5Z", "2024-02-29T00:00:00+02:00", "0001-01-01T00:00:00Z")
 _DURATIONS = ("0s", "1h", "-90m", "1.5s", "1h2m3.004s", "100ms")
-_ZONES = ("UTC", "+05:30", "-03:30")
+_ZONES = ("UTC", "-03:30", "America/New_York", "Asia/Kolkata")
 _PARTS = (
     "getFullYear", "getMonth", "getDayOfMonth", "getDate", "getDayOfWeek", "getDayOfYear", "getHours", "getMinutes",
     "getSeconds", "getMilliseconds",
@@ -78,7 +78,7 @@ NODES: dict[str, tuple[str, ...]] = {
         "<ints>[?<int>].orValue(<int>)", "optional.of(<int>).value()", "optional.ofNonZeroValue(<int>).orValue(<int>)",
         "<string>.indexOf(<string>)", "<string>.lastIndexOf(<string>)", "<string>.indexOf(<string>, 0)",
         *(f"<timestamp>.{part}()" for part in _PARTS),
-        *(f'<timestamp>.getHours("{zone}")' for zone in _ZONES), '<timestamp>.getDate("+05:30")',
+        *(f'<timestamp>.getHours("{zone}")' for zone in _ZONES), '<timestamp>.getDate("Asia/Kolkata")',
         *(f"<duration>.{part}()" for part in ("getHours", "getMinutes", "getSeconds")),
         "cel.bind(VAR:int, <int>, <int>)",
     ),
