@@ -87,7 +87,7 @@ NODES: dict[str, tuple[str, ...]] = {
         "double(<uint>)", "double(<string>)"),
     "string": (
         *("(<string> + <string>)",) * 4, *(f"string(<{of}>)" for of in _TYPES[:8] if of in ("int", "uint", "string", "bytes")),
-        "string(<bool>)", "<string>.charAt(<int>)", "<string>.substring(<int>)", "<string>.substring(<int>, <int>)",
+        "string(<bool>)", "<string>.charAt(<int>)", "<string>.substring(<int>)",
         "<string>.replace(<string>, <string>)", "<string>.replace(<string>, <string>, 1)", "<string>.lowerAscii()",
         "<string>.upperAscii()", "<string>.trim()", "<strings>.join()", "<strings>.join(<string>)", "<strings>[<int>]",
         "base64.encode(<bytes>)", "cel.bind(VAR:string, <string>, <string>)", "<string>.reverse()",

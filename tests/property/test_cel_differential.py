@@ -144,7 +144,7 @@ def test_where_they_differed_once_they_agree(text: str, value: object) -> None:
         ('string(timestamp("2025-03-01T10:20:30.5Z"))', "2025-03-01T10:20:30.5Z", "2025-03-01T10:20:30.500Z"),
         ('duration("1.5s").getMilliseconds()', 1500, 500),
         ('"abc".indexOf("x", 4)', -1, ERROR),
-        ('"abc".replace("a", "b", -9223372036854775808)', "bbc", ERROR),
+        ('"ab".substring(0, 2)', "ab", ERROR),
         ('timestamp("2025-03-01t10:20:30z") == timestamp(0)', ERROR, False),
     ],
 )
