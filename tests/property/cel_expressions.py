@@ -102,7 +102,7 @@ NODES: dict[str, tuple[str, ...]] = {
         "<ints>.filter(VAR:int, <bool>)", "<strings>.map(VAR:string, <int>)", "<ints>.map(VAR:int, <bool>, <int>)",
     ),
     "strings": (
-        "[<string>, <string>]", "<string>.split(<string>)", "<string>.split(<string>, 2)",
+        "[<string>, <string>]", "<string>.split(\",\")", "(\"z\" + <string>).split(<string>)", "<string>.split(\"a\", 2)",
         "<strings>.map(VAR:string, <string>)", "<strings>.filter(VAR:string, <bool>)", "(<strings> + <strings>)",
     ),
     "counts": ('{"a": <int>}', '{"b": <int>, "a": <int>}', "{<string>: <int>}", '{"a": <int>, ?"c": m.?c}'),

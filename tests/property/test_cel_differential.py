@@ -53,11 +53,12 @@ _ANY = st.recursive(
     max_leaves=4,
 )
 _MICROSECOND = datetime.timedelta(microseconds=1)
+# a NUL ends a text or bytes on the way into the other engine
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 INPUTS = st.fixed_dictionaries(
     {
         "b": st.booleans(), "i": _INT, "j": _INT, "x": _DOUBLE, "y": _DOUBLE, "s": _TEXT, "t": _TEXT,
-        "o": st.binary(max_size=5),
+        "o": st.binary(max_size=5).map(lambda found: found.replace(b"\0", b"")),
         "w": st.integers(-10**11, 10**11).map(lambda ms: _EPOCH + datetime.timedelta(milliseconds=ms)),
         "p": st.integers(-10**9, 10**9).map(lambda ms: datetime.timedelta(milliseconds=ms)),
         "d": _ANY, "e": _ANY, "l": st.lists(_INT, max_size=4), "k": st.lists(_TEXT, max_size=4),
@@ -145,6 +146,7 @@ def test_where_they_differed_once_they_agree(text: str, value: object) -> None:
         ('duration("1.5s").getMilliseconds()', 1500, 500),
         ('"abc".indexOf("x", 4)', -1, ERROR),
         ('"ab".substring(0, 2)', "ab", ERROR),
+        ('"".split("")', [], [""]),
         ('timestamp("2025-03-01t10:20:30z") == timestamp(0)', ERROR, False),
     ],
 )
