@@ -71,6 +71,11 @@ class CompiledExpression:
         value = self._evaluate(frame)
         return value, self.cost_limit - frame[1]
 
+    def measure_json(self, bindings: Mapping[str, JsonValue]) -> tuple[JsonValue, int]:
+        """As :meth:`measure`, with the JSON that is written for the value."""
+        value, units = self.measure(bindings)
+        return to_json(value), units
+
     def _evaluate(self, frame: Frame) -> CelValue:
         if self._deep:
             make_room()

@@ -11,6 +11,7 @@ import typer
 import uvloop
 from rich.console import Console
 
+from kro_es.cli.cel import app as cel_app
 from kro_es.cli.database import app as database_app
 from kro_es.controller.run import run as run_controller
 from kro_es.controller.telemetry import configure_logging
@@ -21,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="kro's definitions, event-sourced."
 )
 app.add_typer(database_app, name="db")
+app.add_typer(cel_app, name="cel")
 
 
 @app.command()
@@ -70,7 +72,7 @@ def main() -> None:
     try:
         app()
     except KroEsError as error:
-        Console(stderr=True).print(f"kro-es: {error}", style="red", highlight=False, markup=False)
+        Console(stderr=True, soft_wrap=True).print(f"kro-es: {error}", style="red", highlight=False, markup=False)
         sys.exit(1)
 
 
