@@ -20,7 +20,7 @@ from kro_es.cel.ast import (
     replaced,
 )
 from kro_es.cel.declarations import KRO, UNSUPPORTED, Environment
-from kro_es.cel.errors import CelCheckError, CelIssue
+from kro_es.cel.errors import MAX_ISSUES, CelCheckError, CelIssue
 from kro_es.cel.inference import Inference
 from kro_es.cel.libraries.formatting import format_fault
 from kro_es.cel.libraries.reflection import NAMED
@@ -51,6 +51,7 @@ from kro_es.cel.values import TypeValue, Uint
 _LITERALS: dict[type, CelType] = {
     bool: BOOL, int: INT, Uint: UINT, float: DOUBLE, str: STRING, bytes: BYTES, type(None): NULL,
 }  # fmt: skip
+_HINTS = 20
 _LAST_NAMES = frozenset(name.rpartition(".")[2] for name in NAMED if "." in name)
 _MAP_KEYS = frozenset({BOOL, INT, UINT, STRING, DYN})
 
@@ -92,7 +93,7 @@ def check(parsed: ParsedExpression, variables: Mapping[str, CelType]) -> Checked
     checker.type_of(parsed.root)
     if checker.faults:
         faults = sorted(checker.faults, key=lambda fault: (fault[0].line, fault[0].column))
-        issues: dict[CelIssue, None] = {parsed.source.issue(*fault): None for fault in faults}
+        issues: dict[CelIssue, None] = {parsed.source.issue(*fault): None for fault in faults[:MAX_ISSUES]}
         raise CelCheckError(tuple(issues))
     if checker.named:
         parsed = replace(parsed, root=replaced(parsed.root, checker.named))
@@ -148,7 +149,9 @@ class _Checker:
 
     def _fault(self, node: Node, message: str, written: str = "", known: Iterable[str] = ()) -> CelType:
         """``written`` is the name that is not among the ``known`` ones."""
-        self.faults.append((node.position, message, _nearest(written, known)))
+        # looking for near names takes time, and the first few tell enough
+        near = _nearest(written, known) if len(self.faults) < _HINTS else ""
+        self.faults.append((node.position, message, near))
         return DYN
 
     def _name(self, of: CelType) -> str:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from kro_es.cel.ast import Position
 from kro_es.cel.errors import CelIssue, CelSyntaxError
 
+_LONG = 1_000
+"""Of a longer line the excerpt shows so many characters around the place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -27,8 +30,11 @@ class Source:
     def issue(self, position: Position, message: str, hint: str = "") -> CelIssue:
         start = self.starts[position.line - 1]
         end = self.text.find("\n", start)
-        line = self.text[start : end if end >= 0 else len(self.text)]
-        excerpt = f" | {line}\n | {'.' * (position.column - 1)}^"
+        line, column = self.text[start : end if end >= 0 else len(self.text)], position.column
+        if len(line) > _LONG:
+            cut = max(0, column - _LONG // 2)
+            line, column = line[cut : cut + _LONG], column - cut
+        excerpt = f" | {line}\n | {'.' * (column - 1)}^"
         return CelIssue(message, position.line, position.column, excerpt, hint and f" | {hint}")
 
     def syntax_error(self, offset: int, message: str) -> CelSyntaxError:

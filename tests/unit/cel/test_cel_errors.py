@@ -149,3 +149,21 @@ def test_each_fault_of_an_evaluation_has_a_class_of_its_own(text: str, error: ty
         value_of(text)
     assert type(caught.value) is error
     assert isinstance(caught.value, EvaluationError) is (error is not DataPending)
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("[1 +, (2 2), {'a': *}, 3]", [(1, 5), (1, 10), (1, 20)]),
+        ("f(has(1), [1].all(2, true),\n x.)", [(1, 6), (1, 19), (2, 4)]),
+        ("(1 + ) || (] )", [(1, 6), (1, 12)]),
+        ("[if, as]", [(1, 2), (1, 6)]),
+        ("f(1 2, 3", [(1, 5), (1, 9)]),
+        ("('a' 'b) + (", [(1, 6)]),
+    ],
+)
+def test_faults_of_the_text_in_separate_places_are_reported_together(text: str, places: list[tuple[int, int]]) -> None:
+    with pytest.raises(CelSyntaxError) as caught:
+        parse(text)
+    assert [(issue.line, issue.column) for issue in caught.value.issues] == places
+    assert str(caught.value).count("ERROR:") == len(places)
