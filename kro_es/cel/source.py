@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from kro_es.cel.ast import Position
 from kro_es.cel.errors import CelIssue, CelSyntaxError
 
-_LONG = 1_000
-"""Of a longer line the excerpt shows so many characters around the place."""
+_MAX_EXCERPT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +29,12 @@ class Source:
     def issue(self, position: Position, message: str, hint: str = "") -> CelIssue:
         start = self.starts[position.line - 1]
         end = self.text.find("\n", start)
-        line, column = self.text[start : end if end >= 0 else len(self.text)], position.column
-        if len(line) > _LONG:
-            cut = max(0, column - _LONG // 2)
-            line, column = line[cut : cut + _LONG], column - cut
-        excerpt = f" | {line}\n | {'.' * (column - 1)}^"
+        line, before = self.text[start : end if end >= 0 else len(self.text)], position.column - 1
+        if len(line) > _MAX_EXCERPT:
+            # of a line nobody can read, what stands around the place
+            cut = max(0, before - _MAX_EXCERPT // 2)
+            line, before = line[cut : cut + _MAX_EXCERPT], before - cut
+        excerpt = f" | {line}\n | {'.' * before}^"
         return CelIssue(message, position.line, position.column, excerpt, hint and f" | {hint}")
 
     def syntax_error(self, offset: int, message: str) -> CelSyntaxError:

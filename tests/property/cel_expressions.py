@@ -31,7 +31,7 @@ TEXTS = (
 _PATTERNS = ("a", "^a+$", "[a-c]b?", "x|é", ".", "^$", "\\\\d+", "(a)(b)")
 _TIMES = ("2025-03-01T10:20:30Z", "1969-12-31T23:59:59.5Z", "2024-02-29T00:00:00+02:00", "0001-01-01T00:00:00Z")
 _DURATIONS = ("0s", "1h", "-90m", "1.5s", "1h2m3.004s", "100ms")
-_ZONES = ("UTC", "+05:30", "-03:30")
+_ZONES = ("UTC", "-03:30", "America/New_York", "Asia/Kolkata")
 _PARTS = (
     "getFullYear", "getMonth", "getDayOfMonth", "getDate", "getDayOfWeek", "getDayOfYear", "getHours", "getMinutes",
     "getSeconds", "getMilliseconds",
@@ -78,7 +78,7 @@ NODES: dict[str, tuple[str, ...]] = {
         "<ints>[?<int>].orValue(<int>)", "optional.of(<int>).value()", "optional.ofNonZeroValue(<int>).orValue(<int>)",
         "<string>.indexOf(<string>)", "<string>.lastIndexOf(<string>)", "<string>.indexOf(<string>, 0)",
         *(f"<timestamp>.{part}()" for part in _PARTS),
-        *(f'<timestamp>.getHours("{zone}")' for zone in _ZONES), '<timestamp>.getDate("+05:30")',
+        *(f'<timestamp>.getHours("{zone}")' for zone in _ZONES), '<timestamp>.getDate("Asia/Kolkata")',
         *(f"<duration>.{part}()" for part in ("getHours", "getMinutes", "getSeconds")),
         "cel.bind(VAR:int, <int>, <int>)",
     ),
@@ -87,14 +87,14 @@ NODES: dict[str, tuple[str, ...]] = {
         "double(<uint>)", "double(<string>)"),
     "string": (
         *("(<string> + <string>)",) * 4, *(f"string(<{of}>)" for of in _TYPES[:8] if of in ("int", "uint", "string", "bytes")),
-        "string(<bool>)", "<string>.charAt(<int>)", "<string>.substring(<int>)", "<string>.substring(<int>, <int>)",
-        "<string>.replace(<string>, <string>)", "<string>.replace(<string>, <string>, <int>)", "<string>.lowerAscii()",
+        "string(<bool>)", "<string>.charAt(<int>)", "<string>.substring(<int>)",
+        "<string>.replace(<string>, <string>)", "<string>.replace(<string>, <string>, 1)", "<string>.lowerAscii()",
         "<string>.upperAscii()", "<string>.trim()", "<strings>.join()", "<strings>.join(<string>)", "<strings>[<int>]",
         "base64.encode(<bytes>)", "cel.bind(VAR:string, <string>, <string>)", "<string>.reverse()",
     ),
     "bytes": ("(<bytes> + <bytes>)", "bytes(<string>)", "bytes(<bytes>)", "base64.decode(base64.encode(<bytes>))"),
     "timestamp": ("(<timestamp> + <duration>)", "(<duration> + <timestamp>)", "(<timestamp> - <duration>)",
-        "timestamp(<string>)", "timestamp(<timestamp>)", "timestamp(size(<string>))"),
+        "timestamp(string(<timestamp>))", "timestamp(<timestamp>)", "timestamp(size(<string>))"),
     "duration": ("(<duration> + <duration>)", "(<duration> - <duration>)", "(<timestamp> - <timestamp>)",
         "duration(<string>)", "duration(<duration>)"),
     "ints": (
@@ -102,7 +102,7 @@ NODES: dict[str, tuple[str, ...]] = {
         "<ints>.filter(VAR:int, <bool>)", "<strings>.map(VAR:string, <int>)", "<ints>.map(VAR:int, <bool>, <int>)",
     ),
     "strings": (
-        "[<string>, <string>]", "<string>.split(<string>)", "<string>.split(<string>, <int>)",
+        "[<string>, <string>]", "<string>.split(\",\")", "(\"z\" + <string>).split(<string>)", "<string>.split(\"a\", 2)",
         "<strings>.map(VAR:string, <string>)", "<strings>.filter(VAR:string, <bool>)", "(<strings> + <strings>)",
     ),
     "counts": ('{"a": <int>}', '{"b": <int>, "a": <int>}', "{<string>: <int>}", '{"a": <int>, ?"c": m.?c}'),

@@ -66,6 +66,9 @@ def _quotient(left: int, right: int) -> int:
 def _remainder(left: int, right: int) -> int:
     if right == 0:
         raise DivisionByZero("modulus by zero")
+    if left == INT_MIN and right == -1:
+        # the quotient would not fit, and Go refuses both
+        raise Overflow("integer overflow")
     return left - right * _quotient(left, right)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from kro_es.cel.errors import Overflow
 from kro_es.cel.libraries.zones import zone as named_zone
 from kro_es.cel.overloads import Overload, member
 from kro_es.cel.types import DURATION, INT, STRING, TIMESTAMP
@@ -17,8 +16,15 @@ _DURATION_SCALES = {
     "getSeconds": NANOS,
     "getMilliseconds": 1_000_000,
 }
+_CYCLE = 400
+
+
+def _year(moment: datetime) -> int:
+    return moment.year
+
+
 _PARTS: dict[str, Callable[[datetime], int]] = {
-    "getFullYear": lambda moment: moment.year,
+    "getFullYear": _year,
     "getMonth": lambda moment: moment.month - 1,
     "getDate": lambda moment: moment.day,
     "getDayOfMonth": lambda moment: moment.day - 1,
@@ -32,10 +38,13 @@ _PARTS: dict[str, Callable[[datetime], int]] = {
 
 def _getter(part: Callable[[datetime], int]) -> Callable[..., int]:
     def get(timestamp: Timestamp, zone: str = "UTC") -> int:
+        moment, where = timestamp.moment(), named_zone(zone)
         try:
-            return part(timestamp.moment().astimezone(named_zone(zone)))
+            return part(moment.astimezone(where))
         except OverflowError:
-            raise Overflow("timestamp overflow") from None
+            # in that zone it is year 0 or 10000, which Python does not have: the calendar repeats after 400 years
+            shift = _CYCLE if moment.year == 1 else -_CYCLE
+            return part(moment.replace(year=moment.year + shift).astimezone(where)) - (shift if part is _year else 0)
 
     return get
 

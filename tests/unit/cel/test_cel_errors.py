@@ -7,6 +7,7 @@ from cel_site import value_of, variables
 
 from kro_es.cel.checker import check
 from kro_es.cel.errors import (
+    MAX_ISSUES,
     BadQuantity,
     BadRegex,
     CelCheckError,
@@ -119,6 +120,21 @@ def test_what_is_bound_is_evaluated_when_it_is_asked_for(text: str, value: objec
 def test_a_bound_value_that_fails_fails_where_it_is_asked_for() -> None:
     with pytest.raises(EvaluationError, match="division by zero"):
         value_of("cel.bind(a, 1 / 0, [a])")
+
+
+def test_an_expression_full_of_faults_is_reported_in_bounded_space() -> None:
+    with pytest.raises(CelCheckError) as caught:
+        check(parse("[" + ",".join(["unknown"] * 5_000) + "]"), {})
+    assert len(caught.value.issues) == MAX_ISSUES
+    assert len(str(caught.value)) < 250_000
+
+
+def test_the_excerpt_of_a_long_line_is_what_stands_around_the_place() -> None:
+    with pytest.raises(CelCheckError) as caught:
+        check(parse("[" + "1," * 4_000 + "unknown]"), {})
+    line, caret = caught.value.issues[0].excerpt.split("\n")
+    assert caught.value.issues[0].column == 8_002
+    assert line[caret.index("^") :] == "unknown]"
 
 
 @pytest.mark.parametrize(
