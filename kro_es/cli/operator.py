@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 import uvloop
@@ -37,6 +37,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
         int, typer.Option(min=1, help="Items one forEach collection may have.")
     ] = Settings.max_collection,
     omit: Annotated[bool, typer.Option(help="Whether definitions may use omit().")] = Settings.omit,
+    functions: Annotated[
+        Literal["full", "kro"], typer.Option(help="Functions expressions may call: all, or exactly those of kro.")
+    ] = Settings.functions,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
@@ -52,6 +55,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         workers=workers,
         max_collection=max_collection,
         omit=omit,
+        functions=functions,
         log_level=log_level,
     )
     configure_logging(log_level)

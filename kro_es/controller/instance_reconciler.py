@@ -13,6 +13,7 @@ import structlog
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, resource_version, uid
+from kro_es.cel.declarations import Environment
 from kro_es.controller.externals import ExternalReads, ExternalWatches
 from kro_es.controller.graphs import Graphs
 from kro_es.controller.ingest import Ingest
@@ -60,6 +61,8 @@ class World:
     """Items one collection may have."""
     omit: bool
     """Whether definitions may use omit()."""
+    environment: Environment
+    """The functions definitions may call."""
 
 
 class InstanceReconciler:

@@ -12,6 +12,7 @@ import pytest
 from kro_es.api.definition import parse
 from kro_es.api.objects import Gvk, JsonObject, Resource
 from kro_es.api.selector import Selector
+from kro_es.cel.declarations import KRO
 from kro_es.errors import DefinitionErrors
 from kro_es.graph.compile import compile_graph
 from kro_es.graph.node import ResourceGraph
@@ -26,7 +27,6 @@ _CLUSTER_SCOPED = {"CustomResourceDefinition"}
 
 DIFFERS: Mapping[str, tuple[str, ...]] = {
     "the variable of a macro is bound in its body only, so its range is a reference (spec/02 §8 allows it)": ("C22",),
-    "functions beyond kro's are on by default; see Environment KRO": ("C23",),
     "readiness sees typed values: times and bytes are what their schema says (spec/02 §10.1 allows it)": (
         "C10",
         "C11",
@@ -113,7 +113,7 @@ def _instance(vector: JsonObject) -> JsonObject:
 
 def _built(vector: JsonObject) -> tuple[ResourceGraph | None, list[str]]:
     try:
-        return compile_graph(parse(_definition(vector)), KINDS, omit=vector.get("omit_gate", True)), []
+        return compile_graph(parse(_definition(vector)), KINDS, omit=vector.get("omit_gate", True), environment=KRO), []
     except DefinitionErrors as error:
         return None, [str(fault) for fault in error.faults]
 
