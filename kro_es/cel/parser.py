@@ -154,6 +154,8 @@ class _Parser:
 
     def _expect(self, kind: str) -> Token:
         if self._token.kind != kind:
+            if kind in ("]", "}"):
+                raise self._unexpected(self._token, f"{{'{kind}', ','}}")
             if self._token.kind == "end":
                 raise self._source.syntax_error(self._token.offset, f"Syntax error: missing '{kind}' at '<EOF>'")
             raise self._unexpected(self._token, "<EOF>" if kind == "end" else f"'{kind}'")
