@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,9 +39,3 @@ class Settings:
     functions: Literal["full", "kro"] = "full"
     """Functions expressions may call: ``full``, or exactly those of ``kro``."""
     log_level: str = "info"
-
-
-def from_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """The settings named by ``KRO_ES_*`` variables, lower-cased and without the prefix."""
-    prefix = "KRO_ES_"
-    return {name.removeprefix(prefix).lower(): value for name, value in environ.items() if name.startswith(prefix)}
