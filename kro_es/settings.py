@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 VERSION = "0.1.0"
 """Version of the engine; recorded with every decision."""
@@ -36,10 +36,6 @@ class Settings:
     """Items one forEach collection may have (kro: --rgd-max-collection-size)."""
     omit: bool = True
     """Whether definitions may use omit() (kro: feature gate CELOmitFunction, closed unless opened)."""
+    functions: Literal["full", "kro"] = "full"
+    """Functions expressions may call: ``full``, or exactly those of ``kro``."""
     log_level: str = "info"
-
-
-def from_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """The settings named by ``KRO_ES_*`` variables, lower-cased and without the prefix."""
-    prefix = "KRO_ES_"
-    return {name.removeprefix(prefix).lower(): value for name, value in environ.items() if name.startswith(prefix)}

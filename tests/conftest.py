@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.controlplane import ControlPlane, ControlPlaneMissing
+from tests.support.external import ExternalControlPlane
 from tests.support.kubelet import FakeKubelet
 from tests.support.operator import Operator
 
@@ -28,7 +29,7 @@ _numbers = itertools.count(1)
 class Cluster:
     """A namespace of one's own on the session's control plane."""
 
-    plane: ControlPlane
+    plane: ControlPlane | ExternalControlPlane
     namespace: str
 
     def kubectl(self, *args: str, user: str = "admin", input: str | None = None) -> str:  # noqa: A002 - as subprocess has it
@@ -39,9 +40,11 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def control_plane() -> Iterator[ControlPlane]:
+def control_plane() -> Iterator[ControlPlane | ExternalControlPlane]:
+    """KRO_ES_TEST_KUBECONFIG, then KUBEBUILDER_ASSETS, then one built with Go, then a skip that says what is missing."""
+    given = os.environ.get("KRO_ES_TEST_KUBECONFIG")
     try:
-        plane = ControlPlane()
+        plane = ExternalControlPlane(given) if given else ControlPlane()
     except ControlPlaneMissing as error:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))
@@ -51,14 +54,18 @@ def control_plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="session")
-def kubelet(control_plane: ControlPlane) -> Iterator[FakeKubelet]:
-    found = FakeKubelet(control_plane.url, "kcm-token").start()
+def kubelet(control_plane: ControlPlane | ExternalControlPlane) -> Iterator[FakeKubelet | None]:
+    if isinstance(control_plane, ExternalControlPlane):
+        found = control_plane.kubelet()
+    else:
+        found = FakeKubelet(control_plane.url, "kcm-token").start()
     yield found
-    found.stop()
+    if found is not None:
+        found.stop()
 
 
 @pytest.fixture
-def cluster(control_plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+def cluster(control_plane: ControlPlane | ExternalControlPlane, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
     namespace = f"{name}-{next(_numbers)}"
     control_plane.kubectl("create", "namespace", namespace)
@@ -67,7 +74,7 @@ def cluster(control_plane: ControlPlane, request: pytest.FixtureRequest) -> Iter
 
 
 @pytest.fixture
-def operator(cluster: Cluster, kubelet: FakeKubelet, tmp_path: Path) -> Iterator[Operator]:
+def operator(cluster: Cluster, kubelet: FakeKubelet | None, tmp_path: Path) -> Iterator[Operator]:
     """The controller as a process, on a database of its own; definitions of the test go before it does."""
     found = Operator(cluster.kubeconfig("controller"), tmp_path).start()
     yield found

@@ -20,7 +20,7 @@ from kro_es.cel.ast import (
     replaced,
 )
 from kro_es.cel.declarations import KRO, UNSUPPORTED, Environment
-from kro_es.cel.errors import CelCheckError, CelIssue
+from kro_es.cel.errors import MAX_ISSUES, CelCheckError, CelIssue
 from kro_es.cel.inference import Inference
 from kro_es.cel.libraries.formatting import format_fault
 from kro_es.cel.libraries.reflection import NAMED
@@ -51,8 +51,9 @@ from kro_es.cel.values import TypeValue, Uint
 _LITERALS: dict[type, CelType] = {
     bool: BOOL, int: INT, Uint: UINT, float: DOUBLE, str: STRING, bytes: BYTES, type(None): NULL,
 }  # fmt: skip
-MAX_FAULTS = 100
-"""Faults reported of one expression, as in cel-go: a long one can have a fault at every word."""
+_HINTS = 20
+_SHOWN = 4
+"""Overloads a hint lists."""
 _LAST_NAMES = frozenset(name.rpartition(".")[2] for name in NAMED if "." in name)
 _MAP_KEYS = frozenset({BOOL, INT, UINT, STRING, DYN})
 
@@ -88,13 +89,13 @@ class CheckedExpression:
 
 
 def check(parsed: ParsedExpression, variables: Mapping[str, CelType]) -> CheckedExpression:
-    """Raises CelCheckError with all faults in source order, up to MAX_FAULTS."""
+    """Raises CelCheckError with all faults in source order."""
     make_room()
     checker = _Checker(variables, parsed.environment)
     checker.type_of(parsed.root)
     if checker.faults:
         faults = sorted(checker.faults, key=lambda fault: (fault[0].line, fault[0].column))
-        issues: dict[CelIssue, None] = {parsed.source.issue(*fault): None for fault in faults[:MAX_FAULTS]}
+        issues: dict[CelIssue, None] = {parsed.source.issue(*fault): None for fault in faults[:MAX_ISSUES]}
         raise CelCheckError(tuple(issues))
     if checker.named:
         parsed = replace(parsed, root=replaced(parsed.root, checker.named))
@@ -102,11 +103,6 @@ def check(parsed: ParsedExpression, variables: Mapping[str, CelType]) -> Checked
     return CheckedExpression(
         parsed, types[parsed.root.id], reads(parsed.root), types, checker.overloads, dict(variables)
     )
-
-
-def _nearest(written: str, known: Iterable[str]) -> str:
-    near = get_close_matches(written, sorted(known), n=3) if written else []
-    return f"did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
 
 
 def _is_dyn(of: CelType) -> bool:
@@ -148,10 +144,15 @@ class _Checker:
         self.types[node.id] = of
         return of
 
-    def _fault(self, node: Node, message: str, written: str = "", known: Iterable[str] = ()) -> CelType:
-        """``written`` is the name that is not among the ``known`` ones."""
-        self.faults.append((node.position, message, _nearest(written, known)))
+    def _fault(self, node: Node, message: str, hint: str = "") -> CelType:
+        self.faults.append((node.position, message, hint))
         return DYN
+
+    def _near(self, written: str, known: Iterable[str]) -> str:
+        """A hint: ``written`` is not among the ``known`` names."""
+        # looking for near names takes time, and the first few tell enough
+        near = get_close_matches(written, sorted(known), n=3) if len(self.faults) < _HINTS else []
+        return f"did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
 
     def _name(self, of: CelType) -> str:
         return type_name(self.inference.resolve(of, final=True), short=True)
@@ -161,7 +162,7 @@ class _Checker:
         if node.name in scope:
             return scope[node.name]
         return self._type_name(node, node.name) or self._fault(
-            node, f"undeclared reference to '{node.name}' (in container '')", node.name, self._scope
+            node, f"undeclared reference to '{node.name}' (in container '')", self._near(node.name, self._scope)
         )
 
     def _type_name(self, node: Node, name: str) -> CelType | None:
@@ -203,7 +204,7 @@ class _Checker:
                     return declared.type
                 if operand.open:
                     return DYN
-                return self._fault(node, f"undefined field '{node.field}'", node.field, operand.fields())
+                return self._fault(node, f"undefined field '{node.field}'", self._near(node.field, operand.fields()))
             case MapType():
                 return operand.value
             case TypeParam():
@@ -234,7 +235,7 @@ class _Checker:
             return self._fault(node, f"function '{name}' is not supported: {UNSUPPORTED[name]}")
         member = node.target is not None
         known = (key for key, of in self._functions.items() if any(overload.member == member for overload in of))
-        return self._fault(node, f"undeclared reference to '{name}' (in container '')", name, known)
+        return self._fault(node, f"undeclared reference to '{name}' (in container '')", self._near(name, known))
 
     def _check_format(self, text: str, arguments: Node) -> None:
         if not isinstance(arguments, ListLiteral) or arguments.optional:
@@ -266,7 +267,9 @@ class _Checker:
         names = [self._name(of) for of in given]
         is_member = isinstance(node, Call) and node.target is not None
         shown = f"{names[0]}.({', '.join(names[1:])})" if is_member else f"({', '.join(names)})"
-        return self._fault(node, f"found no matching overload for '{name}' applied to '{shown}'")
+        known = [str(of) for of in self._functions.get(name, ()) if name[0].isalpha() and of.member == is_member]
+        hint = f"there is {', '.join(known[:_SHOWN])}" if known else ""
+        return self._fault(node, f"found no matching overload for '{name}' applied to '{shown}'", hint)
 
     # -- literals
 

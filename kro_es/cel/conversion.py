@@ -217,6 +217,8 @@ def _struct_decoder(struct: StructType) -> Decoder:
     def decode(value: JsonValue) -> CelValue:
         if not isinstance(value, dict):
             raise _not_a_map(value)
+        if type(value) is not dict:
+            return value  # made by an expression, not observed
         decoded = {}
         names = {declared.key: (name, declared.type) for name, declared in struct.fields().items()}
         for key, item in value.items():

@@ -73,6 +73,8 @@ KRO = Environment("kro", _table(_KRO))
 FULL = Environment("full", _table((*_KRO, *_BEYOND)))
 """kro's environment and the libraries of cel-go and Kubernetes that kro leaves out; what is used by default."""
 
+ENVIRONMENTS: Mapping[str, Environment] = {environment.name: environment for environment in (FULL, KRO)}
+
 UNSUPPORTED: Mapping[str, str] = {
     **dict.fromkeys(
         ("authorizer.path", "authorizer.group", "authorizer.serviceAccount"),

@@ -11,6 +11,10 @@ class CelError(UserError):
     """One expression is wrong or cannot be evaluated."""
 
 
+MAX_ISSUES = 100
+"""Faults of one expression that are told; hardly anybody reads more."""
+
+
 @dataclass(frozen=True, slots=True)
 class CelIssue:
     """One fault found before evaluation; line and column are 1-based."""
@@ -29,11 +33,15 @@ class CelIssue:
 
 
 class CelSyntaxError(CelError):
-    """The text is not an expression."""
+    """The text is not an expression: the faults that do not follow from each other, in source order."""
 
-    def __init__(self, issue: CelIssue) -> None:
-        super().__init__(str(issue))
-        self.issue = issue
+    def __init__(self, *issues: CelIssue) -> None:
+        super().__init__("\n".join(str(issue) for issue in issues))
+        self.issues = issues
+
+    @property
+    def issue(self) -> CelIssue:
+        return self.issues[0]
 
 
 class CelCheckError(CelError):

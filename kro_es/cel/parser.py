@@ -18,7 +18,7 @@ from kro_es.cel.ast import (
     dotted,
 )
 from kro_es.cel.declarations import FULL, Environment
-from kro_es.cel.errors import CelSyntaxError
+from kro_es.cel.errors import MAX_ISSUES, CelIssue, CelSyntaxError
 from kro_es.cel.lexer import RESERVED, Lexer, Token
 from kro_es.cel.macros import expand_global, expand_member
 from kro_es.cel.source import Source
@@ -35,6 +35,7 @@ _BINARY = {
     "+": (4, "_+_"), "-": (4, "_-_"),
     "*": (5, "_*_"), "/": (5, "_/_"), "%": (5, "_%_"),
 }  # fmt: skip
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _OF_ONE_LIST = frozenset({"math.greatest", "math.least"})
 """Functions that may also be given the elements of their list one by one."""
 _OPERAND = (
@@ -55,7 +56,7 @@ class ParsedExpression:
 
 
 def parse(text: str, environment: Environment = FULL) -> ParsedExpression:
-    """Raises CelSyntaxError when ``text`` is not one expression or is too large.
+    """Raises CelSyntaxError with all faults when ``text`` is not one expression or is too large.
 
     The environment says which ``receiver.function`` is one function, and goes with the expression to the checker.
     """
@@ -89,11 +90,53 @@ class _Parser:
         self._at = 0
         self._nesting = 0
         self._last_id = 0
+        self._issues: list[CelIssue] = []
+        self._lost = False
+        """A bracket is never closed: brackets say no longer where a fault ends."""
 
     def parse(self) -> Node:
-        root = self._expression()
-        self._expect("end")
+        try:
+            root = self._expression()
+            self._expect("end")
+        except CelSyntaxError as error:
+            self._issues += error.issues
+        if self._issues:
+            raise CelSyntaxError(*dict.fromkeys(sorted(self._issues, key=lambda issue: (issue.line, issue.column))))
         return root
+
+    # -- faults
+
+    def _noted(self, error: CelSyntaxError) -> Node:
+        """Stands in for what is at fault, so that the rest is read too."""
+        if len(self._issues) < MAX_ISSUES:
+            self._issues += error.issues
+        return Literal(0, Position(error.issue.line, error.issue.column), None)
+
+    def _item(self, *ends: str) -> Node:
+        """An expression before one of ``ends``; after a fault in it reading goes on there."""
+        nesting = self._nesting
+        try:
+            node = self._expression()
+            if self._token.kind not in (*ends, "end", *_CLOSING):
+                raise self._unexpected(self._token, f"'{ends[-1]}'")
+            return node
+        except CelSyntaxError as error:
+            if self._lost or len(self._issues) >= MAX_ISSUES or not self._skip(ends):
+                raise
+            self._nesting = nesting
+            return self._noted(error)
+
+    def _skip(self, ends: tuple[str, ...]) -> bool:
+        """Whether one of ``ends`` comes on this level of brackets; what lies before it is passed over."""
+        depth, at = 0, self._at
+        while depth >= 0 and (kind := self._tokens[at].kind) not in ("end", "invalid"):
+            if depth == 0 and kind in ends:
+                self._at = at
+                return True
+            depth += (kind in _OPENING) - (kind in _CLOSING)
+            at += 1
+        self._lost = self._lost or depth >= 0
+        return False
 
     # -- tokens
 
@@ -111,6 +154,8 @@ class _Parser:
 
     def _expect(self, kind: str) -> Token:
         if self._token.kind != kind:
+            if kind in ("]", "}"):
+                raise self._unexpected(self._token, f"{{'{kind}', ','}}")
             if self._token.kind == "end":
                 raise self._source.syntax_error(self._token.offset, f"Syntax error: missing '{kind}' at '<EOF>'")
             raise self._unexpected(self._token, "<EOF>" if kind == "end" else f"'{kind}'")
@@ -121,7 +166,8 @@ class _Parser:
             return token.value
         shown = "<EOF>"
         if token.kind != "end":
-            after = next(other.offset for other in self._tokens if other.offset > token.offset)
+            near = self._tokens[max(0, self._at - 1) : self._at + 3]
+            after = next(other.offset for other in near if other.offset > token.offset)
             shown = self._source.text[token.offset : after].rstrip()
         wanted = f" expecting {expected}" if expected else ""
         return self._source.syntax_error(token.offset, f"Syntax error: mismatched input '{shown}'{wanted}")
@@ -224,13 +270,16 @@ class _Parser:
             if full in _OF_ONE_LIST and len(args) > 1:
                 args = (ListLiteral(*self._new(parenthesis), args),)
             return Call(*identity, full, None, args)
-        expanded = expand_member(self._source, identity, target, name.text, args)
+        try:
+            expanded = expand_member(self._source, identity, target, name.text, args)
+        except CelSyntaxError as error:
+            return self._noted(error)
         return expanded or Call(*identity, name.text, target, args)
 
     def _sequence(self, end: str) -> tuple[Node, ...]:
         found: list[Node] = []
         while self._token.kind != end:
-            found.append(self._expression())
+            found.append(self._item(",", end))
             if not self._accept(","):
                 break
             if end == ")" and self._token.kind == end:
@@ -250,7 +299,7 @@ class _Parser:
             case "name":
                 return self._name(token)
             case "(":
-                inner = self._expression()
+                inner = self._item(")")
                 self._expect(")")
                 return inner
             case "[":
@@ -259,6 +308,7 @@ class _Parser:
                 return self._map(token)
             case ".":
                 return self._absolute(self._expect("name"))
+        self._at -= 1
         raise self._unexpected(token, _OPERAND)
 
     def _int(self, token: Token) -> Literal:
@@ -276,7 +326,10 @@ class _Parser:
         if parenthesis := self._accept("("):
             args = self._sequence(")")
             identity = self._new(parenthesis)
-            expanded = expand_global(self._source, identity, token.text, args)
+            try:
+                expanded = expand_global(self._source, identity, token.text, args)
+            except CelSyntaxError as error:
+                return self._noted(error)
             return expanded or Call(*identity, token.text, None, args)
         return Ident(*self._new(token), token.text)
 
@@ -290,7 +343,7 @@ class _Parser:
         while self._token.kind != "]":
             if self._accept("?"):
                 optional.add(len(elements))
-            elements.append(self._expression())
+            elements.append(self._item(",", "]"))
             if not self._accept(","):
                 break
         self._expect("]")
@@ -302,7 +355,7 @@ class _Parser:
             optional = self._accept("?") is not None
             key = self._expression()
             self._expect(":")
-            entries.append(Entry(key, self._expression(), optional))
+            entries.append(Entry(key, self._item(",", "}"), optional))
             if not self._accept(","):
                 break
         self._expect("}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 import uvloop
@@ -16,7 +16,7 @@ from kro_es.cli.database import app as database_app
 from kro_es.controller.run import run as run_controller
 from kro_es.controller.telemetry import configure_logging
 from kro_es.errors import KroEsError
-from kro_es.settings import VERSION, Settings, from_environ
+from kro_es.settings import VERSION, Settings
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="kro's definitions, event-sourced."
@@ -25,35 +25,63 @@ app.add_typer(database_app, name="db")
 app.add_typer(cel_app, name="cel")
 
 
+def _option(name: str, text: str) -> Any:
+    """A flag with its variable: ``KRO_ES_`` and the name of the setting."""
+    return typer.Option(envvar=f"KRO_ES_{name.upper()}", help=text)
+
+
 @app.command()
 def run(  # noqa: PLR0913 - one parameter per flag
-    database: Annotated[str, typer.Option(envvar="KRO_ES_DATABASE", help="sqlite:///path or postgresql://...")],
-    kubeconfig: Annotated[str | None, typer.Option(help="None: in the cluster, else the usual places.")] = None,
-    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
-    install_crds: Annotated[bool, typer.Option("--install-crds", help="Install the two CRDs of kro first.")] = False,
-    redaction_key_file: Annotated[str | None, typer.Option(help="Key of the digests that stand for secrets.")] = None,
-    health_address: Annotated[str | None, typer.Option(help="host:port of /healthz and /readyz.")] = None,
-    metrics_address: Annotated[str | None, typer.Option(help="host:port of /metrics.")] = None,
-    workers: Annotated[int, typer.Option(help="Instances reconciled at the same time.")] = Settings.workers,
+    database: Annotated[str, _option("database", "sqlite:///path or postgresql://...")],
+    kubeconfig: Annotated[
+        str | None, _option("kubeconfig", "None: $KUBECONFIG, in the cluster, the usual places.")
+    ] = None,
+    context: Annotated[str | None, _option("context", "Context of the kubeconfig.")] = None,
+    install_crds: Annotated[
+        bool, typer.Option("--install-crds", envvar="KRO_ES_INSTALL_CRDS", help="Install the two CRDs of kro first.")
+    ] = False,
+    redaction_key_file: Annotated[
+        str | None, _option("redaction_key_file", "Key of the digests that stand for secrets.")
+    ] = None,
+    label_version: Annotated[str, _option("label_version", "What kro.run/kro-version says.")] = Settings.label_version,
+    health_address: Annotated[
+        str, _option("health_address", "host:port of /healthz and /readyz.")
+    ] = Settings.health_address,
+    metrics_address: Annotated[str, _option("metrics_address", "host:port of /metrics.")] = Settings.metrics_address,
+    workers: Annotated[int, _option("workers", "Instances reconciled at the same time.")] = Settings.workers,
+    concurrency: Annotated[int, _option("concurrency", "Requests in flight.")] = Settings.concurrency,
+    resync_hours: Annotated[
+        float, _option("resync_hours", "Hours between two passes over everything.")
+    ] = Settings.resync_hours,
+    max_revisions: Annotated[
+        int, _option("max_revisions", "GraphRevision objects kept per definition; 0 keeps all.")
+    ] = Settings.max_revisions,
     max_collection: Annotated[
-        int, typer.Option(min=1, help="Items one forEach collection may have.")
+        int, _option("max_collection", "Items one forEach collection may have.")
     ] = Settings.max_collection,
-    omit: Annotated[bool, typer.Option(help="Whether definitions may use omit().")] = Settings.omit,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = Settings.log_level,
+    omit: Annotated[bool, _option("omit", "Whether definitions may use omit().")] = Settings.omit,
+    functions: Annotated[
+        Literal["full", "kro"], _option("functions", "Functions expressions may call: all, or exactly those of kro.")
+    ] = Settings.functions,
+    log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
-    found = from_environ(os.environ)
     settings = Settings(
         database=database,
-        kubeconfig=kubeconfig or found.get("kubeconfig") or os.environ.get("KUBECONFIG"),
+        kubeconfig=kubeconfig or os.environ.get("KUBECONFIG"),
         context=context,
         install_crds=install_crds,
-        redaction_key_file=redaction_key_file or found.get("redaction_key_file"),
-        health_address=health_address or found.get("health_address", Settings.health_address),
-        metrics_address=metrics_address or found.get("metrics_address", Settings.metrics_address),
+        redaction_key_file=redaction_key_file,
+        label_version=label_version,
+        health_address=health_address,
+        metrics_address=metrics_address,
         workers=workers,
+        concurrency=concurrency,
+        resync_hours=resync_hours,
+        max_revisions=max_revisions,
         max_collection=max_collection,
         omit=omit,
+        functions=functions,
         log_level=log_level,
     )
     configure_logging(log_level)

@@ -23,11 +23,16 @@ def status_body(obj: JsonObject, conditions: Conditions, graph: ResourceGraph | 
         status["lastIssuedRevision"] = last
     if graph is not None and graph.topological_order:
         status["topologicalOrder"] = list(graph.topological_order)
-        dependencies = [
-            {"id": node.id, "dependencies": [{"id": name} for name in node.dependencies]}
-            for node in graph.nodes
-            if node.dependencies
-        ]
+        dependencies = dependencies_of(graph)
         if dependencies:
             status["resources"] = dependencies
     return status
+
+
+def dependencies_of(graph: ResourceGraph) -> list[JsonObject]:
+    """The nodes that depend on others, and on which."""
+    return [
+        {"id": node.id, "dependencies": [{"id": name} for name in node.dependencies]}
+        for node in graph.nodes
+        if node.dependencies
+    ]

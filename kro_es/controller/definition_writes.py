@@ -8,7 +8,7 @@ import structlog
 
 from kro_es.api import metadata
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, labels
-from kro_es.controller.instance_reconciler import World
+from kro_es.controller.world import World
 from kro_es.decisions import record
 from kro_es.decisions.record import Thread
 from kro_es.decisions.writes import PlannedWrite, Verb
@@ -25,22 +25,16 @@ logger = structlog.get_logger(__name__)
 DEFINITIONS = Resource(
     Gvk.parse(metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND), "resourcegraphdefinitions", namespaced=False
 )
-REVISIONS = Resource(
-    Gvk.parse(metadata.REVISION_API_VERSION, metadata.REVISION_KIND), "graphrevisions", namespaced=False
-)
 CRDS = Resource(
     Gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), "customresourcedefinitions", namespaced=False
 )
-_MOST_NAME = 63
-"""A GraphRevision carries the definition's name as a label value (spec/04 T10)."""
 
 
 class DefinitionWrites:
-    """``max_revisions``: GraphRevision objects kept in the cluster per definition; 0 keeps all."""
+    """Stateless; a write that fails raises the ApiError after it is recorded."""
 
-    def __init__(self, world: World, max_revisions: int) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._max_revisions = max_revisions
 
     async def finalize(self, obj: JsonObject) -> None:
         meta = obj["metadata"]
@@ -67,8 +61,8 @@ class DefinitionWrites:
         if changed:
             await self._patch_definition(obj, {"status": changed}, what="status", subresource="status")
 
-    async def ensure_crd(self, obj: JsonObject, graph: ResourceGraph) -> str:
-        """The instance CRD as the graph wants it, established; returns the accepted kind (spec/04 §2.6)."""
+    async def ensure_crd(self, obj: JsonObject, graph: ResourceGraph) -> JsonObject:
+        """The instance CRD as the graph wants it; returns it as established (spec/04 §2.6)."""
         meta = obj["metadata"]
         wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.version)
         name = wanted["metadata"]["name"]
@@ -77,15 +71,13 @@ class DefinitionWrites:
         except ApiError as error:
             if not error.not_found:
                 raise
-            write = self._planned("create", CRDS, name, wanted, "CRD created")
-            await self._recorded(
+            write = self.planned("create", CRDS, name, wanted, "CRD created")
+            await self.recorded(
                 obj, write, lambda: self._world.cluster.create(CRDS, wanted, metadata.CONTROLLER_MANAGER)
             )
         else:
             await self._update_crd(obj, live, wanted)
-        established = await self._world.cluster.wait_established(name)
-        accepted: str = established["status"]["acceptedNames"]["kind"]
-        return accepted
+        return await self._world.cluster.wait_established(name)
 
     async def _update_crd(self, obj: JsonObject, live: JsonObject, wanted: JsonObject) -> None:
         name, mine = wanted["metadata"]["name"], obj["metadata"]["name"]
@@ -107,60 +99,17 @@ class DefinitionWrites:
             raise ApiError(422, "Invalid", f"cannot update CRD {name}: breaking changes detected: {breaking}")
         names = {"shortNames": None, "categories": None, **wanted["spec"]["names"]}
         body = {"spec": {**wanted["spec"], "names": names}, "metadata": _only_metadata(wanted)}
-        write = self._planned("patch", CRDS, name, body, "CRD updated")
-        await self._recorded(
+        write = self.planned("patch", CRDS, name, body, "CRD updated")
+        await self.recorded(
             obj,
             write,
             lambda: self._world.cluster.merge_patch(CRDS, "", name, body, manager=metadata.CONTROLLER_MANAGER),
         )
 
-    async def mirror(self, obj: JsonObject, number: int, found_hash: str, graph: ResourceGraph) -> None:
-        """The GraphRevision object other tools read (spec/04 §5); the log stays the truth."""
-        meta = obj["metadata"]
-        if len(meta["name"]) > _MOST_NAME:
-            logger.warning("no GraphRevision: the definition's name is no label value", definition=meta["name"])
-            return
-        body = _graph_revision(obj, number, found_hash, self._world.version)
-        name = body["metadata"]["name"]
-        write = self._planned("create", REVISIONS, name, body, "GraphRevision")
-        try:
-            await self._recorded(
-                obj, write, lambda: self._world.cluster.create(REVISIONS, body, metadata.CONTROLLER_MANAGER)
-            )
-        except ApiError as error:
-            if error.reason != "AlreadyExists":
-                raise
-            return
-        status = {"status": {"topologicalOrder": list(graph.topological_order), "conditions": []}}
-        patch = self._planned("patch", REVISIONS, name, status, "GraphRevision status", subresource="status")
-        await self._recorded(
-            obj,
-            patch,
-            lambda: self._world.cluster.merge_patch(
-                REVISIONS, "", name, status, manager=metadata.CONTROLLER_MANAGER, subresource="status"
-            ),
-        )
-        await self._retire(obj, number)
-
-    async def _retire(self, obj: JsonObject, number: int) -> None:
-        """Only the newest few stay in the cluster; the log keeps them all."""
-        if self._max_revisions <= 0 or number <= self._max_revisions:
-            return
-        selector = f"{metadata.DEFINITION_NAME}={obj['metadata']['name']}"
-        for old in await self._world.cluster.list_objects(REVISIONS, None, selector):
-            if old["spec"]["revision"] > number - self._max_revisions:
-                continue
-            name, old_uid = old["metadata"]["name"], old["metadata"]["uid"]
-            write = self._planned("delete", REVISIONS, name, {}, "GraphRevision retired")
-            await self._recorded(obj, write, self._deleting(name, old_uid))
-
-    def _deleting(self, name: str, old_uid: str) -> Callable[[], Awaitable[JsonObject | None]]:
-        return lambda: self._world.cluster.delete(REVISIONS, "", name, old_uid)
-
     async def _patch_definition(self, obj: JsonObject, body: JsonObject, *, what: str, subresource: str = "") -> None:
         name = obj["metadata"]["name"]
-        write = self._planned("patch", DEFINITIONS, name, body, what, subresource=subresource)
-        await self._recorded(
+        write = self.planned("patch", DEFINITIONS, name, body, what, subresource=subresource)
+        await self.recorded(
             obj,
             write,
             lambda: self._world.cluster.merge_patch(
@@ -168,7 +117,7 @@ class DefinitionWrites:
             ),
         )
 
-    def _planned(
+    def planned(
         self, verb: Verb, resource: Resource, name: str, body: JsonObject, what: str, *, subresource: str = ""
     ) -> PlannedWrite:
         ref = ObjectRef(resource.gvk.group, resource.gvk.kind, "", name)
@@ -176,9 +125,9 @@ class DefinitionWrites:
             0, verb, resource, ref, body, metadata.CONTROLLER_MANAGER, subresource, digest=owned.digest(body), what=what
         )
 
-    async def _recorded(
+    async def recorded(
         self, obj: JsonObject, write: PlannedWrite, send: Callable[[], Awaitable[JsonObject | None]]
-    ) -> None:
+    ) -> JsonObject | None:
         """Intent, write, outcome; the answer about the definition itself is an observation too."""
         world, meta = self._world, obj["metadata"]
         subject = Subject(metadata.GROUP, metadata.DEFINITION_KIND, "", meta["name"], meta["uid"])
@@ -199,11 +148,12 @@ class DefinitionWrites:
             seen = world.ingest.observation(Seen(answer, "response", world.clock(), actor=actor, cause=intent))
             events = [seen, *events] if seen else events
         await world.log.append(events)
+        return answer
 
 
 def _covers(live: JsonObject, wanted: JsonObject) -> bool:
     """True when the live CRD already has everything we would write; what the server defaulted is no difference."""
-    return _within(wanted["spec"], live["spec"]) and _within(_only_metadata(wanted), live["metadata"])
+    return _within(wanted["spec"], live["spec"]) and _within(_unversioned(_only_metadata(wanted)), live["metadata"])
 
 
 def _within(wanted: object, live: object) -> bool:
@@ -222,31 +172,7 @@ def _only_metadata(wanted: JsonObject) -> JsonObject:
     return {name: meta[name] for name in ("labels", "annotations") if meta.get(name)}
 
 
-def _graph_revision(obj: JsonObject, number: int, found_hash: str, version: str) -> JsonObject:
-    meta = obj["metadata"]
-    return {
-        "apiVersion": metadata.REVISION_API_VERSION,
-        "kind": metadata.REVISION_KIND,
-        "metadata": {
-            "name": f"{meta['name']}-r{number:05d}",
-            "labels": {
-                metadata.OWNED: "true",
-                metadata.VERSION: metadata.version_label(version),
-                metadata.DEFINITION_NAME: meta["name"],
-                metadata.REVISION_HASH: found_hash,
-            },
-            "ownerReferences": [
-                {
-                    "apiVersion": metadata.DEFINITION_API_VERSION,
-                    "kind": metadata.DEFINITION_KIND,
-                    "name": meta["name"],
-                    "uid": meta["uid"],
-                    "controller": True,
-                }
-            ],
-        },
-        "spec": {
-            "revision": number,
-            "snapshot": {"name": meta["name"], "generation": meta.get("generation", 0), "spec": obj["spec"]},
-        },
-    }
+def _unversioned(meta: JsonObject) -> JsonObject:
+    """Without the label that says our version: it is written with another change, never for its own sake."""
+    found = {name: value for name, value in (meta.get("labels") or {}).items() if name != metadata.VERSION}
+    return {**meta, "labels": found}

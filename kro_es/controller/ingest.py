@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import structlog
 
+from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, labels, resource_version, uid
 from kro_es.api.watch import Broken, Changed, Listed, Watched, WatchItem
 from kro_es.controller.ports import Cluster, EventLog, Reader
@@ -28,13 +30,16 @@ from kro_es.events.from_watch import (
 )
 from kro_es.events.types import (
     Actor,
+    FieldsSeen,
     NewEvent,
     ObjectDeleted,
     ObjectGoneUnseen,
     ObjectLeftSelection,
     Subject,
     WatchGap,
+    object_stream,
 )
+from kro_es.plan import owned
 
 logger = structlog.get_logger(__name__)
 _BATCH = 200
@@ -42,6 +47,9 @@ _BATCH = 200
 
 _MOST_ENDED = 20_000
 """Uids of ended objects kept in memory; far more than watches can lag behind."""
+
+
+_End: TypeAlias = ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection
 
 
 @dataclass(slots=True)
@@ -80,6 +88,7 @@ class Ingest:
         self._own_deletes: set[str] = set()
         self._active: set[Watched] = set()
         # uids whose end is recorded: their events still on the way must not bring them back
+        self._applied: set[str] = set()
         self._ended: OrderedDict[str, None] = OrderedDict()
         self.last_seen_alive = 0
         """Microseconds: until when an earlier run is known to have watched; 0 for an empty log."""
@@ -88,9 +97,9 @@ class Ingest:
 
     async def sink(self, watched: Watched, item: WatchItem) -> None:
         match item:
-            case Listed(objects=objects):
+            case Listed():
                 self._active.add(watched)
-                await self._listed(watched, objects)
+                await self._listed(watched, item)
             case Changed(type="DELETED", object=obj):
                 self._unwatched_since.pop(watched, None)
                 await self._deleted(watched, obj)
@@ -103,7 +112,15 @@ class Ingest:
     def stopped(self, watched: Watched) -> None:
         """Nobody needs the watch any more: what is recorded of its objects is old from here on."""
         self._active.discard(watched)
-        self._unwatched_since.pop(watched, None)
+        self._unwatched_since.setdefault(watched, (self._clock(), "not needed"))
+
+    def watches_members(self, group: str, kind: str) -> bool:
+        """Whether every live child of this kind is recorded: its watch was listed and is not interrupted."""
+        return any(
+            watched.text == metadata.PART_OF and watched.kind_key == f"{group}/{kind}"
+            for watched in self._active
+            if watched not in self._unwatched_since
+        )
 
     def expect_delete(self, obj_uid: str) -> None:
         """A delete of ours was accepted: the DELETED event to come needs no explanation."""
@@ -140,21 +157,36 @@ class Ingest:
             self.vault.keep(seen.object, paths)
         return observed(self._origin, _with_actor(seen, actor), paths)
 
+    def applied(self, uids: Iterable[str]) -> None:
+        """Children the log has an apply of: what we own in them is known."""
+        self._applied.update(uids)
+
+    def _fields_seen(self, obj: JsonObject) -> list[NewEvent]:
+        """What our manager owns in a child that was here before this log."""
+        fields = owned.own_fields(obj, metadata.CHILD_MANAGER)
+        if uid(obj) in self._applied or metadata.PART_OF not in labels(obj) or fields is None:
+            return []
+        self._applied.add(uid(obj))
+        body = FieldsSeen(owned.digest(fields), fields)
+        stream = object_stream(ObjectRef.of(obj).key)
+        return [NewEvent(stream, body, subject_of(obj), Actor("kro-es", "controller"), self._clock())]
+
     def latest_version(self, ref: ObjectRef) -> int:
         """Newest resourceVersion seen, recorded or not: what a write with a precondition needs."""
         head = self._heads.get(ref.key)
         return head.version if head else 0
 
-    async def record_gone(self, subject: Subject, how: ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection) -> None:
+    async def record_gone(self, subject: Subject, how: _End) -> None:
         await self._log.append([self.gone(subject, how)])
 
-    def gone(self, subject: Subject, how: ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection) -> NewEvent:
+    def gone(self, subject: Subject, how: _End) -> NewEvent:
         ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
         head = self._heads.get(ref.key)
         version = head.version if head else 0
         if head is not None and head.uid == subject.uid:
             del self._heads[ref.key]
         self.vault.forget(subject.uid)
+        self._applied.discard(subject.uid)
         if not isinstance(how, ObjectLeftSelection):
             self._ended[subject.uid] = None
             while len(self._ended) > _MOST_ENDED:
@@ -170,50 +202,60 @@ class Ingest:
         if uid(obj) in self._ended:
             self._own_deletes.discard(uid(obj))
             return
-        how: ObjectDeleted | ObjectLeftSelection = ObjectDeleted()
-        explained = uid(obj) in self._own_deletes or watched.selector is None
+        explained = uid(obj) in self._own_deletes
         self._own_deletes.discard(uid(obj))
-        if not explained:
-            ref = ObjectRef.of(obj)
-            try:
-                live = await self._cluster.get(watched.resource, ref.namespace, ref.name)
-                if uid(live) == uid(obj) and self._seen_otherwise(watched, live):
-                    await self._changed(live, "read")
-                    return
-                how = ObjectLeftSelection() if uid(live) == uid(obj) else how
-            except ApiError as error:
-                if not error.not_found:
-                    logger.warning("cannot tell a deletion from a lost label", object=str(ref), error=error.message)
-        await self.record_gone(subject_of(obj), how)
+        how: _End | None = ObjectDeleted() if explained else await self._end(watched, subject_of(obj), ObjectDeleted())
+        if how is not None:
+            await self.record_gone(subject_of(obj), how)
 
-    def _seen_otherwise(self, watched: Watched, obj: JsonObject) -> bool:
-        """Whether another watch goes on showing the object."""
-        ref, found = ObjectRef.of(obj), labels(obj)
-        return any(other != watched and other.covers(ref, found) for other in self._active)
+    async def _end(self, watched: Watched, subject: Subject, gone: _End) -> _End | None:
+        """Whether what a watch no longer shows is gone, or only lost the label it was selected by.
 
-    async def _listed(self, watched: Watched, objects: Sequence[JsonObject]) -> None:
-        known = self._known(watched)
+        None when some watch goes on showing it.
+        """
+        if watched.selector is None:
+            return gone
+        ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
+        try:
+            live = await self._cluster.get(watched.resource, ref.namespace, ref.name)
+        except ApiError as error:
+            if not error.not_found:
+                logger.warning("cannot tell a deletion from a lost label", object=str(ref), error=error.message)
+            return gone
+        if uid(live) != subject.uid:
+            return gone
+        if any(other.covers(ref, labels(live)) for other in self._active):
+            await self._changed(live, "read")
+            return None
+        return ObjectLeftSelection()
+
+    async def _listed(self, watched: Watched, listed: Listed) -> None:
+        known = self._known(watched, int(listed.resource_version))
         events = self._gap(watched, has_history=bool(known))
         late = bool(events)
         present = set()
-        for obj in objects:
+        for obj in listed.objects:
             present.add(uid(obj))
             event = self.observation(Seen(obj, "listed", self._clock(), late=late))
             if event is not None:
                 events.append(event)
-        events += [self.gone(subject, ObjectGoneUnseen()) for subject in known if subject.uid not in present]
+                events += self._fields_seen(obj)
+        for subject in known:
+            how = None if subject.uid in present else await self._end(watched, subject, ObjectGoneUnseen())
+            if how is not None:
+                events.append(self.gone(subject, how))
         for start in range(0, len(events), _BATCH):
             await self._log.append(events[start : start + _BATCH])
 
-    def _known(self, watched: Watched) -> list[Subject]:
-        """Recorded live objects this watch should show."""
+    def _known(self, watched: Watched, version: int) -> list[Subject]:
+        """Recorded live objects this watch should show; what was seen after the list was made is not in it."""
         found = []
         with self._open_reader() as reader:
             for row in reader.rows("objects", "kind_key", watched.kind_key):
                 obj = row["object"]
                 assert isinstance(obj, dict)
                 ref = ObjectRef.of(obj)
-                if watched.covers(ref, labels(obj)):
+                if watched.covers(ref, labels(obj)) and int(str(row["resource_version"])) <= version:
                     found.append(Subject(ref.group, ref.kind, ref.namespace, ref.name, str(row["uid"])))
         return found
 

@@ -13,12 +13,14 @@ from kro_es.api import metadata
 from kro_es.api.objects import Gvk, Resource
 from kro_es.api.selector import Requirement, Selector
 from kro_es.api.watch import Watched, WatchItem
+from kro_es.controller.crds import CustomKinds
 from kro_es.controller.definition_reconciler import DefinitionReconciler
-from kro_es.controller.definition_writes import DEFINITIONS
-from kro_es.controller.instance_reconciler import InstanceReconciler, World
+from kro_es.controller.definition_writes import CRDS, DEFINITIONS
+from kro_es.controller.instance_reconciler import InstanceReconciler
 from kro_es.controller.projector import Projector
 from kro_es.controller.queue import Key, Queue
 from kro_es.controller.telemetry import Metrics
+from kro_es.controller.world import World
 from kro_es.errors import ApiError, FenceLost, KroEsError
 from kro_es.events.redaction import scrub
 from kro_es.events.types import Event
@@ -50,8 +52,9 @@ class Loop:
         self._queue = queue
         self._projector = projector
         self._metrics = metrics
+        self._custom_kinds = CustomKinds(queue.add)
         self._definitions = DefinitionReconciler(
-            world, serve=self.serve, withdraw=self.withdraw, max_revisions=max_revisions
+            world, self._custom_kinds, serve=self.serve, withdraw=self.withdraw, max_revisions=max_revisions
         )
         self._instances = InstanceReconciler(world)
         self._watches: Watches | None = None
@@ -79,6 +82,7 @@ class Loop:
         for gvk, definition_uid in sorted(kinds.items()):
             await self._ensure(Resource(gvk, "", namespaced=True), None)
             self._projector.serve(gvk.group, gvk.kind, definition_uid)
+        await self._ensure(CRDS, None)
         await self._ensure(DEFINITIONS, None)
         # what did not change while we were away makes no event: every recorded definition gets its pass from here
         self.resync()
@@ -93,15 +97,15 @@ class Loop:
             resource = served
         await self._watches.ensure(Watched(resource, selector))
 
-    async def serve(self, graph: ResourceGraph, definition: str, definition_uid: str) -> None:
-        """Watch what the graph needs, then let its instances follow it."""
+    async def serve(self, graph: ResourceGraph, definition: str, definition_uid: str, *, again: bool) -> None:
+        """Watch what the graph needs, then let its instances follow it; ``again``: each gets a pass whatever it had."""
         for resource in sorted({node.resource for node in graph.nodes if not node.external}):
             await self._ensure(resource, MEMBERS)
         gvk = graph.instance.gvk
         first = self._world.graphs.server(gvk.group, gvk.kind) != definition_uid
         self._world.graphs.serve(gvk.group, gvk.kind, definition, definition_uid)
         await self._ensure(graph.instance, None)
-        if first:
+        if first or again:
             self._projector.serve(gvk.group, gvk.kind, definition_uid)
 
     def withdraw(self, definition_uid: str) -> None:
@@ -114,12 +118,14 @@ class Loop:
     def committed(self, events: Sequence[Event]) -> None:
         for event in events:
             self._metrics.events.labels(event.type).inc()
+            self._custom_kinds.committed(event)
         if events:
             self._metrics.position.set(events[-1].position)
         self._projector.committed(events)
 
     def resync(self) -> None:
         """Every key once: a net under the events, not what the controller runs on."""
+        self._definitions.forget_settled()
         with self._world.open_reader() as reader:
             for row in reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}"):
                 self._queue.add(

@@ -11,6 +11,7 @@ from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, terminating
 from kro_es.decisions.inputs import Child, InstanceInputs, item_key
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.events.redaction import MARK
+from kro_es.events.types import ResourceTakenOver
 from kro_es.graph.node import Node
 from kro_es.plan import owned
 from kro_es.plan.applyset import applyset_id, child_annotations, child_labels, item_labels
@@ -52,6 +53,8 @@ class Comparison:
     drift: tuple[JsonObject, ...] = ()
     error: str = ""
     terminating: str = ""
+    taken_over: tuple[Child, ResourceTakenOver] | None = None
+    """Live object of a node that needs no write but has no apply in the log."""
 
 
 def stamped(inputs: InstanceInputs, item: Item) -> JsonObject:
@@ -105,6 +108,9 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
         if fields is not None and owned.owned_digest(recorded, fields) == row["owned_digest"]:
             return Comparison(item, desired)
         drift = _drift(inputs, key, desired, recorded)
+    taken = _taken_over(inputs, key, desired, digest, live)
+    if taken is not None:
+        return Comparison(item, desired, taken_over=taken)
     if key in inputs.failed:
         return Comparison(item, desired, error=inputs.failed[key])
     write = PlannedWrite(
@@ -119,6 +125,19 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
         force=live is not None or _recorded_at(row, ref),
     )
     return Comparison(item, desired, write, drift)
+
+
+def _taken_over(
+    inputs: InstanceInputs, node: str, desired: JsonObject, digest: str, live: Child | None
+) -> tuple[Child, ResourceTakenOver] | None:
+    """With no recorded digest our live managedFields entry is compared instead (architecture §2)."""
+    fields = inputs.seen_fields.get(str(live.row["uid"])) if live is not None else None
+    if live is None or fields is None:
+        return None
+    recorded = inputs.redact(live.object)
+    if not owned.agrees(inputs.redact(desired), recorded, fields):
+        return None
+    return live, ResourceTakenOver(node, digest, owned.owned_digest(recorded, fields), owned.digest(fields))
 
 
 def _recorded_at(row: Row | None, ref: ObjectRef) -> bool:

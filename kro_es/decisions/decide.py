@@ -13,7 +13,7 @@ from kro_es.decisions.children import Comparison, Item
 from kro_es.decisions.inputs import Child, Externals, InstanceInputs
 from kro_es.decisions.status import Verdict, status_write
 from kro_es.decisions.writes import PlannedWrite
-from kro_es.events.types import InstanceSettled, NodeReport
+from kro_es.events.types import InstanceSettled, NodeReport, ResourceTakenOver
 from kro_es.runtime.resolve import NodeResult, resolve
 
 
@@ -31,6 +31,8 @@ class Decision:
     gone: bool = False
     """Deletion only: nothing recorded is left, so absence has to be proved and the finalizer released."""
     why: str = ""
+    taken_over: tuple[tuple[Child, ResourceTakenOver], ...] = ()
+    """Live children to be recorded as ours without a write; everything else is decided after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,9 @@ def decide(inputs: InstanceInputs) -> Decision:
     conflicts = children.conflicts(found.comparisons)
     if conflicts:
         return _reported(inputs, Verdict.conflicting(found.results, conflicts), marks, retry=True)
+    taken = tuple(item.taken_over for item in found.comparisons if item.taken_over is not None)
+    if taken:
+        return Decision(taken_over=taken, why="already as wanted")
     applies = found.child_writes
     if applies:
         superset = upkeep.inventory(inputs, _desired(found), shrink=False)

@@ -27,6 +27,10 @@ class Child:
         return ObjectRef.of(self.object)
 
     @property
+    def uid(self) -> str:
+        return str(self.row["uid"])
+
+    @property
     def node(self) -> str:
         """What it is recorded under: the node's id, for an item of a collection see :func:`item_key`."""
         node = str(self.row["node"])
@@ -80,6 +84,8 @@ class InstanceInputs:
     """The instance's row in ``instances``."""
     field_set: Callable[[str], JsonObject | None]
     """fieldsV1 by digest."""
+    seen_fields: Mapping[str, JsonObject]
+    """By uid of a child: what our manager owns in it, where the log has no apply of it."""
     owner_of: Callable[[ObjectRef], str]
     """Apply set id an object is recorded as part of; empty when free or unknown."""
     redact: Callable[[JsonObject], JsonObject]
@@ -95,6 +101,10 @@ class InstanceInputs:
     """Nodes whose write failed in this pass already, with the error: not tried again before the next pass."""
     max_collection: int
     """Items one collection may have."""
+
+    @property
+    def instance_uid(self) -> str:
+        return str(self.instance_row["uid"])
 
     @property
     def inputs(self) -> tuple[Input, ...]:

@@ -105,6 +105,15 @@ def applied(  # noqa: PLR0913 - the facts of one outcome, all of them needed
     )
 
 
+def taken_over(inputs: InstanceInputs, decision: Decision) -> list[NewEvent]:
+    """Children that need no write, one event each."""
+    tied = thread(inputs)
+    return [
+        tied.event(body, inputs.now, subject=subject_of(child.object), cause=int(str(child.row["position"])))
+        for child, body in decision.taken_over
+    ]
+
+
 def outcome(write: PlannedWrite, index: int, intent: int, answer: JsonObject | None) -> Body:
     """Outcome of any write but a child's apply."""
     if write.verb == "delete":

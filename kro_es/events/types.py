@@ -111,6 +111,15 @@ class WatchGap:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class FieldsSeen:
+    """What our field manager owns in a listed child that this log has no apply of (architecture §2)."""
+
+    TYPE: ClassVar[str] = "fields.seen"
+    fields_digest: str
+    fields: JsonObject
+
+
 # --- definitions ------------------------------------------------------------------------------------------------
 
 
@@ -207,6 +216,20 @@ class ResourceApplied:
     changed: bool
     adopted: tuple[str, ...] = ()
     """Other field managers the object already had."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceTakenOver:
+    """A live child already is what its node wants, by fields our manager owns already: recorded, not written.
+
+    So it is after a start on an empty log over a converged cluster, whoever wrote it.
+    """
+
+    TYPE: ClassVar[str] = "resource.taken_over"
+    node: str
+    desired_digest: str
+    owned_digest: str
+    fields_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,11 +332,13 @@ Body: TypeAlias = (
     | ObjectGoneUnseen
     | ObjectLeftSelection
     | WatchGap
+    | FieldsSeen
     | RevisionIssued
     | RevisionRejected
     | RevisionActivated
     | ReconcileDecided
     | ResourceApplied
+    | ResourceTakenOver
     | ResourceDeleted
     | WriteDone
     | WriteFailed

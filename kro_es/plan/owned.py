@@ -73,7 +73,38 @@ def _selects(selector: str, item: JsonValue, index: int) -> bool:
     wanted = orjson.loads(text)
     if kind == "v":
         return bool(item == wanted)
-    return isinstance(item, dict) and all(name in item and item[name] == value for name, value in wanted.items())
+    # a key the server defaulted (a port's protocol) is missing in what we send
+    return isinstance(item, dict) and all(item.get(name, value) == value for name, value in wanted.items())
+
+
+def agrees(desired: JsonValue, live: JsonValue, fields: JsonObject) -> bool:
+    """Whether applying ``desired`` would change nothing in ``live``, where ``fields`` is what we own in it.
+
+    False is the safe answer: a value the server writes in another way (a quantity) reads as a difference, and the
+    apply that follows is a no-op there.
+    """
+    wanted = {name: value for name, value in desired.items() if name not in ("apiVersion", "kind")}
+    meta = {name: value for name, value in desired["metadata"].items() if name not in ("name", "namespace")}
+    return _covered({**wanted, "metadata": meta}, fields) and extract(desired, fields) == extract(live, fields)
+
+
+def _covered(wanted: JsonValue, fields: JsonObject) -> bool:
+    """Every leaf of ``wanted`` is one we own already."""
+    if not any(name != "." for name in fields):
+        return True
+    if isinstance(wanted, dict):
+        return all(
+            f"f:{name}" in fields and _covered(value, fields[f"f:{name}"])
+            for name, value in wanted.items()
+            if name not in _OUR_VERSION
+        )
+    if isinstance(wanted, list):
+        selectors = [name for name in fields if name != "."]
+        found = [
+            next((name for name in selectors if _selects(name, item, index)), None) for index, item in enumerate(wanted)
+        ]
+        return all(name is not None and _covered(item, fields[name]) for name, item in zip(found, wanted, strict=True))
+    return True
 
 
 def owned_digest(obj: JsonValue, fields: JsonObject) -> str:

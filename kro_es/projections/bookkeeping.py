@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from kro_es.events.types import (
     Event,
+    FieldsSeen,
+    ObjectDeleted,
+    ObjectGoneUnseen,
     OutcomeUnknown,
     ReconcileDecided,
     ResourceApplied,
     ResourceDeleted,
+    ResourceTakenOver,
     WatchGap,
     WriteDone,
     WriteFailed,
@@ -78,12 +82,39 @@ class FieldSets:
         match event.body:
             case ResourceApplied(fields=fields, fields_digest=digest) if fields is not None:
                 return (digest,)
+            case FieldsSeen(fields_digest=digest):
+                return (digest,)
             case _:
                 return ()
 
     def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
         body = event.body
-        return {"fields": body.fields} if isinstance(body, ResourceApplied) and body.fields is not None else row
+        known = isinstance(body, ResourceApplied | FieldsSeen) and body.fields is not None
+        return {"fields": body.fields} if known else row  # type: ignore[union-attr]
+
+
+class SeenFields:
+    """Key: uid of a child that our field manager owns fields of and this log has no apply of."""
+
+    name = "seen_fields"
+    version = 1
+    columns = (
+        Column("fields_digest", "text", "digest of our managedFields entry"),
+        Column("position", "int", "position of the event that showed it"),
+    )
+
+    def keys(self, event: Event) -> tuple[str, ...]:
+        match event.body:
+            case FieldsSeen() | ResourceApplied() | ResourceTakenOver() | ObjectDeleted() | ObjectGoneUnseen():
+                return (event.subject.uid,)
+            case _:
+                return ()
+
+    def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
+        body = event.body
+        if isinstance(body, FieldsSeen):
+            return {"fields_digest": body.fields_digest, "position": event.position}
+        return None
 
 
 class Gaps:

@@ -10,6 +10,7 @@ from kro_es.events.types import (
     ReconcileDecided,
     ResourceApplied,
     ResourceDeleted,
+    ResourceTakenOver,
     WriteFailed,
 )
 from kro_es.projections.projection import Column, Row
@@ -122,7 +123,9 @@ class Nodes:
         match event.body:
             case ReconcileDecided(nodes=nodes):
                 return tuple(f"{uid}/{node.node}" for node in nodes)
-            case ResourceApplied(node=node) | ResourceDeleted(node=node) | WriteFailed(node=node) if node:
+            case ResourceApplied(node=node) | ResourceTakenOver(node=node):
+                return (f"{uid}/{node}",)
+            case ResourceDeleted(node=node) | WriteFailed(node=node) if node:
                 return (f"{uid}/{node}",)
             case _:
                 return ()
@@ -133,7 +136,7 @@ class Nodes:
             case ReconcileDecided() as decided:
                 report = next(node for node in decided.nodes if node.node == before["node"])
                 return _moved({**before, "revision": decided.revision}, report, event)
-            case ResourceApplied() as applied:
+            case ResourceApplied() | ResourceTakenOver() as applied:
                 subject = event.subject
                 return {
                     **before,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kro_es.projections.bookkeeping import FieldSets, Gaps, OpenWrites
+from kro_es.projections.bookkeeping import FieldSets, Gaps, OpenWrites, SeenFields
 from kro_es.projections.instances import Instances, Nodes
 from kro_es.projections.objects import Objects
 from kro_es.projections.projection import Projection
@@ -18,6 +18,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     Rollouts(),
     OpenWrites(),
     FieldSets(),
+    SeenFields(),
     Gaps(),
     Timeline(),
 )

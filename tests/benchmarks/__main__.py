@@ -12,8 +12,14 @@ from tests.benchmarks.append import append
 from tests.benchmarks.cel import cel
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.instances import instances
+from tests.benchmarks.load import load
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"append": append, "cel": cel, "instances": instances}
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
+    "append": append,
+    "cel": cel,
+    "instances": instances,
+    "load": load,
+}
 
 
 def main() -> None:

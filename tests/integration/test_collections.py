@@ -196,9 +196,9 @@ def test_two_items_of_one_name_or_too_many_are_errors_and_nothing_is_applied(ste
 
 def test_what_is_omitted_is_not_written(steps: Steps, operator: Operator) -> None:
     cfg = config_map(
-        "cfg", "${schema.metadata.name}", {"a": "${schema.spec.a != '' ? schema.spec.a : omit()}", "b": "b"}
+        "cfg", "${schema.metadata.name}", {"a": "${has(schema.spec.a) ? schema.spec.a : omit()}", "b": "b"}
     )
-    steps.apply(definition("omitting", "Omitting", {"a": "string | default=''"}, cfg))
+    steps.apply(definition("omitting", "Omitting", {"a": "string"}, cfg))
     steps.active("omitting")
     steps.apply(instance("Omitting", "o", {"a": "x"}))
     steps.ready("omitting", "o")

@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kro_es.cel.ast import Node, children
-from kro_es.cel.checker import MAX_FAULTS, check
+from kro_es.cel.checker import check
 from kro_es.cel.compiler import compile_expression
-from kro_es.cel.errors import CelCheckError, CelError, CelIssue, CelSyntaxError
+from kro_es.cel.errors import MAX_ISSUES, CelCheckError, CelError, CelIssue, CelSyntaxError
 from kro_es.cel.estimate import estimate
 from kro_es.cel.parser import MAX_SOURCE, parse
 from kro_es.cel.references import identifiers, unknown_functions
@@ -57,7 +57,7 @@ def _nodes(root: Node) -> list[Node]:
 
 
 def _require_place(issues: Sequence[CelIssue], lines: list[str]) -> None:
-    assert 1 <= len(issues) <= MAX_FAULTS
+    assert 1 <= len(issues) <= MAX_ISSUES
     for issue in issues:
         assert issue.message
         assert 1 <= issue.line <= len(lines)
@@ -71,7 +71,7 @@ def run(text: str) -> str:
     try:
         parsed = parse(text)
     except CelSyntaxError as error:
-        _require_place([error.issue], lines)
+        _require_place(error.issues[:MAX_ISSUES], lines)
         return "parser"
     nodes = _nodes(parsed.root)
     assert len({node.id for node in nodes}) == len(nodes)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from cel_site import value_of, variables
 
-from kro_es.cel.checker import MAX_FAULTS, check
+from kro_es.cel.checker import check
 from kro_es.cel.errors import (
+    MAX_ISSUES,
     BadQuantity,
     BadRegex,
     CelCheckError,
@@ -124,7 +125,7 @@ def test_a_bound_value_that_fails_fails_where_it_is_asked_for() -> None:
 def test_an_expression_full_of_faults_is_reported_in_bounded_space() -> None:
     with pytest.raises(CelCheckError) as caught:
         check(parse("[" + ",".join(["unknown"] * 5_000) + "]"), {})
-    assert len(caught.value.issues) == MAX_FAULTS
+    assert len(caught.value.issues) == MAX_ISSUES
     assert len(str(caught.value)) < 250_000
 
 
@@ -164,3 +165,21 @@ def test_each_fault_of_an_evaluation_has_a_class_of_its_own(text: str, error: ty
         value_of(text)
     assert type(caught.value) is error
     assert isinstance(caught.value, EvaluationError) is (error is not DataPending)
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("[1 +, (2 2), {'a': *}, 3]", [(1, 5), (1, 10), (1, 20)]),
+        ("f(has(1), [1].all(2, true),\n x.)", [(1, 6), (1, 19), (2, 4)]),
+        ("(1 + ) || (] )", [(1, 6), (1, 12)]),
+        ("[if, as]", [(1, 2), (1, 6)]),
+        ("f(1 2, 3", [(1, 5), (1, 9)]),
+        ("('a' 'b) + (", [(1, 6)]),
+    ],
+)
+def test_faults_of_the_text_in_separate_places_are_reported_together(text: str, places: list[tuple[int, int]]) -> None:
+    with pytest.raises(CelSyntaxError) as caught:
+        parse(text)
+    assert [(issue.line, issue.column) for issue in caught.value.issues] == places
+    assert str(caught.value).count("ERROR:") == len(places)

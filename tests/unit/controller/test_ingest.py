@@ -92,7 +92,8 @@ def _object(name: str = "a", version: int = 1, *, kind: str = "ConfigMap", uid: 
 def _row(name: str) -> Row:
     obj = _object(name)
     obj["metadata"]["labels"] = {"owned": "yes"}
-    return {"kind_key": "/ConfigMap", "namespace": "n", "name": name, "uid": f"uid-{name}", "object": obj}
+    row = {"kind_key": "/ConfigMap", "namespace": "n", "name": name, "uid": f"uid-{name}", "object": obj}
+    return {**row, "resource_version": 1}
 
 
 async def test_an_echo_and_an_older_version_are_not_recorded_again() -> None:
@@ -175,6 +176,21 @@ async def test_what_leaves_one_selection_and_is_shown_by_another_watch_is_not_go
     ingest.stopped(by_name)
     await ingest.sink(CONFIG_MAPS, Changed("DELETED", live))
     assert log.types[2:] == [ObjectLeftSelection]
+
+
+async def test_a_list_says_nothing_about_what_was_seen_after_it_was_made() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[{**_row("new"), "resource_version": 8}, _row("old")])
+    await ingest.sink(CONFIG_MAPS, Listed((), "7"))
+    assert [event.subject.name for event in log.events] == ["old"]
+
+
+async def test_what_lost_its_label_while_nobody_watched_may_come_back() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("a")], live=[_object(version=3)])
+    await ingest.sink(CONFIG_MAPS, Listed((), "7"))
+    await ingest.sink(CONFIG_MAPS, Changed("ADDED", _object(version=9)))
+    assert log.types == [ObjectLeftSelection, ObjectObserved]
 
 
 async def test_updates_without_a_change_do_not_push_out_the_values_of_the_recorded_version() -> None:

@@ -1,0 +1,188 @@
+"""GraphRevision objects: what other tools read of our revisions, and what an earlier kro left of its own (spec/04 §5)."""
+
+from __future__ import annotations
+
+import structlog
+
+from kro_es.api import metadata
+from kro_es.api.conditions import Conditions
+from kro_es.api.definition import parse
+from kro_es.api.objects import Gvk, JsonObject, Resource, terminating, uid
+from kro_es.controller.definition_status import dependencies_of
+from kro_es.controller.definition_writes import DefinitionWrites
+from kro_es.controller.ports import Cluster
+from kro_es.controller.world import World
+from kro_es.errors import ApiError, DefinitionErrors
+from kro_es.events.types import RevisionIssued
+from kro_es.graph.hash import spec_hash
+from kro_es.graph.node import ResourceGraph
+
+logger = structlog.get_logger(__name__)
+
+REVISIONS = Resource(
+    Gvk.parse(metadata.REVISION_API_VERSION, metadata.REVISION_KIND), "graphrevisions", namespaced=False
+)
+_MOST_NAME = 63
+"""A GraphRevision carries the definition's name as a label value (spec/04 T10)."""
+
+
+class GraphRevisions:
+    """``most``: objects kept in the cluster per definition; 0 keeps all. The log keeps every revision."""
+
+    def __init__(self, world: World, writes: DefinitionWrites, most: int) -> None:
+        self._world = world
+        self._writes = writes
+        self._most = most
+
+    async def mirror(self, obj: JsonObject, number: int, found_hash: str, graph: ResourceGraph) -> None:
+        """Write the object of a new revision, and retire the oldest."""
+        meta = obj["metadata"]
+        if len(meta["name"]) > _MOST_NAME:
+            logger.warning("no GraphRevision: the definition's name is no label value", definition=meta["name"])
+            return
+        body = _graph_revision(obj, number, found_hash, self._world.version)
+        name = body["metadata"]["name"]
+        create = self._writes.planned("create", REVISIONS, name, body, "GraphRevision")
+        cluster = self._world.cluster
+        try:
+            made = await self._writes.recorded(
+                obj, create, lambda: cluster.create(REVISIONS, body, metadata.CONTROLLER_MANAGER)
+            )
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            return
+        assert made is not None
+        status = {"status": _status(made, graph, self._world.clock())}
+        patch = self._writes.planned("patch", REVISIONS, name, status, "GraphRevision status", subresource="status")
+        await self._writes.recorded(
+            obj,
+            patch,
+            lambda: cluster.merge_patch(
+                REVISIONS, "", name, status, manager=metadata.CONTROLLER_MANAGER, subresource="status"
+            ),
+        )
+        await self._retire(obj, number)
+
+    async def found(self, obj: JsonObject) -> list[JsonObject]:
+        """The objects that are of exactly this definition, lowest number first."""
+        return await _revisions_of(self._world.cluster, obj)
+
+    async def release(self, obj: JsonObject) -> None:
+        """The definition goes: what kro put its finalizer on would wait for kro for ever."""
+        for revision in await self.found(obj):
+            await self._unfinalized(obj, revision)
+
+    async def _retire(self, obj: JsonObject, number: int) -> None:
+        """Only the newest few stay in the cluster."""
+        if self._most <= 0 or number <= self._most:
+            return
+        for old in await self.found(obj):
+            if old["spec"]["revision"] > number - self._most or terminating(old):
+                continue
+            await self._unfinalized(obj, old)
+            await self._delete(obj, old)
+
+    async def _delete(self, obj: JsonObject, old: JsonObject) -> None:
+        name = old["metadata"]["name"]
+        write = self._writes.planned("delete", REVISIONS, name, {}, "GraphRevision retired")
+        await self._writes.recorded(obj, write, lambda: self._world.cluster.delete(REVISIONS, "", name, uid(old)))
+
+    async def _unfinalized(self, obj: JsonObject, revision: JsonObject) -> None:
+        found = revision["metadata"].get("finalizers") or []
+        if metadata.FINALIZER not in found:
+            return
+        name = revision["metadata"]["name"]
+        rest = [finalizer for finalizer in found if finalizer != metadata.FINALIZER]
+        body = {"metadata": {"uid": uid(revision), "finalizers": rest}}
+        write = self._writes.planned("patch", REVISIONS, name, body, "GraphRevision finalizer released")
+        await self._writes.recorded(
+            obj,
+            write,
+            lambda: self._world.cluster.merge_patch(REVISIONS, "", name, body, manager=metadata.CONTROLLER_MANAGER),
+        )
+
+
+async def _revisions_of(cluster: Cluster, obj: JsonObject) -> list[JsonObject]:
+    """Adopted by controller reference, as kro tells its own from those of an earlier definition of that name (§5.5)."""
+    name = obj["metadata"]["name"]
+    if len(name) > _MOST_NAME:
+        return []
+    every = await cluster.list_objects(REVISIONS, None, f"{metadata.DEFINITION_NAME}={name}")
+    mine = [
+        item
+        for item in every
+        if any(
+            owner.get("uid") == uid(obj) and owner.get("controller")
+            for owner in item["metadata"].get("ownerReferences") or ()
+        )
+    ]
+    return sorted(mine, key=lambda item: int(item["spec"]["revision"]))
+
+
+def imported(obj: JsonObject, revision: JsonObject, engine: str) -> RevisionIssued | None:
+    """A revision that was issued before this log began; None for one whose snapshot cannot be read any more."""
+    snapshot = revision["spec"]["snapshot"]
+    try:
+        definition = parse({**obj, "spec": snapshot["spec"]})
+    except DefinitionErrors as error:
+        logger.warning("a GraphRevision cannot be read", name=revision["metadata"]["name"], error=str(error))
+        return None
+    schema = definition.schema
+    return RevisionIssued(
+        definition_uid=uid(obj),
+        definition=obj["metadata"]["name"],
+        number=int(revision["spec"]["revision"]),
+        spec=snapshot["spec"],
+        spec_hash=spec_hash(definition),
+        generation=int(snapshot.get("generation") or 0),
+        topological_order=tuple((revision.get("status") or {}).get("topologicalOrder") or ()),
+        instance_group=schema.group,
+        instance_version=schema.api_version,
+        instance_kind=schema.kind,
+        instance_plural="",
+        engine=engine,
+        schemas_digest="",
+        imported=True,
+    )
+
+
+def _status(made: JsonObject, graph: ResourceGraph, now: int) -> JsonObject:
+    conditions = Conditions.load(made, ("GraphVerified",))
+    conditions.set("GraphVerified", "True", "Verified", "graph revision compiled and verified", now)
+    dependencies = dependencies_of(graph)
+    return {
+        "conditions": conditions.to_json(),
+        "topologicalOrder": list(graph.topological_order),
+        **({"resources": dependencies} if dependencies else {}),
+    }
+
+
+def _graph_revision(obj: JsonObject, number: int, found_hash: str, version: str) -> JsonObject:
+    meta = obj["metadata"]
+    return {
+        "apiVersion": metadata.REVISION_API_VERSION,
+        "kind": metadata.REVISION_KIND,
+        "metadata": {
+            "name": f"{meta['name']}-r{number:05d}",
+            "labels": {
+                metadata.OWNED: "true",
+                metadata.VERSION: metadata.version_label(version),
+                metadata.DEFINITION_NAME: meta["name"],
+                metadata.REVISION_HASH: found_hash,
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": metadata.DEFINITION_API_VERSION,
+                    "kind": metadata.DEFINITION_KIND,
+                    "name": meta["name"],
+                    "uid": meta["uid"],
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": {
+            "revision": number,
+            "snapshot": {"name": meta["name"], "generation": meta.get("generation", 0), "spec": obj["spec"]},
+        },
+    }
