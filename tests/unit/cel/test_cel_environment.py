@@ -9,7 +9,6 @@ from kro_es.cel.checker import CheckedExpression, check
 from kro_es.cel.declarations import FULL, KRO
 from kro_es.cel.errors import CelCheckError
 from kro_es.cel.parser import parse
-from tests.support import functions_page
 
 BEYOND = [
     "math.greatest(1, 2, 3)",
@@ -90,7 +89,3 @@ def test_names_of_types_are_values_that_variables_hide() -> None:
 
 def test_a_leading_dot_reaches_past_the_variables_of_macros() -> None:
     assert value_of("[1].map(schema, .schema.spec.name)", variables(), {"schema": {"spec": {"name": "web"}}}) == ["web"]
-
-
-def test_the_page_of_functions_is_what_the_declarations_say() -> None:
-    assert functions_page.PAGE.read_text() == functions_page.page()
