@@ -11,6 +11,7 @@ from kro_es.api.objects import JsonValue
 from kro_es.cel import access, literals, loops
 from kro_es.cel.ast import Call, Comprehension, Ident, ListLiteral, Literal, MapLiteral, Node, Select
 from kro_es.cel.calls import Closure, Frame, alternative, conditional, join_text, logical, select_implementation
+from kro_es.cel.chains import logical_parts, text_parts
 from kro_es.cel.charges import Exceeded, Operand, metered, size_of
 from kro_es.cel.checker import CheckedExpression
 from kro_es.cel.code import (
@@ -70,6 +71,11 @@ class CompiledExpression:
         frame = [bindings, *self._frame]
         value = self._evaluate(frame)
         return value, self.cost_limit - frame[1]
+
+    def measure_json(self, bindings: Mapping[str, JsonValue]) -> tuple[JsonValue, int]:
+        """As :meth:`measure`, with the JSON that is written for the value."""
+        value, units = self.measure(bindings)
+        return to_json(value), units
 
     def _evaluate(self, frame: Frame) -> CelValue:
         if self._deep:
@@ -174,12 +180,12 @@ class _Compiler:
         of = self._types[node.id]
         match node.function, node.args:
             case (("_&&_" | "_||_"), _):
-                chain = tuple(self.code(part).run for part in _chain(node))
+                chain = tuple(self.code(part).run for part in logical_parts(node))
                 return Code(logical(chain, decisive=node.function == "_||_"), of)
             case "_?_:_", _:
                 return self._conditional(node)
-            case "_+_", _ if self._is_text(node):
-                parts = [self.code(part) for part in self._text_parts(node)]
+            case "_+_", _ if (texts := text_parts(node, self._types)) is not None:
+                parts = [self.code(part) for part in texts]
                 certain = all(part.of == STRING for part in parts)
                 runs = tuple(part.run for part in parts)
                 return Code(join_text(runs, self._exceeded(node), certain=certain), of)
@@ -233,22 +239,6 @@ class _Compiler:
         of = DYN if mentions_dyn(chosen.of) or mentions_dyn(otherwise.of) else self._types[node.id]
         branches = (native(branch, into_dyn=of == DYN) for branch in (chosen, otherwise))
         return Code(conditional(condition.run, *branches), of)
-
-    def _is_text(self, node: Node) -> bool:
-        if not (isinstance(node, Call) and node.function == "_+_" and self._types[node.id] == STRING):
-            return False
-        return all(self._types[arg.id] == STRING for arg in node.args)
-
-    def _text_parts(self, node: Node) -> list[Node]:
-        parts: list[Node] = []
-        pending = [node]
-        while pending:
-            part = pending.pop()
-            if isinstance(part, Call) and self._is_text(part):
-                pending.extend(reversed(part.args))
-            else:
-                parts.append(part)
-        return parts
 
     # -- literals
 
@@ -335,19 +325,6 @@ class _Compiler:
                 run = loops.sort_items(loop.items, slot, result)
                 return Code(run, listed(loop.source.of), loop.element_raw)
         return Code(loops.transform_list(loop.items, slot, loop.predicate, result), ListType(known))
-
-
-def _chain(node: Call) -> list[Node]:
-    """The operands of nested calls of one logical operator, in source order."""
-    parts: list[Node] = []
-    pending: list[Node] = [node]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, Call) and part.function == node.function:
-            pending.extend(reversed(part.args))
-        else:
-            parts.append(part)
-    return parts
 
 
 def _pair(slot: int, part: int) -> Closure:

@@ -1,9 +1,9 @@
 """What an evaluation costs, in cel-go's units: the fixed part of every node, and how calls grow with their operands.
 
 cel-go counts one unit for a variable, a field, an index, a test and an ordinary call; ten for a list literal, thirty
-for a map literal; a tenth for each character a call goes through. Two things differ here so that evaluation stays
-quick: straight code is charged as a block, with its dearest branch, before it runs, and a call that goes through a
-list or builds a value pays for that, which cel-go leaves to its host.
+for a map literal; a tenth for each character a call goes through. What differs here: straight code is charged as a
+block, with its dearest branch, before it runs; a chain of texts is put together once; a call that goes through a list
+or builds a value pays for that, which cel-go leaves to its host.
 """
 
 from __future__ import annotations

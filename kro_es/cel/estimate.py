@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kro_es.cel import cost
 from kro_es.cel.ast import Call, Comprehension, Ident, ListLiteral, Literal, MapLiteral, Node, Select
+from kro_es.cel.chains import text_parts
 from kro_es.cel.charges import size_of
 from kro_es.cel.checker import CheckedExpression
 from kro_es.cel.cost import ITEM_SIZE, LOOPS
@@ -91,6 +92,9 @@ class _Estimator:
         return _NOTHING if self._types[node.id] in _SCALARS else _ANYTHING
 
     def _call(self, node: Call) -> _Known:
+        texts = text_parts(node, self._types)
+        if texts is not None:
+            return self._join([self.estimate(part) for part in texts])
         operands = [self.estimate(operand) for operand in node.operands]
         units = [operand.units for operand in operands]
         if node.function == "_?_:_":
@@ -103,6 +107,12 @@ class _Estimator:
         if node.function in cost.GROWING:
             own += Range(size.least // 10, size.most // 10)
         return _Known(sum(units, own), size)
+
+    def _join(self, parts: list[_Known]) -> _Known:
+        """Texts put together in one step; every addition but the last costs its fixed unit."""
+        sizes = [part.size for part in parts]
+        units = sum((part.units for part in parts), _exactly(len(parts) - 2))
+        return _Known(units + _metered("_+_", sizes), sum(sizes, _NOTHING))
 
     def _result_size(self, node: Call, sizes: list[Range]) -> Range:
         match node.function, node.operands:

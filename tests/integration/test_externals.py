@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from kro_es.events.types import ObjectObserved
+from kro_es.events.types import ObjectObserved, ReconcileDecided
 from tests.support.operator import Operator
 from tests.support.steps import Steps, config_map, definition, events, eventually, faults, instance, message
 
@@ -76,13 +76,22 @@ def test_an_object_of_others_is_waited_for_followed_and_left_alone(steps: Steps,
     steps.delete("reader", "r")
     eventually(lambda: steps.get("reader", "r"), lambda obj: not obj, "instance gone")
     shared = steps.get("cm", "shared")
-    assert shared["metadata"]["labels"] == {} or "labels" not in shared["metadata"]
+    assert not shared["metadata"].get("labels")
     assert {entry["manager"] for entry in json.loads(_raw(steps, "shared"))["metadata"]["managedFields"]} == {
         "kubectl-client-side-apply"
     }
-    recorded = {e.subject.name for e in events(operator.database) if isinstance(e.body, ObjectObserved)}
+    found = {event.position: event for event in events(operator.database)}
+    recorded = {event.subject.name for event in found.values() if isinstance(event.body, ObjectObserved)}
     assert "unrelated" not in recorded
+    caused = {found[event.cause].subject.name for event in found.values() if _writes_child(event.body, "r")}
+    assert caused == {"shared", "other"}
     assert faults(operator.database) == []
+
+
+def _writes_child(body: object, name: str) -> bool:
+    return isinstance(body, ReconcileDecided) and any(
+        w.name == name and w.verb == "apply" and w.node for w in body.writes
+    )
 
 
 def _raw(steps: Steps, name: str) -> str:
@@ -146,7 +155,7 @@ def test_objects_of_others_are_selected_by_label_wherever_they_are(steps: Steps,
     steps.apply(_plain("a", {"n": "a"}, tier="gold"), _plain("b", {"n": "b"}, tier="iron"))
     _becomes(steps, "s", "names", "a")
     eventually(lambda: steps.get("cm", "s-a"), bool, "copied")
-    elsewhere = f"{steps.cluster.namespace}-x"
+    elsewhere = f"zz-{steps.cluster.namespace}"
     steps.cluster.kubectl("create", "namespace", elsewhere)
     try:
         steps.cluster.kubectl(

@@ -22,8 +22,8 @@ from tests.property.cel_expressions import NODES, expressions
 pytestmark = pytest.mark.filterwarnings("ignore:The recursion limit will not be reset")
 
 VARIABLES = {"x": INT, "s": STRING, "l": ListType(INT), "m": MapType(STRING, DYN), "d": DYN}
-SECONDS = 10.0
-"""No text may take longer; the slowest here takes less than a tenth of it."""
+SECONDS = 5.0
+"""Of processor time, whatever the text; the slowest here takes a third of it."""
 
 _WORDS = (
     *"()[]{}.,:?!-+*/%<>=&|'\"`\\ \n\t0xu9eEbrR_$#@~^;", "&&", "||", "==", "!=", "<=", ">=", '"""', "'''", "//", "in",
@@ -132,9 +132,9 @@ _PIECES = (
     ],
 )
 def test_endless_pieces_end_soon(piece: str, size: int) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     outcome = run(piece * (size // len(piece)))
-    assert time.perf_counter() - began < SECONDS
+    assert time.process_time() - began < SECONDS
     assert size <= MAX_SOURCE or outcome == "parser"
 
 
@@ -156,9 +156,9 @@ def test_endless_pieces_end_soon(piece: str, size: int) -> None:
 )
 @pytest.mark.parametrize("depth", [10, 100, 249, 251, 1_000, 10_000])
 def test_nesting_is_bounded(piece: str, core: str, end: str, depth: int) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     outcome = run(piece * depth + core + end * depth)
-    assert time.perf_counter() - began < SECONDS
+    assert time.process_time() - began < SECONDS
     assert outcome == ("parser" if depth > 250 else "compiled")
 
 
@@ -186,9 +186,9 @@ def test_nesting_is_bounded(piece: str, core: str, end: str, depth: int) -> None
     ids=lambda text: text[:12],
 )
 def test_wide_texts_end_soon(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     run(text)
-    assert time.perf_counter() - began < SECONDS
+    assert time.process_time() - began < SECONDS
 
 
 @pytest.mark.parametrize("plane", [*range(0, 0x30000, 0x1000), 0xE0000, 0x10F000])

@@ -56,6 +56,28 @@ def _uint(value: int) -> Uint:
     raise Overflow("unsigned integer overflow")
 
 
+def _add(left: int, right: int) -> int:
+    # these three are written out: they run for each item of a loop
+    value = left + right
+    if INT_MIN <= value <= INT_MAX:
+        return value
+    raise Overflow("integer overflow")
+
+
+def _subtract(left: int, right: int) -> int:
+    value = left - right
+    if INT_MIN <= value <= INT_MAX:
+        return value
+    raise Overflow("integer overflow")
+
+
+def _multiply(left: int, right: int) -> int:
+    value = left * right
+    if INT_MIN <= value <= INT_MAX:
+        return value
+    raise Overflow("integer overflow")
+
+
 def _quotient(left: int, right: int) -> int:
     if right == 0:
         raise DivisionByZero("division by zero")
@@ -181,7 +203,7 @@ OVERLOADS: tuple[Overload, ...] = (
     *_comparisons("_<=_", operator.le),
     *_comparisons("_>_", operator.gt),
     *_comparisons("_>=_", operator.ge),
-    function("_+_", (INT, INT), INT, lambda a, b: _int(a + b)),
+    function("_+_", (INT, INT), INT, _add),
     function("_+_", (UINT, UINT), UINT, lambda a, b: _uint(a + b)),
     function("_+_", (DOUBLE, DOUBLE), DOUBLE, operator.add),
     function("_+_", (STRING, STRING), STRING, concatenate),
@@ -190,13 +212,13 @@ OVERLOADS: tuple[Overload, ...] = (
     function("_+_", (TIMESTAMP, DURATION), TIMESTAMP, _shift),
     function("_+_", (DURATION, TIMESTAMP), TIMESTAMP, lambda a, b: _shift(b, a)),
     function("_+_", (DURATION, DURATION), DURATION, lambda a, b: Duration.checked(a.nanos + b.nanos)),
-    function("_-_", (INT, INT), INT, lambda a, b: _int(a - b)),
+    function("_-_", (INT, INT), INT, _subtract),
     function("_-_", (UINT, UINT), UINT, lambda a, b: _uint(int(a) - int(b))),
     function("_-_", (DOUBLE, DOUBLE), DOUBLE, operator.sub),
     function("_-_", (TIMESTAMP, TIMESTAMP), DURATION, lambda a, b: Duration.checked(a.nanos - b.nanos)),
     function("_-_", (TIMESTAMP, DURATION), TIMESTAMP, lambda a, b: Timestamp.checked(a.nanos - b.nanos)),
     function("_-_", (DURATION, DURATION), DURATION, lambda a, b: Duration.checked(a.nanos - b.nanos)),
-    function("_*_", (INT, INT), INT, lambda a, b: _int(a * b)),
+    function("_*_", (INT, INT), INT, _multiply),
     function("_*_", (UINT, UINT), UINT, lambda a, b: _uint(a * b)),
     function("_*_", (DOUBLE, DOUBLE), DOUBLE, operator.mul),
     function("_/_", (INT, INT), INT, lambda a, b: _int(_quotient(a, b))),
