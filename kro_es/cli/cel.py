@@ -98,7 +98,7 @@ def functions(only_kro: OnlyKro = False) -> None:
     """Print the functions and operators as a Markdown table."""
     lines = ["| function | forms | kro |", "| --- | --- | --- |"]
     for name, overloads in sorted(_environment(only_kro).functions.items()):
-        forms = dict.fromkeys(_form(overload) for overload in overloads)
+        forms = dict.fromkeys(map(str, overloads))
         lines.append(f"| `{name}` | {'<br>'.join(f'`{form}`' for form in forms)} | {_in_kro(name, overloads)} |")
     Console(soft_wrap=True).print("\n".join(lines).replace("||", r"\|\|"), highlight=False, markup=False)
 
@@ -106,12 +106,6 @@ def functions(only_kro: OnlyKro = False) -> None:
 def _in_kro(name: str, overloads: tuple[Overload, ...]) -> str:
     theirs = KRO.functions.get(name, ())
     return "no" if not theirs else "yes" if set(overloads) <= set(theirs) else "in part"
-
-
-def _form(overload: Overload) -> str:
-    names = [type_name(of, short=True) for of in overload.parameters]
-    receiver = f"{names.pop(0)}." if overload.member else ""
-    return f"{receiver}{overload.function}({', '.join(names)}) → {type_name(overload.result, short=True)}"
 
 
 def _environment(only_kro: bool) -> Environment:
