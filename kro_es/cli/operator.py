@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from kro_es.cli.authoring import app as authoring_app
+from kro_es.cli.cel import app as cel_app
 from kro_es.cli.database import app as database_app
 from kro_es.errors import KroEsError
 from kro_es.settings import VERSION, Settings
@@ -17,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="kro's definitions, event-sourced."
 )
 app.add_typer(database_app, name="db")
+app.add_typer(cel_app, name="cel")
 app.add_typer(authoring_app)
 
 
@@ -55,6 +57,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
         int, _option("max_collection", "Items one forEach collection may have.")
     ] = Settings.max_collection,
     omit: Annotated[bool, _option("omit", "Whether definitions may use omit().")] = Settings.omit,
+    functions: Annotated[
+        Literal["full", "kro"], _option("functions", "Functions expressions may call: all, or exactly those of kro.")
+    ] = Settings.functions,
     log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
@@ -80,6 +85,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         max_revisions=max_revisions,
         max_collection=max_collection,
         omit=omit,
+        functions=functions,
         log_level=log_level,
     )
     configure_logging(log_level)

@@ -13,6 +13,7 @@ from kro_es.cel.libraries.runtime import VALUE, Condition
 from kro_es.graph.fieldpath import FieldPath
 from kro_es.graph.node import AuthorCondition, ResourceGraph
 from kro_es.runtime.resolve import NodeResult
+from kro_es.schema.gotext import quote
 
 _OURS = ("state", "conditions")
 
@@ -33,7 +34,7 @@ def projection(graph: ResourceGraph, bindings: Mapping[str, JsonValue]) -> JsonO
         except DataPending:
             continue
         except CelError as error:
-            raise StatusError(f'eval "{field.text}": {error}') from error
+            raise StatusError(f"eval {quote(field.text)}: {error}") from error
         if value is not None and field.path[0] not in _OURS:
             _put(found, field.path, value)
     return found
