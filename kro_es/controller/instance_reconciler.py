@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 import structlog
@@ -91,13 +91,11 @@ class InstanceReconciler:
         own = applyset_id(ObjectRef.of(instance))
         children = [Child(obj, child) for child, obj in self._children(reader, own, key.uid)]
         nodes = {str(node["node"]): node for node in reader.rows("nodes", "instance_uid", key.uid)}
-        seen = {child.uid: one for child in children if (one := reader.row("seen_fields", child.uid))}
+        seen = _seen_fields(reader, children, nodes.values())
         sets = {str(row["fields_digest"]) for row in (*nodes.values(), *seen.values())}
         found = {digest: reader.row("field_sets", digest) for digest in sets}
         fields: dict[str, JsonObject] = {digest: _fields(one) for digest, one in found.items() if one}
         self._known_fields |= fields.keys()
-        owners = self._owners(reader)
-        paths = world.taints.paths(instance)
         redactor = world.origin.redactor
         return InstanceInputs(
             instance=instance,
@@ -109,10 +107,10 @@ class InstanceReconciler:
             settled=reader.row("instances", key.uid),
             field_set=fields.get,
             seen_fields={child_uid: fields[str(row["fields_digest"])] for child_uid, row in seen.items()},
-            owner_of=owners,
+            owner_of=self._owners(reader),
             redact=lambda obj: redactor.redact(obj, world.taints.paths(obj)),
             redactor=redactor,
-            status_paths=paths,
+            status_paths=world.taints.paths(instance),
             position=reader.position,
             now=world.clock(),
             version=world.version,
@@ -287,6 +285,13 @@ class InstanceReconciler:
             *observed,
             thread.event(record.outcome(write, index, intent, answer), now, subject=subject, cause=intent),
         ]
+
+
+def _seen_fields(reader: Reader, children: Iterable[Child], nodes: Iterable[Row]) -> dict[str, Row]:
+    """By uid, of children the log has no apply of; for all others the question is spared."""
+    applied = {str(node["uid"]) for node in nodes}
+    found = {child.uid: reader.row("seen_fields", child.uid) for child in children if child.uid not in applied}
+    return {child_uid: row for child_uid, row in found.items() if row is not None}
 
 
 def _fields(row: Row) -> JsonObject:

@@ -51,11 +51,10 @@ def compile_graph(
     builder = NodeBuilder(resources, variables, faults, inspector, namespaced=definition.schema.namespaced)
     order, waves = _order(resources, builder, faults)
     nodes = builder.nodes(order, waves)
-    tainted = builder.tainted
-    status = compile_status(definition.schema.status, variables, tainted, faults, environment)
+    status = compile_status(definition.schema.status, variables, builder.tainted, faults, environment)
     inferred = _status_schema(status, faults)
     block = definition.schema.status.get("conditions")
-    conditions = compile_conditions(block, variables, tainted, faults, environment)
+    conditions = compile_conditions(block, variables, builder.tainted, faults, environment)
     faults.raise_if_any()
     schema = crd.instance_schema(spec, inferred)
     return ResourceGraph(
