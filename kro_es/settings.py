@@ -31,4 +31,8 @@ class Settings:
     resync_hours: float = 10.0
     max_revisions: int = 5
     """GraphRevision objects kept in the cluster; the log keeps all."""
+    max_collection: int = 1000
+    """Items one forEach collection may have (kro: --rgd-max-collection-size)."""
+    omit: bool = True
+    """Whether definitions may use omit() (kro: feature gate CELOmitFunction, closed unless opened)."""
     log_level: str = "info"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -123,3 +124,28 @@ class Conditions:
         others = [item for item in self._found.values() if item.type != READY]
         ordered = sorted(others, key=lambda item: item.last_transition_time)
         return [item.to_json() for item in (*ordered, self._found[READY])]
+
+
+def author_conditions(
+    given: Sequence[JsonObject], before: Sequence[JsonObject], generation: int, now: int, *, dropped: Collection[str]
+) -> list[JsonObject]:
+    """The definition's own conditions as they are shown, in the order declared, then those that stay from before.
+
+    ``before`` holds only what may stay; ``dropped`` types do not. The transition time moves with the status.
+    """
+    stored = {str(item.get("type")): item for item in before}
+    found = []
+    for item in given:
+        old = stored.pop(item["type"], {})
+        same = old.get("status") == item["status"] and old.get("lastTransitionTime")
+        texts = {name: item[name] for name in ("reason", "message") if item[name]}
+        found.append(
+            {
+                "type": item["type"],
+                "status": item["status"],
+                **texts,
+                "lastTransitionTime": old["lastTransitionTime"] if same else rfc3339(now),
+                "observedGeneration": generation,
+            }
+        )
+    return [*found, *(item for name, item in stored.items() if name not in dropped)]

@@ -1,11 +1,47 @@
-"""What a watch of one kind delivers, in order: a list, then changes; a break says since when nobody looked."""
+"""What a watch of one kind covers, and what it delivers, in order: a list, then changes, breaks in between."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from kro_es.api.objects import JsonObject
+from kro_es.api.objects import JsonObject, ObjectRef, Resource
+from kro_es.api.selector import Selector
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One watch: a kind, narrowed by labels, to a namespace or to one object."""
+
+    resource: Resource
+    selector: Selector | None = None
+    """None: whatever the labels."""
+    namespace: str = ""
+    """Empty: every namespace."""
+    name: str = ""
+
+    @property
+    def kind_key(self) -> str:
+        return f"{self.resource.gvk.group}/{self.resource.gvk.kind}"
+
+    @property
+    def text(self) -> str:
+        """What narrows it, for people and for names; empty for the whole kind."""
+        parts = [f"namespace={self.namespace}"] if self.namespace else []
+        parts += [f"name={self.name}"] if self.name else []
+        parts += [self.selector.text] if self.selector is not None else []
+        return ",".join(parts)
+
+    def covers(self, ref: ObjectRef, labels: Mapping[str, str]) -> bool:
+        """Whether it shows an object of these labels."""
+        gvk = self.resource.gvk
+        return (
+            (ref.group, ref.kind) == (gvk.group, gvk.kind)
+            and self.namespace in ("", ref.namespace)
+            and self.name in ("", ref.name)
+            and (self.selector is None or self.selector.matches(labels))
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from kro_es.cel.calls import Closure, Frame, no_such_overload
 from kro_es.cel.conversion import json_class, reader
 from kro_es.cel.errors import DataPending
+from kro_es.cel.omit import OMIT
 from kro_es.cel.types import DYN, CelType
 from kro_es.cel.values import NONE, CelValue, Optional
 
@@ -50,7 +51,7 @@ def map_entry(operand: Closure, key: str, of: CelType, path: str) -> Closure:
     def run(frame: Frame) -> CelValue:
         entries = operand(frame)
         if not isinstance(entries, dict):
-            raise no_such_overload()
+            raise DataPending(f"no such key: {key}", path) if entries is OMIT else no_such_overload()
         if key not in entries:
             raise DataPending(f"no such key: {key}", path)
         value = entries[key]
@@ -85,6 +86,8 @@ def has_field(operand: Closure, key: str, *, declared: bool) -> Closure:
                 return False
             entries = entries.value
         if not isinstance(entries, dict):
+            if entries is OMIT:
+                return False
             raise no_such_overload()
         return entries.get(key) is not None if declared else key in entries
 

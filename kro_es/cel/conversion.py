@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from kro_es.api.objects import JsonValue
 from kro_es.cel.errors import EvaluationError
+from kro_es.cel.omit import OMIT
 from kro_es.cel.text import decode_base64, double_text, duration_text, is_digits, parse_duration, parse_timestamp
 from kro_es.cel.types import (
     BOOL,
@@ -241,7 +242,10 @@ def reader(of: CelType) -> Decoder:
 
 
 def to_json(value: CelValue) -> JsonValue:
-    """The JSON that is written for a value; shares nothing with the observed objects."""
+    """The JSON that is written for a value; shares nothing with the observed objects.
+
+    The marker of ``omit()`` stays in it for the one who places the value (``kro_es.cel.omit``).
+    """
     kind = type(value)
     if kind in (str, int, bool) or value is None or (kind is float and math.isfinite(value)):
         return value
@@ -253,7 +257,7 @@ def to_json(value: CelValue) -> JsonValue:
         return {_text_key(key): to_json(item) for key, item in value.items()}
     if isinstance(value, Optional):
         return to_json(value.value)
-    return _scalar_json(value)
+    return OMIT if value is OMIT else _scalar_json(value)
 
 
 def _text_key(key: CelValue) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from itertools import groupby
 from operator import attrgetter
 
-from kro_es.cel.libraries import conversions, encoding, kro, lists, operators, optionals, strings, times
+from kro_es.cel.libraries import conversions, encoding, kro, lists, operators, optionals, runtime, strings, times
 from kro_es.cel.overloads import Overload
 
-_LIBRARIES = (operators, conversions, strings, lists, optionals, times, encoding, kro)
+_LIBRARIES = (operators, conversions, strings, lists, optionals, times, encoding, kro, runtime)
 
 
 def _table() -> dict[str, tuple[Overload, ...]]:
@@ -22,7 +22,7 @@ FUNCTIONS: Mapping[str, tuple[Overload, ...]] = _table()
 
 UNSUPPORTED = frozenset(
     {
-        "type", "omit", "format", "quantity", "isQuantity", "sign", "url", "isURL", "ip", "isIP", "cidr", "isCIDR",
+        "type", "format", "quantity", "isQuantity", "sign", "url", "isURL", "ip", "isIP", "cidr", "isCIDR",
         "semver", "isSemver", "json.encode", "strings.quote", "ip.isCanonical",
     }
 )  # fmt: skip

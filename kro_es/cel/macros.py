@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kro_es.cel.ast import Comprehension, Ident, Node, Position, Select
+from kro_es.cel.ast import Call, Comprehension, Entry, Ident, Literal, MapLiteral, Node, Position, Select
 from kro_es.cel.source import Source
 
 Identity = tuple[int, Position]
@@ -25,8 +25,10 @@ def expand_global(source: Source, identity: Identity, function: str, args: tuple
 
 def expand_member(
     source: Source, identity: Identity, target: Node, function: str, args: tuple[Node, ...]
-) -> Comprehension | None:
-    """The comprehension behind ``target.function(args)``, or None when it is no macro."""
+) -> Comprehension | Call | None:
+    """The node behind ``target.function(args)``, or None when it is no macro."""
+    if isinstance(target, Ident) and target.name == "runtime" and function == "newCondition" and len(args) == 1:
+        return Call(*identity, function, target, (_condition_map(source, args[0]),))
     if isinstance(target, Ident) and target.name == "cel" and function == "bind" and len(args) == 3:
         names = _names(source, args[:1])
         return Comprehension(*identity, "bind", args[1], names, None, args[2])
@@ -43,6 +45,34 @@ def expand_member(
         predicate = args[2] if len(args) == 4 else None
         return Comprehension(*identity, function, target, _names(source, args[:2]), predicate, args[-1])
     return None
+
+
+_CONDITION_KEYS = ("type", "status", "reason", "message")
+
+
+def _condition_map(source: Source, given: Node) -> MapLiteral:
+    """The argument of ``runtime.newCondition``: its keys are written as bare identifiers."""
+    at = (given.id, given.position)
+    if not isinstance(given, MapLiteral):
+        raise _error(source, at, "runtime.newCondition: argument must be a map literal")
+    entries: dict[str, Entry] = {}
+    allowed = ", ".join(_CONDITION_KEYS)
+    for entry in given.entries:
+        key = entry.key
+        problem = ""
+        if not isinstance(key, Ident):
+            problem = f"keys must be bare identifiers ({allowed}); quoted or computed keys are not allowed"
+        elif key.name not in _CONDITION_KEYS:
+            problem = f'unknown key "{key.name}" (allowed: {allowed})'
+        elif key.name in entries:
+            problem = f'duplicate key "{key.name}"'
+        if problem or not isinstance(key, Ident):
+            raise _error(source, (key.id, key.position), f"runtime.newCondition: {problem}")
+        entries[key.name] = Entry(Literal(key.id, key.position, key.name), entry.value, entry.optional)
+    for name in ("type", "status"):
+        if name not in entries:
+            raise _error(source, at, f"runtime.newCondition: '{name}' is required")
+    return MapLiteral(*at, tuple(entries.values()))
 
 
 def _names(source: Source, args: tuple[Node, ...]) -> tuple[str, ...]:

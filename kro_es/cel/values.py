@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from kro_es.api.objects import JsonValue
 from kro_es.cel.errors import EvaluationError
+from kro_es.cel.omit import OMIT, Omit
 
 CelValue: TypeAlias = JsonValue
 """bool, int, float, str, bytes, None, list and dict stand for themselves; the rest are the classes below."""
@@ -110,7 +111,8 @@ def equal(left: CelValue, right: CelValue) -> bool:
         return len(left) == len(right) and all(key in right and equal(value, right[key]) for key, value in left.items())
     if isinstance(left, Optional) and isinstance(right, Optional):
         return left.present == right.present and equal(left.value, right.value)
-    return False
+    # within lists and maps kro lets the marker on the left pass for anything
+    return left is OMIT
 
 
 def contains(items: list[CelValue], wanted: CelValue) -> bool:
@@ -152,6 +154,7 @@ _NAMES: dict[type, str] = {
     Timestamp: "google.protobuf.Timestamp",
     Duration: "google.protobuf.Duration",
     Optional: "optional_type",
+    Omit: "omit",
 }
 
 

@@ -51,6 +51,10 @@ def run(  # noqa: PLR0913 - one parameter per flag
     max_revisions: Annotated[
         int, _option("max_revisions", "GraphRevision objects kept per definition; 0 keeps all.")
     ] = Settings.max_revisions,
+    max_collection: Annotated[
+        int, _option("max_collection", "Items one forEach collection may have.")
+    ] = Settings.max_collection,
+    omit: Annotated[bool, _option("omit", "Whether definitions may use omit().")] = Settings.omit,
     log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
@@ -74,6 +78,8 @@ def run(  # noqa: PLR0913 - one parameter per flag
         concurrency=concurrency,
         resync_hours=resync_hours,
         max_revisions=max_revisions,
+        max_collection=max_collection,
+        omit=omit,
         log_level=log_level,
     )
     configure_logging(log_level)

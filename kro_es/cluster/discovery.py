@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from kro_es.api.objects import Gvk, JsonObject, JsonValue, Resource
@@ -10,6 +11,7 @@ from kro_es.errors import ApiError
 from kro_es.schema.openapi import KindSchema, Schema
 
 _GVK = "x-kubernetes-group-version-kind"
+_KEPT_SECONDS = 10.0
 _DROPPED = frozenset({"description", "example", "title"})
 
 
@@ -23,6 +25,7 @@ class Discovery:
     def __init__(self, client: ApiClient) -> None:
         self._client = client
         self._documents: dict[str, dict[str, JsonObject]] = {}
+        self._located: dict[tuple[str, str], tuple[float, Resource]] = {}
 
     async def kinds(self, gvks: Iterable[Gvk]) -> dict[Gvk, KindSchema]:
         """Schemas of the kinds that are served; the others are absent from the answer."""
@@ -56,10 +59,17 @@ class Discovery:
         return None
 
     async def resource_for_group_kind(self, group: str, kind: str) -> Resource | None:
-        """The kind at the group's preferred version, or at the first version that serves it."""
+        """The kind at the group's preferred version, or at the first version that serves it.
+
+        An answer is kept for a little while: deleting a thousand instances must not ask a thousand times.
+        """
+        asked, known = self._located.get((group, kind), (0.0, None))
+        if known is not None and time.monotonic() - asked < _KEPT_SECONDS:
+            return known
         for version in await self._versions(group):
             found = await self.resource(Gvk(group, version, kind))
             if found is not None:
+                self._located[group, kind] = (time.monotonic(), found)
                 return found
         return None
 

@@ -5,43 +5,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 import structlog
 
-from kro_es.api.objects import Resource
-from kro_es.api.watch import Listed, WatchItem
+from kro_es.api.watch import Listed, Watched, WatchItem
 from kro_es.cluster.client import ApiClient
 from kro_es.cluster.watch import watch
 
 logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class WatchKey:
-    resource: Resource
-    selector: str | None
-
-
 class Informers:
     """``sink`` is awaited for every item in order: a slow log pauses the reading, nothing is dropped."""
 
-    def __init__(self, client: ApiClient, sink: Callable[[WatchKey, WatchItem], Awaitable[None]]) -> None:
+    def __init__(self, client: ApiClient, sink: Callable[[Watched, WatchItem], Awaitable[None]]) -> None:
         self._client = client
         self._sink = sink
-        self._tasks: dict[WatchKey, asyncio.Task[None]] = {}
-        self._listed: dict[WatchKey, asyncio.Event] = {}
+        self._tasks: dict[Watched, asyncio.Task[None]] = {}
+        self._listed: dict[Watched, asyncio.Event] = {}
 
-    async def ensure(self, resource: Resource, selector: str | None) -> None:
+    async def ensure(self, key: Watched) -> None:
         """Start the watch unless it runs; returns when its first list has been taken by the sink."""
-        key = WatchKey(resource, selector)
         if key not in self._tasks:
             self._listed[key] = asyncio.Event()
             self._tasks[key] = asyncio.create_task(self._run(key))
-        await self._listed[key].wait()
+        listed = self._listed[key]
+        await listed.wait()
 
-    async def stop(self, resource: Resource, selector: str | None) -> None:
-        key = WatchKey(resource, selector)
+    async def stop(self, key: Watched) -> None:
         task = self._tasks.pop(key, None)
         self._listed.pop(key, None)
         if task is not None:
@@ -51,13 +42,13 @@ class Informers:
 
     async def close(self) -> None:
         for key in list(self._tasks):
-            await self.stop(key.resource, key.selector)
+            await self.stop(key)
 
-    async def _run(self, key: WatchKey) -> None:
+    async def _run(self, key: Watched) -> None:
         """A sink that fails ends this watch's turn; it begins again with a list, so nothing is lost."""
         while True:
             try:
-                async for item in watch(self._client, key.resource, key.selector):
+                async for item in watch(self._client, key):
                     await self._sink(key, item)
                     if isinstance(item, Listed):
                         self._listed[key].set()

@@ -10,7 +10,7 @@ import yaml
 
 from kro_es.api import metadata
 from kro_es.api.objects import Gvk, JsonObject, Resource
-from kro_es.api.watch import WatchItem
+from kro_es.api.watch import Watched, WatchItem
 from kro_es.cluster.client import ApiClient, path_of
 from kro_es.cluster.discovery import Discovery
 from kro_es.cluster.watch import list_pages, watch
@@ -118,5 +118,5 @@ class KubernetesCluster:
             await self.apply(_CRDS, crd, metadata.CONTROLLER_MANAGER, force=True)
             await self.wait_established(crd["metadata"]["name"])
 
-    def watch(self, resource: Resource, selector: str | None) -> AsyncIterator[WatchItem]:
-        return watch(self._client, resource, selector)
+    def watch(self, watched: Watched) -> AsyncIterator[WatchItem]:
+        return watch(self._client, watched)

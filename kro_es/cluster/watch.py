@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 
 from kro_es.api.objects import JsonObject, Resource
-from kro_es.api.watch import Broken, Changed, Listed, WatchItem
+from kro_es.api.watch import Broken, Changed, Listed, Watched, WatchItem
 from kro_es.cluster.client import ApiClient, path_of
 from kro_es.errors import ApiError
 
@@ -40,10 +40,10 @@ def delay(failures: int) -> float:
 
 
 async def list_pages(
-    client: ApiClient, resource: Resource, namespace: str | None, selector: str | None
+    client: ApiClient, resource: Resource, namespace: str | None, selector: str | None, name: str = ""
 ) -> tuple[list[JsonObject], str]:
     """All objects and the resourceVersion of the list; list items get the apiVersion and kind they lack."""
-    query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+    query = {"limit": str(PAGE), **_narrowed(selector, name)}
     objects: list[JsonObject] = []
     while True:
         page = await client.request("GET", path_of(resource, namespace), query=query)
@@ -55,17 +55,23 @@ async def list_pages(
         query["continue"] = following
 
 
-async def watch(client: ApiClient, resource: Resource, selector: str | None) -> AsyncIterator[WatchItem]:
+def _narrowed(selector: str | None, name: str) -> dict[str, str]:
+    labels = {"labelSelector": selector} if selector else {}
+    return labels | ({"fieldSelector": f"metadata.name={name}"} if name else {})
+
+
+async def watch(client: ApiClient, watched: Watched) -> AsyncIterator[WatchItem]:
     """Never ends by itself. A failed list is tried again, later and later; the reader decides what a break means."""
     failures = 0
     version = ""
     while True:
         try:
             if not version:
-                objects, version = await list_pages(client, resource, None, selector)
+                selector = watched.selector.text if watched.selector else None
+                objects, version = await list_pages(client, watched.resource, watched.namespace, selector, watched.name)
                 failures = 0
                 yield Listed(tuple(objects), version)
-            async for item, at in _stream(client, resource, selector, version):
+            async for item, at in _stream(client, watched, version):
                 failures, version = 0, at
                 if item is not None:
                     yield item
@@ -78,17 +84,16 @@ async def watch(client: ApiClient, resource: Resource, selector: str | None) -> 
             await asyncio.sleep(delay(failures))
 
 
-async def _stream(
-    client: ApiClient, resource: Resource, selector: str | None, version: str
-) -> AsyncIterator[tuple[Changed | None, str]]:
+async def _stream(client: ApiClient, watched: Watched, version: str) -> AsyncIterator[tuple[Changed | None, str]]:
     query = {
         "watch": "1",
         "allowWatchBookmarks": "true",
         "resourceVersion": version,
         "timeoutSeconds": str(WATCH_SECONDS),
-        **({"labelSelector": selector} if selector else {}),
+        **_narrowed(watched.selector.text if watched.selector else None, watched.name),
     }
-    answer = await client.stream(path_of(resource), query)
+    resource = watched.resource
+    answer = await client.stream(path_of(resource, watched.namespace), query)
     lines = Lines()
     try:
         async for chunk in answer.content.iter_any():

@@ -10,8 +10,8 @@ from kro_es.api.definition import parse
 from kro_es.api.objects import Gvk, JsonObject, Resource, terminating, uid
 from kro_es.controller.definition_status import dependencies_of
 from kro_es.controller.definition_writes import DefinitionWrites
-from kro_es.controller.instance_reconciler import World
 from kro_es.controller.ports import Cluster
+from kro_es.controller.world import World
 from kro_es.errors import ApiError, DefinitionErrors
 from kro_es.events.types import RevisionIssued
 from kro_es.graph.hash import spec_hash

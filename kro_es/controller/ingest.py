@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import structlog
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels, resource_version, uid
-from kro_es.api.watch import Broken, Changed, Listed, WatchItem
+from kro_es.api.objects import JsonObject, ObjectRef, labels, resource_version, uid
+from kro_es.api.watch import Broken, Changed, Listed, Watched, WatchItem
 from kro_es.controller.ports import Cluster, EventLog, Reader
 from kro_es.controller.taint import Taints
 from kro_es.controller.vault import Vault
@@ -48,16 +49,7 @@ _MOST_ENDED = 20_000
 """Uids of ended objects kept in memory; far more than watches can lag behind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """One watch: the kind, and the label selector that narrows it (None: every object of the kind)."""
-
-    resource: Resource
-    selector: str | None
-
-    @property
-    def kind_key(self) -> str:
-        return f"{self.resource.gvk.group}/{self.resource.gvk.kind}"
+_End: TypeAlias = ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection
 
 
 @dataclass(slots=True)
@@ -94,6 +86,7 @@ class Ingest:
         self._heads: dict[str, _Head] = {}
         self._unwatched_since: dict[Watched, tuple[int, str]] = {}
         self._own_deletes: set[str] = set()
+        self._active: set[Watched] = set()
         # uids whose end is recorded: their events still on the way must not bring them back
         self._applied: set[str] = set()
         self._ended: OrderedDict[str, None] = OrderedDict()
@@ -104,8 +97,9 @@ class Ingest:
 
     async def sink(self, watched: Watched, item: WatchItem) -> None:
         match item:
-            case Listed(objects=objects):
-                await self._listed(watched, objects)
+            case Listed():
+                self._active.add(watched)
+                await self._listed(watched, item)
             case Changed(type="DELETED", object=obj):
                 self._unwatched_since.pop(watched, None)
                 await self._deleted(watched, obj)
@@ -115,6 +109,19 @@ class Ingest:
             case Broken(reason=reason):
                 self._unwatched_since.setdefault(watched, (self._clock(), reason))
 
+    def stopped(self, watched: Watched) -> None:
+        """Nobody needs the watch any more: what is recorded of its objects is old from here on."""
+        self._active.discard(watched)
+        self._unwatched_since.setdefault(watched, (self._clock(), "not needed"))
+
+    def watches_members(self, group: str, kind: str) -> bool:
+        """Whether every live child of this kind is recorded: its watch was listed and is not interrupted."""
+        return any(
+            watched.text == metadata.PART_OF and watched.kind_key == f"{group}/{kind}"
+            for watched in self._active
+            if watched not in self._unwatched_since
+        )
+
     def expect_delete(self, obj_uid: str) -> None:
         """A delete of ours was accepted: the DELETED event to come needs no explanation."""
         self._own_deletes.add(obj_uid)
@@ -122,11 +129,9 @@ class Ingest:
     def observation(self, seen: Seen) -> NewEvent | None:
         """The event for an object just seen, or None when nothing a person would call content changed.
 
-        Keeps the clear values of redacted leaves in memory.
+        Keeps the clear values of redacted leaves of what is recorded in memory.
         """
         paths = self._taints.paths(seen.object)
-        if paths:
-            self.vault.keep(seen.object, paths)
         if uid(seen.object) in self._ended:
             return None
         ref = ObjectRef.of(seen.object)
@@ -136,6 +141,8 @@ class Ingest:
         )
         if before is not None and before.uid == head.uid:
             if head.version <= before.version:
+                if paths and head.version == before.version:
+                    self.vault.keep(seen.object, paths)
                 return None
             actor = changed_by(before.managers, head.managers)
             self._heads[ref.key] = head
@@ -145,6 +152,9 @@ class Ingest:
         else:
             actor = changed_by({}, head.managers)
             self._heads[ref.key] = head
+        if paths:
+            # only what is recorded: an update without a change must not push the recorded version out
+            self.vault.keep(seen.object, paths)
         return observed(self._origin, _with_actor(seen, actor), paths)
 
     def applied(self, uids: Iterable[str]) -> None:
@@ -166,10 +176,10 @@ class Ingest:
         head = self._heads.get(ref.key)
         return head.version if head else 0
 
-    async def record_gone(self, subject: Subject, how: ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection) -> None:
+    async def record_gone(self, subject: Subject, how: _End) -> None:
         await self._log.append([self.gone(subject, how)])
 
-    def gone(self, subject: Subject, how: ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection) -> NewEvent:
+    def gone(self, subject: Subject, how: _End) -> NewEvent:
         ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
         head = self._heads.get(ref.key)
         version = head.version if head else 0
@@ -192,44 +202,61 @@ class Ingest:
         if uid(obj) in self._ended:
             self._own_deletes.discard(uid(obj))
             return
-        how: ObjectDeleted | ObjectLeftSelection = ObjectDeleted()
-        explained = uid(obj) in self._own_deletes or watched.selector is None
+        explained = uid(obj) in self._own_deletes
         self._own_deletes.discard(uid(obj))
-        if not explained:
-            ref = ObjectRef.of(obj)
-            try:
-                live = await self._cluster.get(watched.resource, ref.namespace, ref.name)
-                how = ObjectLeftSelection() if uid(live) == uid(obj) else how
-            except ApiError as error:
-                if not error.not_found:
-                    logger.warning("cannot tell a deletion from a lost label", object=str(ref), error=error.message)
-        await self.record_gone(subject_of(obj), how)
+        how: _End | None = ObjectDeleted() if explained else await self._end(watched, subject_of(obj), ObjectDeleted())
+        if how is not None:
+            await self.record_gone(subject_of(obj), how)
 
-    async def _listed(self, watched: Watched, objects: Sequence[JsonObject]) -> None:
-        known = self._known(watched)
+    async def _end(self, watched: Watched, subject: Subject, gone: _End) -> _End | None:
+        """Whether what a watch no longer shows is gone, or only lost the label it was selected by.
+
+        None when some watch goes on showing it.
+        """
+        if watched.selector is None:
+            return gone
+        ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
+        try:
+            live = await self._cluster.get(watched.resource, ref.namespace, ref.name)
+        except ApiError as error:
+            if not error.not_found:
+                logger.warning("cannot tell a deletion from a lost label", object=str(ref), error=error.message)
+            return gone
+        if uid(live) != subject.uid:
+            return gone
+        if any(other.covers(ref, labels(live)) for other in self._active):
+            await self._changed(live, "read")
+            return None
+        return ObjectLeftSelection()
+
+    async def _listed(self, watched: Watched, listed: Listed) -> None:
+        known = self._known(watched, int(listed.resource_version))
         events = self._gap(watched, has_history=bool(known))
         late = bool(events)
         present = set()
-        for obj in objects:
+        for obj in listed.objects:
             present.add(uid(obj))
             event = self.observation(Seen(obj, "listed", self._clock(), late=late))
             if event is not None:
                 events.append(event)
                 events += self._fields_seen(obj)
-        events += [self.gone(subject, ObjectGoneUnseen()) for subject in known if subject.uid not in present]
+        for subject in known:
+            how = None if subject.uid in present else await self._end(watched, subject, ObjectGoneUnseen())
+            if how is not None:
+                events.append(self.gone(subject, how))
         for start in range(0, len(events), _BATCH):
             await self._log.append(events[start : start + _BATCH])
 
-    def _known(self, watched: Watched) -> list[Subject]:
-        """Recorded live objects this watch should show; fills the memory of heads after a restart."""
+    def _known(self, watched: Watched, version: int) -> list[Subject]:
+        """Recorded live objects this watch should show; what was seen after the list was made is not in it."""
         found = []
         with self._open_reader() as reader:
             for row in reader.rows("objects", "kind_key", watched.kind_key):
-                if watched.selector is not None and not row["part_of"]:
-                    continue
-                group, kind = watched.kind_key.split("/")
-                subject = Subject(group, kind, str(row["namespace"]), str(row["name"]), str(row["uid"]))
-                found.append(subject)
+                obj = row["object"]
+                assert isinstance(obj, dict)
+                ref = ObjectRef.of(obj)
+                if watched.covers(ref, labels(obj)) and int(str(row["resource_version"])) <= version:
+                    found.append(Subject(ref.group, ref.kind, ref.namespace, ref.name, str(row["uid"])))
         return found
 
     def _gap(self, watched: Watched, *, has_history: bool) -> list[NewEvent]:
@@ -237,9 +264,9 @@ class Ingest:
         if not since:
             return []
         now = self._clock()
-        gap = WatchGap(watched.kind_key, watched.selector or "", since, now, reason)
+        gap = WatchGap(watched.kind_key, watched.text, since, now, reason)
         subject = Subject(watched.resource.gvk.group, watched.resource.gvk.kind)
-        stream = f"watch/{watched.kind_key}/{watched.selector or ''}"
+        stream = f"watch/{watched.kind_key}/{watched.text}"
         return [NewEvent(stream, gap, subject, Actor("kro-es", "controller"), now)]
 
 

@@ -4,56 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
 
 import structlog
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, resource_version, uid
-from kro_es.controller.graphs import Graphs
-from kro_es.controller.ingest import Ingest
-from kro_es.controller.ports import Cluster, EventLog, Reader
+from kro_es.controller.externals import ExternalReads
+from kro_es.controller.ports import Reader
 from kro_es.controller.queue import Key
-from kro_es.controller.taint import Taints
+from kro_es.controller.release import Outcome, Releases
+from kro_es.controller.world import World
 from kro_es.decisions import record
 from kro_es.decisions.decide import Decision, decide
 from kro_es.decisions.inputs import Child, InstanceInputs
 from kro_es.decisions.record import Thread
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.errors import ApiError
-from kro_es.events.from_watch import UNKNOWN, Origin, Seen
+from kro_es.events.from_watch import UNKNOWN, Seen
 from kro_es.events.redaction import scrub
 from kro_es.events.types import Actor, Event, NewEvent, ObjectDeleted, ReconcileDecided
 from kro_es.plan import owned
-from kro_es.plan.applyset import applyset_id, parse_inventory
+from kro_es.plan.applyset import applyset_id
 from kro_es.projections.projection import Row
 
 logger = structlog.get_logger(__name__)
 
 MOST_ROUNDS = 64
 """Decisions in one pass; a graph needs about as many as it is deep, so more is a loop."""
-
-Outcome = Literal["settled", "retry"]
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What every pass uses; built once."""
-
-    log: EventLog
-    cluster: Cluster
-    ingest: Ingest
-    origin: Origin
-    taints: Taints
-    graphs: Graphs
-    open_reader: Callable[[], AbstractContextManager[Reader]]
-    clock: Callable[[], int]
-    engine: str
-    version: str
-    """What the version label says."""
 
 
 class InstanceReconciler:
@@ -63,6 +41,9 @@ class InstanceReconciler:
         self._world = world
         self._known_fields: set[str] = set()
         self._claims: dict[ObjectRef, str] = {}
+        self._releases = Releases(world)
+        # instances with a write that may or may not have been carried out
+        self._unanswered: set[str] = set()
 
     async def reconcile(self, key: Key) -> Outcome:
         """One pass. ``retry`` asks for another one later, with growing delay."""
@@ -70,12 +51,18 @@ class InstanceReconciler:
         for _ in range(MOST_ROUNDS):
             # decided while the reader is open: what the decision looks up is at the position it is recorded with
             with self._world.open_reader() as reader:
-                inputs = self._load(reader, key, failed)
-                if inputs is None:
-                    return "settled"
-                decision = decide(inputs)
+                externals = ExternalReads(reader, self._world.externals, self._world.taints, self._clear)
+                inputs = self._load(reader, key, failed, externals)
+                decision = decide(inputs) if inputs else Decision()
+            found = (child.ref.key for child in externals.found)
+            await self._world.externals.release(self._world.externals.reads(key, externals.wanted, found))
+            if externals.missing:
+                await self._world.externals.wait(externals.missing)
+                continue
+            if inputs is None:
+                return "settled"
             if decision.gone:
-                return await self._release(inputs)
+                return await self._releases.release(inputs, surely=inputs.instance_uid not in self._unanswered)
             if decision.taken_over:
                 await self._world.log.append(record.taken_over(inputs, decision))
                 continue
@@ -89,7 +76,9 @@ class InstanceReconciler:
 
     # --- load ---------------------------------------------------------------------------------------------------
 
-    def _load(self, reader: Reader, key: Key, failed: dict[str, str]) -> InstanceInputs | None:
+    def _load(
+        self, reader: Reader, key: Key, failed: dict[str, str], externals: ExternalReads
+    ) -> InstanceInputs | None:
         """Everything at one log position; None when the object is not (or no longer) there or not yet clear."""
         world = self._world
         row = reader.row("objects", key.ref)
@@ -115,6 +104,7 @@ class InstanceReconciler:
             instance_row=row,
             followed=followed,
             children=tuple(children),
+            externals=externals,
             nodes=nodes,
             settled=reader.row("instances", key.uid),
             field_set=fields.get,
@@ -127,6 +117,7 @@ class InstanceReconciler:
             now=world.clock(),
             version=world.version,
             failed=dict(failed),
+            max_collection=world.max_collection,
         )
 
     def _children(self, reader: Reader, applyset: str, instance_uid: str) -> list[tuple[Row, JsonObject]]:
@@ -196,6 +187,8 @@ class InstanceReconciler:
         try:
             answer = await self._send(inputs, write)
         except ApiError as error:
+            if error.outcome_unknown:
+                self._unanswered.add(inputs.instance_uid)
             text = scrub(error.message, self._world.ingest.vault.texts)
             outcome = record.failed(write, index, intent, error, text)
             await self._world.log.append(
@@ -294,59 +287,6 @@ class InstanceReconciler:
             *observed,
             thread.event(record.outcome(write, index, intent, answer), now, subject=subject, cause=intent),
         ]
-
-    # --- the end of an instance -----------------------------------------------------------------------------------
-
-    async def _release(self, inputs: InstanceInputs) -> Outcome:
-        """Absence is proved by a live list of every kind of the recorded inventory before the finalizer goes."""
-        left = await self._left(inputs)
-        if left:
-            logger.info(
-                "members are left", instance=str(ObjectRef.of(inputs.instance)), members=[str(ref) for ref in left]
-            )
-            return "retry"
-        thread = record.thread(inputs)
-        ref = ObjectRef.of(inputs.instance)
-        resource = await self._world.cluster.resource_for_group_kind(ref.group, ref.kind)
-        if resource is None:
-            return "settled"
-        meta = inputs.instance["metadata"]
-        rest = [name for name in meta.get("finalizers") or () if name != metadata.FINALIZER]
-        body = {"metadata": {"uid": meta["uid"], "finalizers": rest}}
-        write = PlannedWrite(4, "patch", resource, ref, body, metadata.CONTROLLER_MANAGER, what="finalizer released")
-        decision = Decision((write,), state="DELETING", why="everything it owned is proved gone")
-        committed = await self._world.log.append(
-            [thread.event(record.decided(inputs, decision, self._world.engine), inputs.now)]
-        )
-        try:
-            await self._world.cluster.merge_patch(resource, ref.namespace, ref.name, body, manager=write.manager)
-        except ApiError as error:
-            failure = record.failed(write, 0, committed[0].position, error, error.message)
-            if not error.not_found:
-                await self._world.log.append([thread.event(failure, self._world.clock())])
-                return "retry"
-        done = record.outcome(write, 0, committed[0].position, {})
-        now = self._world.clock()
-        await self._world.log.append([thread.event(done, now), thread.event(record.gone(inputs), now)])
-        return "settled"
-
-    async def _left(self, inputs: InstanceInputs) -> list[ObjectRef]:
-        """Members still in the API, recorded as observations; a kind that is no longer served has none."""
-        ref = ObjectRef.of(inputs.instance)
-        inventory = parse_inventory(inputs.instance)
-        selector = f"{metadata.PART_OF}={applyset_id(ref)}"
-        namespaces = sorted({ref.namespace or "default", *inventory.namespaces})
-        found: list[JsonObject] = []
-        for group_kind in sorted(inventory.group_kinds):
-            kind, _, group = group_kind.partition(".")
-            resource = await self._world.cluster.resource_for_group_kind(group, kind)
-            if resource is None:
-                continue
-            for namespace in namespaces if resource.namespaced else [None]:
-                found += await self._world.cluster.list_objects(resource, namespace, selector)
-        events = [self._world.ingest.observation(Seen(obj, "read", self._world.clock())) for obj in found]
-        await self._world.log.append([event for event in events if event is not None])
-        return [ObjectRef.of(obj) for obj in found]
 
 
 def _fields(row: Row) -> JsonObject:

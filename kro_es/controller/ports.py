@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from kro_es.api.objects import Gvk, JsonObject, Resource
-from kro_es.api.watch import WatchItem
+from kro_es.api.watch import Watched, WatchItem
 from kro_es.events.types import Event, NewEvent
 from kro_es.projections.projection import Row
 from kro_es.schema.openapi import KindSchema
@@ -60,4 +60,4 @@ class Cluster(Protocol):
 
     async def wait_established(self, name: str) -> JsonObject: ...
 
-    def watch(self, resource: Resource, selector: str | None) -> AsyncIterator[WatchItem]: ...
+    def watch(self, watched: Watched) -> AsyncIterator[WatchItem]: ...

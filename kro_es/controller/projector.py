@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 
 from kro_es.api import metadata
 from kro_es.api.objects import ObjectRef, labels
+from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.ports import Reader
 from kro_es.controller.queue import Key, Queue
 from kro_es.events.types import (
@@ -23,8 +24,11 @@ from kro_es.projections.projection import Row
 class Projector:
     """The rows are folded in the transaction of the events; what is left is to wake the passes that read them."""
 
-    def __init__(self, queue: Queue, open_reader: Callable[[], AbstractContextManager[Reader]]) -> None:
+    def __init__(
+        self, queue: Queue, open_reader: Callable[[], AbstractContextManager[Reader]], externals: ExternalWatches
+    ) -> None:
         self._queue = queue
+        self._externals = externals
         self._open_reader = open_reader
         self._kinds: dict[tuple[str, str], str] = {}
         self._owners: dict[str, Key] = {}
@@ -71,6 +75,7 @@ class Projector:
         owner = self._owner(labels(body.object))
         if owner is not None:
             self._owners[ref.key] = owner
+        self._externals.changed(ref, labels(body.object))
         if body.change == "response":
             return  # the pass that wrote it is still running and reads it next
         if (subject.group, subject.kind) == (metadata.GROUP, metadata.DEFINITION_KIND):
@@ -83,6 +88,7 @@ class Projector:
     def _vanished(self, event: Event) -> None:
         subject = event.subject
         ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
+        self._externals.changed(ref, None)
         owner = self._owners.pop(ref.key, None)
         if owner is not None:
             self._queue.add(owner)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, terminating
-from kro_es.decisions.inputs import Child, InstanceInputs
+from kro_es.decisions.inputs import Child, InstanceInputs, item_key
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.events.redaction import MARK
 from kro_es.events.types import ResourceTakenOver
 from kro_es.graph.node import Node
 from kro_es.plan import owned
-from kro_es.plan.applyset import applyset_id, child_annotations, child_labels
+from kro_es.plan.applyset import applyset_id, child_annotations, child_labels, item_labels
 from kro_es.projections.projection import Row
-from kro_es.runtime.resolve import NodeResult
 
 CHILDREN = 2
 """Stage of child writes: after finalizer (0) and inventory (1), so that a crash never leaves a child unlisted."""
@@ -25,10 +24,30 @@ _NOT_DRIFT = frozenset({metadata.VERSION})
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """One node against the cluster."""
+class Item:
+    """One object a node stands for, and its place among them."""
 
-    node: str
+    node: Node
+    desired: JsonObject
+    index: int
+    size: int
+    live: Child | None
+
+    def key(self, ref: ObjectRef) -> str:
+        """What its outcome is recorded under."""
+        return item_key(self.node.id, ref) if self.node.for_each else self.node.id
+
+    @property
+    def id(self) -> str:
+        """As kro numbers them in messages."""
+        return f"{self.node.id}-{self.index}" if self.node.for_each else self.node.id
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One object against the cluster."""
+
+    item: Item
     desired: JsonObject
     write: PlannedWrite | None = None
     drift: tuple[JsonObject, ...] = ()
@@ -38,15 +57,17 @@ class Comparison:
     """Live object of a node that needs no write but has no apply in the log."""
 
 
-def stamped(inputs: InstanceInputs, node: Node, desired: JsonObject) -> JsonObject:
+def stamped(inputs: InstanceInputs, item: Item) -> JsonObject:
     """The rendered object with everything the controller adds (spec/03 §2.2); ``stringData`` folded into ``data``."""
     graph = inputs.followed
     assert graph is not None
+    node, desired = item.node, item.desired
     meta = dict(desired["metadata"])
     instance = graph.graph.instance
     meta["labels"] = {
         **(meta.get("labels") or {}),
         **child_labels(inputs.instance, instance, node.id, inputs.version),
+        **(item_labels(item.index, item.size) if node.for_each else {}),
     }
     meta["annotations"] = {**(meta.get("annotations") or {}), **child_annotations(node.order)}
     return _folded({**desired, "metadata": meta})
@@ -65,45 +86,45 @@ def _folded(obj: JsonObject) -> JsonObject:
     }
 
 
-def compare(inputs: InstanceInputs, result: NodeResult, live: Child | None) -> Comparison:
-    """What the node needs; spec/03 §6 with the comparison of architecture §2 (two digests, no rendered defaults)."""
-    node = result.node
-    assert result.desired is not None
-    desired = stamped(inputs, node, result.desired)
+def compare(inputs: InstanceInputs, item: Item) -> Comparison:
+    """What the object needs; spec/03 §6 with the comparison of architecture §2 (two digests, no rendered defaults)."""
+    live = item.live
+    desired = stamped(inputs, item)
     ref = ObjectRef.of(desired)
+    key = item.key(ref)
     if live is not None and terminating(live.object):
-        return Comparison(node.id, desired, terminating=_terminating_text(ref, node.id))
-    theirs = inputs.owner_of(ref)
+        return Comparison(item, desired, terminating=_terminating_text(ref, item.node.id))
+    # a live child is known by our label: only what is not there yet may be somebody else's
+    theirs = inputs.owner_of(ref) if live is None else ""
     ours = applyset_id(ObjectRef.of(inputs.instance))
     if theirs and theirs != ours:
-        return Comparison(node.id, desired, error=_foreign_text(ref, node, theirs, ours))
+        return Comparison(item, desired, error=_foreign_text(ref, item.node, theirs, ours))
     digest = owned.digest(inputs.redact(desired))
-    row = inputs.nodes.get(node.id)
+    row = inputs.nodes.get(key)
     drift: tuple[JsonObject, ...] = ()
     if live is not None and row is not None and row["desired_digest"] == digest and row["uid"] == live.row["uid"]:
         fields = inputs.field_set(str(row["fields_digest"]))
         recorded = inputs.redact(live.object)
         if fields is not None and owned.owned_digest(recorded, fields) == row["owned_digest"]:
-            return Comparison(node.id, desired)
-        drift = _drift(inputs, node.id, desired, recorded)
-    taken = _taken_over(inputs, node.id, desired, digest, live)
+            return Comparison(item, desired)
+        drift = _drift(inputs, key, desired, recorded)
+    taken = _taken_over(inputs, key, desired, digest, live)
     if taken is not None:
-        return Comparison(node.id, desired, taken_over=taken)
-    if node.id in inputs.failed:
-        return Comparison(node.id, desired, error=inputs.failed[node.id])
-    seen_before = live is not None or _recorded_at(row, ref)
+        return Comparison(item, desired, taken_over=taken)
+    if key in inputs.failed:
+        return Comparison(item, desired, error=inputs.failed[key])
     write = PlannedWrite(
         CHILDREN,
         "apply",
-        node.resource,
+        item.node.resource,
         ref,
         desired,
         metadata.CHILD_MANAGER,
-        node=node.id,
+        node=key,
         digest=digest,
-        force=seen_before,
+        force=live is not None or _recorded_at(row, ref),
     )
-    return Comparison(node.id, desired, write, drift)
+    return Comparison(item, desired, write, drift)
 
 
 def _taken_over(
@@ -163,7 +184,17 @@ def _foreign_text(ref: ObjectRef, node: Node, theirs: str, ours: str) -> str:
     )
 
 
-def orphans(children: tuple[Child, ...], wanted: Mapping[str, ObjectRef]) -> tuple[Child, ...]:
+def orphans(children: tuple[Child, ...], wanted: Set[ObjectRef]) -> tuple[Child, ...]:
     """Live members of the apply set that no node of the graph stands for any more."""
-    refs = set(wanted.values())
-    return tuple(child for child in children if child.ref not in refs)
+    return tuple(child for child in children if child.ref not in wanted)
+
+
+def conflicts(items: Iterable[Comparison]) -> str:
+    """Two nodes that stand for the same object, in kro's words; empty when there are none."""
+    seen: dict[ObjectRef, str] = {}
+    found = []
+    for comparison in items:
+        first = seen.setdefault(ObjectRef.of(comparison.desired), comparison.item.id)
+        if first != comparison.item.id:
+            found.append(f"resourceID: {comparison.item.id} conflicts with resourceID: {first}")
+    return f"found resources with conflicts: {', '.join(found)}" if found else ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, ObjectRef, annotations_of, terminating
+from kro_es.api.objects import JsonObject, ObjectRef, Resource, annotations_of, terminating
+from kro_es.api.selector import Selector
 from kro_es.decisions import children, deletion, upkeep
-from kro_es.decisions.children import Comparison
-from kro_es.decisions.inputs import Child, InstanceInputs
+from kro_es.decisions.children import Comparison, Item
+from kro_es.decisions.inputs import Child, Externals, InstanceInputs
 from kro_es.decisions.status import Verdict, status_write
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.events.types import InstanceSettled, NodeReport, ResourceTakenOver
@@ -33,26 +35,32 @@ class Decision:
     """Live children to be recorded as ours without a write; everything else is decided after that."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Pass:
-    """The parts of one decision while it is being made."""
+    """What one decision is made of: every node resolved, every object of it compared."""
 
     results: tuple[NodeResult, ...]
-    comparisons: dict[str, Comparison] = field(default_factory=dict)
-    orphans: tuple[Child, ...] = ()
+    comparisons: tuple[Comparison, ...]
+    orphans: tuple[Child, ...]
 
     @property
     def child_writes(self) -> tuple[PlannedWrite, ...]:
-        return tuple(item.write for item in self.comparisons.values() if item.write is not None)
+        return tuple(item.write for item in self.comparisons if item.write is not None)
 
     @property
     def errors(self) -> dict[str, str]:
+        """By node id; a collection is told by its first item that failed."""
         found = {result.node.id: result.error for result in self.results if result.error and result.state == "ERROR"}
-        return found | {node: item.error for node, item in self.comparisons.items() if item.error}
+        for comparison in self.comparisons:
+            item = comparison.item
+            if comparison.error:
+                where = f"collection item {item.index}: " if item.node.for_each else ""
+                found.setdefault(item.node.id, where + comparison.error)
+        return found
 
     @property
     def terminating(self) -> str:
-        return next((item.terminating for item in self.comparisons.values() if item.terminating), "")
+        return next((item.terminating for item in self.comparisons if item.terminating), "")
 
 
 def decide(inputs: InstanceInputs) -> Decision:
@@ -69,13 +77,16 @@ def decide(inputs: InstanceInputs) -> Decision:
         return _reported(inputs, Verdict.terminating(found.results, found.terminating), marks)
     if any(result.state == "ERROR" and result.fatal for result in found.results):
         return _reported(inputs, Verdict.of(found.results, found.errors), marks, retry=True)
-    taken = tuple(item.taken_over for item in found.comparisons.values() if item.taken_over is not None)
+    conflicts = children.conflicts(found.comparisons)
+    if conflicts:
+        return _reported(inputs, Verdict.conflicting(found.results, conflicts), marks, retry=True)
+    taken = tuple(item.taken_over for item in found.comparisons if item.taken_over is not None)
     if taken:
         return Decision(taken_over=taken, why="already as wanted")
     applies = found.child_writes
     if applies:
         superset = upkeep.inventory(inputs, _desired(found), shrink=False)
-        drift = tuple(change for item in found.comparisons.values() for change in item.drift)
+        drift = tuple(change for item in found.comparisons for change in item.drift)
         return Decision((*marks, *superset, *applies), _reports(found), "IN_PROGRESS", drift, why=_why(drift))
     prune = _prune(inputs, found)
     if prune:
@@ -91,38 +102,47 @@ def suspended(instance: JsonObject) -> bool:
     return annotations_of(instance).get(metadata.RECONCILE, "").lower() in ("suspended", "disabled")
 
 
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """The recorded cluster as the runtime asks for it."""
+
+    by_node: Mapping[str, list[JsonObject]]
+    externals: Externals
+
+    def members(self, node_id: str) -> Sequence[JsonObject]:
+        return self.by_node.get(node_id, ())
+
+    def external(self, resource: Resource, namespace: str, name: str) -> JsonObject | None:
+        found = self.externals.named(resource, namespace, name)
+        return found.object if found else None
+
+    def selected(self, resource: Resource, namespace: str, selector: Selector) -> Sequence[JsonObject]:
+        return [child.object for child in self.externals.selected(resource, namespace, selector)]
+
+
 def _look(inputs: InstanceInputs) -> _Pass:
-    """Resolve every node against what is observed; an object under another name than wanted is not the node's."""
+    """Resolve every node against what is observed, and compare what should be with what is."""
     assert inputs.followed is not None
-    graph = inputs.followed.graph
-    by_node = {str(child.row["node"]): child for child in inputs.children}
-    while True:
-        observed = {node: child.object for node, child in by_node.items()}
-        results = resolve(graph, inputs.instance, observed)
-        moved = [
-            result.node.id
-            for result in results
-            if result.desired is not None
-            and result.node.id in by_node
-            and by_node[result.node.id].ref != ObjectRef.of(result.desired)
-        ]
-        if not moved:
-            break
-        for node in moved:
-            del by_node[node]
-    found = _Pass(results)
+    by_node: dict[str, list[JsonObject]] = {}
+    for child in inputs.children:
+        by_node.setdefault(str(child.row["node"]), []).append(child.object)
+    observed = _Observed(by_node, inputs.externals)
+    results = resolve(inputs.followed.graph, inputs.instance, observed, limit=inputs.max_collection)
+    live = {child.ref: child for child in inputs.children}
+    comparisons = []
     for result in results:
-        if result.desired is not None:
-            found.comparisons[result.node.id] = children.compare(inputs, result, by_node.get(result.node.id))
-    wanted = {node: ObjectRef.of(item.desired) for node, item in found.comparisons.items()}
+        desired = result.desired or ()
+        for index, (obj, there) in enumerate(zip(desired, result.observed, strict=False)):
+            found = live[ObjectRef.of(there)] if there is not None else None
+            comparisons.append(children.compare(inputs, Item(result.node, obj, index, len(desired), found)))
+    wanted = {ObjectRef.of(item.desired) for item in comparisons}
     unknown = {result.node.id for result in results if result.desired is None and result.state != "SKIPPED"}
     kept = tuple(child for child in inputs.children if str(child.row["node"]) not in unknown)
-    found.orphans = children.orphans(kept, wanted)
-    return found
+    return _Pass(results, tuple(comparisons), children.orphans(kept, wanted))
 
 
 def _desired(found: _Pass) -> tuple[JsonObject, ...]:
-    return tuple(item.desired for item in found.comparisons.values())
+    return tuple(item.desired for item in found.comparisons)
 
 
 def _prune(inputs: InstanceInputs, found: _Pass) -> tuple[PlannedWrite, ...]:
@@ -137,7 +157,7 @@ def _reports(found: _Pass) -> tuple[NodeReport, ...]:
     return tuple(
         NodeReport(result.node.id, "ERROR", errors[result.node.id])
         if result.node.id in errors
-        else NodeReport(result.node.id, result.state, result.pending or result.error)
+        else NodeReport(result.node.id, result.state, result.pending or result.waiting or result.error)
         for result in found.results
     )
 

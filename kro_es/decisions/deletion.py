@@ -36,7 +36,7 @@ def decide(inputs: InstanceInputs) -> Deletion:
         return Deletion()
     wave = {ObjectRef.of(obj) for obj in deletion_wave([child.object for child in inputs.children])}
     members = [child for child in inputs.children if child.ref in wave]
-    failed = next((inputs.failed[str(c.row["node"])] for c in members if str(c.row["node"]) in inputs.failed), "")
+    failed = next((inputs.failed[child.node] for child in members if child.node in inputs.failed), "")
     if failed:
         return Deletion(waiting=True, blocked=failed, message=f"deletion blocked: {failed}")
     going = [child for child in members if not terminating(child.object)]
@@ -57,6 +57,4 @@ def prunes(inputs: InstanceInputs, orphans: tuple[Child, ...]) -> tuple[PlannedW
 def _delete(child: Child) -> PlannedWrite:
     # the plural is found by the client from the kind: a deletion must work without the graph
     resource = Resource(Gvk.of(child.object), "", bool(child.ref.namespace))
-    return PlannedWrite(
-        3, "delete", resource, child.ref, {}, node=str(child.row["node"]), uid=str(child.row["uid"]), what="delete"
-    )
+    return PlannedWrite(3, "delete", resource, child.ref, {}, node=child.node, uid=str(child.row["uid"]), what="delete")

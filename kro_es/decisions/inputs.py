@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from kro_es.api.objects import JsonObject, ObjectRef
+from kro_es.api import metadata
+from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels
+from kro_es.api.selector import Selector
 from kro_es.events.redaction import Path, Redactor
 from kro_es.events.types import Input
 from kro_es.graph.node import ResourceGraph
@@ -26,6 +29,32 @@ class Child:
     @property
     def uid(self) -> str:
         return str(self.row["uid"])
+
+    @property
+    def node(self) -> str:
+        """What it is recorded under: the node's id, for an item of a collection see :func:`item_key`."""
+        node = str(self.row["node"])
+        return item_key(node, self.ref) if metadata.COLLECTION_INDEX in labels(self.object) else node
+
+
+def item_key(node: str, ref: ObjectRef) -> str:
+    """``node/namespace/name``: an item is told by its name, never by its place, which moves."""
+    return f"{node}/{ref.namespace}/{ref.name}"
+
+
+class Externals(Protocol):
+    """Objects of others that the graph refers to, as recorded at the position of the inputs."""
+
+    def named(self, resource: Resource, namespace: str, name: str) -> Child | None: ...
+
+    def selected(self, resource: Resource, namespace: str, selector: Selector) -> Sequence[Child]:
+        """By namespace and name."""
+        ...
+
+    @property
+    def found(self) -> Sequence[Child]:
+        """Everything either of them returned so far."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +77,9 @@ class InstanceInputs:
     followed: Followed | None
     """None when the definition has no active revision."""
     children: tuple[Child, ...]
+    externals: Externals
     nodes: Mapping[str, Row]
-    """Recorded node rows by node id."""
+    """Recorded node rows by node id, items of collections by :func:`item_key`."""
     settled: Row | None
     """The instance's row in ``instances``."""
     field_set: Callable[[str], JsonObject | None]
@@ -69,12 +99,19 @@ class InstanceInputs:
     """What the version label says."""
     failed: Mapping[str, str]
     """Nodes whose write failed in this pass already, with the error: not tried again before the next pass."""
+    max_collection: int
+    """Items one collection may have."""
+
+    @property
+    def instance_uid(self) -> str:
+        return str(self.instance_row["uid"])
 
     @property
     def inputs(self) -> tuple[Input, ...]:
         """The streams read, at the versions they were read at."""
         rows = [(f"object/{ObjectRef.of(self.instance).key}", self.instance_row)]
         rows += [(f"object/{child.ref.key}", child.row) for child in self.children]
+        rows += {f"object/{child.ref.key}": child.row for child in self.externals.found}.items()
         found = [Input(stream, _int(row["stream_version"]), _int(row["position"])) for stream, row in rows]
         if self.followed is not None:
             activation = self.followed.activated_position

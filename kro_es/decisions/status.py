@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kro_es.api import metadata
-from kro_es.api.conditions import Conditions
+from kro_es.api.conditions import Conditions, author_conditions
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.decisions.inputs import InstanceInputs
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.events.types import NodeReport
 from kro_es.plan import owned
-from kro_es.runtime.resolve import NodeResult
-from kro_es.runtime.status import StatusError, not_ready, projection, state_of
+from kro_es.runtime.resolve import NodeResult, bindings
+from kro_es.runtime.status import StatusError, authored, not_ready, projection, state_of
 
 DEPENDENTS = ("InstanceManaged", "GraphResolved", "ResourcesReady")
 
@@ -29,6 +29,8 @@ class Verdict:
     going: bool = False
     projects: bool = True
     """False where status fields are kept as they are (deletion, suspension)."""
+    results: tuple[NodeResult, ...] = ()
+    """What status expressions may refer to."""
 
     @classmethod
     def of(cls, results: tuple[NodeResult, ...], errors: Mapping[str, str]) -> Verdict:
@@ -42,8 +44,14 @@ class Verdict:
         )
         text = not_ready(results, errors)
         if text:
-            return cls("False", "NotReady", text, reports)
-        return cls("True", "AllResourcesReady", "all resources are created and ready", reports)
+            return cls("False", "NotReady", text, reports, results=results)
+        return cls("True", "AllResourcesReady", "all resources are created and ready", reports, results=results)
+
+    @classmethod
+    def conflicting(cls, results: tuple[NodeResult, ...], text: str) -> Verdict:
+        """Nothing is applied, so no node gets any further."""
+        reports = tuple(NodeReport(result.node.id, "IN_PROGRESS", text) for result in results)
+        return cls("False", "NotReady", f"resource reconciliation failed: {text}", reports, results=results)
 
     @classmethod
     def suspended(cls) -> Verdict:
@@ -53,7 +61,7 @@ class Verdict:
     @classmethod
     def terminating(cls, results: tuple[NodeResult, ...], text: str) -> Verdict:
         reports = tuple(NodeReport(result.node.id, result.state, result.pending) for result in results)
-        return cls("False", "ResourceDeleting", text, reports)
+        return cls("False", "ResourceDeleting", text, reports, results=results)
 
     @classmethod
     def deleting(cls, message: str = "deleting resources") -> Verdict:
@@ -68,20 +76,15 @@ class Verdict:
 def status_write(inputs: InstanceInputs, verdict: Verdict) -> tuple[PlannedWrite | None, bool]:
     """The status write when the computed status differs from the recorded one, and whether the instance is ready."""
     instance = inputs.instance
-    conditions = Conditions.load(instance, DEPENDENTS)
-    if not verdict.going:
-        managed = "instance is properly managed with finalizers and labels"
-        conditions.set("InstanceManaged", "True", "Managed", managed, inputs.now)
-        conditions.set(
-            "GraphResolved", "True", "Resolved", "runtime graph created and all resources resolved", inputs.now
-        )
-    conditions.set("ResourcesReady", verdict.status, verdict.reason, verdict.message, inputs.now)
-    ready = conditions.status_of("Ready") == "True"
     before = instance.get("status") or {}
+    own = _built_in(inputs, verdict)
+    ready = own.status_of("Ready") == "True"
     fields = _fields(inputs, verdict, before)
     if fields is None:
         return None, False
-    status = {**fields, "conditions": conditions.to_json(), "state": verdict.state(ready=ready)}
+    shown, degraded = _shown(inputs, verdict, own)
+    state = "ERROR" if degraded else verdict.state(ready=ready)
+    status = {**fields, "conditions": shown, "state": state}
     if status == before:
         return None, ready
     body = {
@@ -102,16 +105,69 @@ def status_write(inputs: InstanceInputs, verdict: Verdict) -> tuple[PlannedWrite
     return write, ready
 
 
+def _built_in(inputs: InstanceInputs, verdict: Verdict) -> Conditions:
+    """kro's own conditions after this pass; where the author's are shown instead they start anew every time."""
+    instance = inputs.instance
+    if _authored(inputs):
+        instance = {**instance, "status": {}}
+    conditions = Conditions.load(instance, DEPENDENTS)
+    if not verdict.going:
+        managed = "instance is properly managed with finalizers and labels"
+        resolved = "runtime graph created and all resources resolved"
+        conditions.set("InstanceManaged", "True", "Managed", managed, inputs.now)
+        conditions.set("GraphResolved", "True", "Resolved", resolved, inputs.now)
+    conditions.set("ResourcesReady", verdict.status, verdict.reason, verdict.message, inputs.now)
+    return conditions
+
+
+def _authored(inputs: InstanceInputs) -> bool:
+    """Whether the definition's conditions are shown; without its graph the instance itself tells."""
+    if inputs.followed is not None:
+        return inputs.followed.graph.conditions is not None
+    return bool(_before(inputs)) and not _ours(_before(inputs))
+
+
+def _before(inputs: InstanceInputs) -> list[JsonObject]:
+    found: list[JsonObject] = (inputs.instance.get("status") or {}).get("conditions") or []
+    return found
+
+
+def _ours(conditions: list[JsonObject]) -> bool:
+    return {item.get("type") for item in conditions}.issuperset(DEPENDENTS)
+
+
+def _shown(inputs: InstanceInputs, verdict: Verdict, own: Conditions) -> tuple[list[JsonObject], bool]:
+    """The conditions of the instance: kro's own, or the author's and nothing else; whether one of these cannot work."""
+    built_in = own.to_json()
+    if not _authored(inputs):
+        return built_in, False
+    before = _before(inputs)
+    if verdict.going:
+        going = [item for item in built_in if item["type"] == "ResourcesReady"]
+        return [*(item for item in before if item.get("type") != "ResourcesReady"), *going], False
+    assert inputs.followed is not None
+    entries = inputs.followed.graph.conditions or ()
+    found = authored(entries, bindings(inputs.instance, verdict.results), built_in)
+    stay = [] if found.complete or _ours(before) else before
+    times = before if not _ours(before) else []
+    generation = inputs.instance["metadata"].get("generation", 0)
+    kept = {item["type"] for item in found.conditions} | {str(item.get("type")) for item in stay}
+    shown = author_conditions(
+        found.conditions,
+        [item for item in times if item.get("type") in kept],
+        generation,
+        inputs.now,
+        dropped=found.dropped,
+    )
+    return shown, found.degraded
+
+
 def _fields(inputs: InstanceInputs, verdict: Verdict, before: JsonObject) -> JsonObject | None:
     """The definition's fields; None when one of them can never be evaluated (nothing is written then)."""
     if not verdict.projects or inputs.followed is None:
         return {name: value for name, value in before.items() if name not in ("state", "conditions")}
-    skipped = {report.node for report in verdict.reports if report.state == "SKIPPED"}
-    observed = {
-        str(child.row["node"]): child.object for child in inputs.children if str(child.row["node"]) not in skipped
-    }
     try:
-        return projection(inputs.followed.graph, inputs.instance, observed)
+        return projection(inputs.followed.graph, bindings(inputs.instance, verdict.results))
     except StatusError:
         return None
 

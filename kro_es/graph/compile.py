@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from kro_es.api.definition import ResourceGraphDefinition
 from kro_es.api.objects import Gvk, JsonObject
 from kro_es.cel.errors import CelError
-from kro_es.cel.types import DYN, CelType
+from kro_es.cel.types import DYN, CelType, ListType
 from kro_es.graph import dag, status_schema, typing, validate
+from kro_es.graph.conditions import compile_conditions
 from kro_es.graph.faults import SCHEMA, STATUS, Faults
+from kro_es.graph.fieldpath import FieldPath
 from kro_es.graph.hash import spec_hash
-from kro_es.graph.node import Node, ResourceGraph, StatusField
+from kro_es.graph.node import AuthorCondition, Node, ResourceGraph, StatusField
 from kro_es.graph.nodes import NodeBuilder
 from kro_es.graph.references import INSTANCE
 from kro_es.graph.resources import Resource, ResourceReader, required_kinds
@@ -27,21 +29,29 @@ _ANY_SPEC: JsonObject = {"type": "object", PRESERVE_UNKNOWN: True}
 
 
 def compile_graph(
-    definition: ResourceGraphDefinition, kinds: Mapping[Gvk, KindSchema], version: str = "devel"
+    definition: ResourceGraphDefinition,
+    kinds: Mapping[Gvk, KindSchema],
+    version: str = "devel",
+    *,
+    omit: bool = True,
 ) -> ResourceGraph:
-    """Raises DefinitionErrors; a fault of one resource hides no fault of another."""
+    """Raises DefinitionErrors; a fault of one resource hides no fault of another.
+
+    ``omit``: whether omit() may be used (kro's feature gate CELOmitFunction).
+    """
     faults = Faults()
     validate.naming(definition, faults)
     spec = _spec_schema(definition, faults)
     reader = ResourceReader(definition, kinds, faults)
     resources = [reader.read(index) for index in range(len(definition.resources))]
     variables = _variables(definition, spec, resources)
-    builder = NodeBuilder(resources, variables, faults)
+    builder = NodeBuilder(resources, variables, faults, namespaced=definition.schema.namespaced, omit=omit)
     order, waves = _order(resources, builder, faults)
     nodes = builder.nodes(order, waves)
-    tainted = {node.id: node.tainted_paths for node in nodes}
+    tainted = builder.tainted
     status = compile_status(definition.schema.status, variables, tainted, faults)
     inferred = _status_schema(status, faults)
+    conditions = compile_conditions(definition.schema.status.get("conditions"), variables, tainted, faults)
     faults.raise_if_any()
     schema = crd.instance_schema(spec, inferred)
     return ResourceGraph(
@@ -52,8 +62,9 @@ def compile_graph(
         crd=crd.crd_for(crd.generate(definition, schema), definition.name, definition.uid, version),
         spec_hash=spec_hash(definition),
         topological_order=order,
-        tainted_status=tuple(item.path for item in status if item.tainted),
+        tainted_status=_tainted_status(status, conditions or ()),
         schemas_digest=_digest(nodes, kinds),
+        conditions=conditions,
     )
 
 
@@ -74,7 +85,10 @@ def _variables(definition: ResourceGraphDefinition, spec: JsonObject, resources:
     schema = crd.instance_schema(spec, {"type": "object"})
     found: dict[str, CelType] = {}
     for resource in resources:
-        known = typing.resource_type(resource.kind.schema, resource.id) if resource.kind else DYN
+        unknown = ListType(DYN) if resource.many else DYN
+        known = (
+            typing.resource_type(resource.kind.schema, resource.id, many=resource.many) if resource.kind else unknown
+        )
         found.setdefault(resource.id, known)
     found[INSTANCE] = typing.instance_type(schema, namespaced=definition.schema.namespaced)
     return found
@@ -100,6 +114,13 @@ def _status_schema(status: tuple[StatusField, ...], faults: Faults) -> JsonObjec
         text = f"{status_schema.FAILED}failed to generate status schema from CEL types: {error}"
         faults.add(STATUS, text, path="status")
         return {"type": "object"}
+
+
+def _tainted_status(status: tuple[StatusField, ...], conditions: tuple[AuthorCondition, ...]) -> tuple[FieldPath, ...]:
+    """The free texts of every condition when one may hold the value of a Secret: entries move within the list."""
+    texts: tuple[FieldPath, ...] = (("conditions", 0, "reason"), ("conditions", 0, "message"))
+    fields = tuple(item.path for item in status if item.tainted)
+    return (*fields, *texts) if any(item.tainted for item in conditions) else fields
 
 
 def _digest(nodes: tuple[Node, ...], kinds: Mapping[Gvk, KindSchema]) -> str:

@@ -28,6 +28,29 @@ class TemplateField:
     program: CompiledExpression
     tainted: bool
     """The value holds or may be made from the value of a Secret."""
+    iterates: bool = False
+    """It reads an iterator, so every item of the collection has a value of its own."""
+    omits: bool = False
+    """Its value may be or hold the marker of omit()."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One ``forEach`` entry: the iterator, and the list it goes through."""
+
+    name: str
+    text: str
+    """Without ``${}``, as messages show it."""
+    program: CompiledExpression
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorCondition:
+    """One entry of ``status.conditions``; its program gives one condition or a list of them."""
+
+    text: str
+    program: CompiledExpression
+    tainted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +65,14 @@ class StatusField:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One resource of the definition."""
+    """One resource of the definition: an object, a collection (``forEach``), or what it reads (``externalRef``)."""
 
     id: str
     index: int
     """Position in ``spec.resources``."""
     resource: Resource
     template: JsonObject
-    """Shared: render it, never change it."""
+    """Shared: render it, never change it. Of a read-only node the reference: name or selector."""
     fields: tuple[TemplateField, ...]
     include_when: tuple[Expression, ...]
     ready_when: tuple[Expression, ...]
@@ -61,6 +84,17 @@ class Node:
     """Apply order, the wave it is deleted in (spec/03 §2.4)."""
     tainted_paths: tuple[FieldPath, ...]
     """Where the object may hold the value of a Secret."""
+    for_each: tuple[Dimension, ...] = ()
+    """The first varies slowest."""
+    external: bool = False
+    """Somebody else's: read, never written."""
+    selecting: bool = False
+    """External, and every object a label selector matches."""
+
+    @property
+    def many(self) -> bool:
+        """A list to whoever refers to it."""
+        return self.selecting or bool(self.for_each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +114,8 @@ class ResourceGraph:
     """Relative to ``status``."""
     schemas_digest: str
     """Of all the schemas it was compiled against."""
+    conditions: tuple[AuthorCondition, ...] | None = None
+    """None when the definition declares none: kro's own are shown then."""
     _by_id: dict[str, Node] = field(default_factory=dict, repr=False, compare=False)
 
     def node(self, node_id: str) -> Node:

@@ -24,6 +24,8 @@ class Referring:
     parsed: ParsedExpression
     resources: tuple[str, ...]
     """Ids it refers to, in source order."""
+    iterators: tuple[str, ...] = ()
+    """Iterators of its own resource it refers to."""
 
 
 def uses_omit(parsed: ParsedExpression) -> bool:
@@ -42,15 +44,34 @@ def undeclared(parsed: ParsedExpression) -> tuple[str, ...]:
 
 
 class Inspector:
-    """Inspects templates and includeWhen of one definition; ``readyWhen`` and status have rules of their own."""
+    """Inspects templates, forEach and includeWhen of one definition; readyWhen and status have rules of their own."""
 
-    def __init__(self, ids: Collection[str], faults: Faults) -> None:
+    def __init__(self, ids: Collection[str], faults: Faults, *, omit: bool) -> None:
         self._ids = frozenset(ids)
         self._faults = faults
+        self._omit = omit
 
-    def inspect(self, site: Site, context: str = "") -> Referring | None:
-        """None when something was reported; ``context`` is ``includeWhen`` or empty for a template."""
-        source = f" from {context}" if context else ""
+    def template(self, site: Site, iterators: Collection[str]) -> Referring | None:
+        """None when something was reported, here and below."""
+        return self._inspect(site, "", iterators)
+
+    def include_when(self, site: Site) -> Referring | None:
+        return self._inspect(site, " from includeWhen", ())
+
+    def for_each(self, site: Site, name: str, iterators: Collection[str]) -> Referring | None:
+        """The list of iterator ``name``; the dimensions of a resource know nothing of each other."""
+        found = self._inspect(site, f" from forEach iterator {quote(name)}", iterators)
+        if found is not None and found.iterators:
+            self._faults.add_expression(
+                site,
+                f"failed to build dependency graph: node {quote(site.resource or '')}: forEach iterator {quote(name)} "
+                f"cannot reference other iterators [{' '.join(found.iterators)}] - forEach iterators are independent "
+                "(cartesian product)",
+            )
+            return None
+        return found
+
+    def _inspect(self, site: Site, source: str, iterators: Collection[str]) -> Referring | None:
         prefix = f"failed to build dependency graph: failed to extract dependencies{source}: "
         try:
             parsed = parse(site.expression.source)
@@ -58,17 +79,15 @@ class Inspector:
             self._faults.add_expression(site, f"{prefix}failed to inspect expression: parse error: {error}", error)
             return None
         names = identifiers(parsed)
-        problems = [self._name_problem(name, site.resource, prefix) for name in names]
+        used = tuple(name for name in names if name in iterators)
+        problems = [self._name_problem(name, site.resource, prefix) for name in names if name not in used]
         problems += [f"{prefix}uses unknown functions: [{{{name}}}]" for name in undeclared(parsed)]
-        if uses_omit(parsed):
-            at = context or f"path {quote(site.path)}"
-            problems.append(
-                f"resource {quote(site.resource or '')}: omit() at {at} is not supported by this version of kro-es yet"
-            )
+        if not self._omit and uses_omit(parsed):
+            problems.append(f"{prefix}omit() requires the CELOmitFunction feature gate to be enabled")
         reported = [problem for problem in problems if problem]
         for problem in reported:
             self._faults.add_expression(site, problem)
-        return None if reported else Referring(parsed, tuple(name for name in names if name in self._ids))
+        return None if reported else Referring(parsed, tuple(name for name in names if name in self._ids), used)
 
     def _name_problem(self, name: str, own: str | None, prefix: str) -> str | None:
         if name == own:

@@ -29,18 +29,44 @@ class Resource:
     fields: tuple[Field, ...]
     include_when: tuple[Expression, ...]
     ready_when: tuple[Expression, ...]
+    for_each: tuple[tuple[str, Expression | None], ...] = ()
+    """Iterator and list expression; None for one that was reported."""
+    external: bool = False
+    selecting: bool = False
+
+    @property
+    def many(self) -> bool:
+        """A list to whoever refers to it."""
+        return self.selecting or bool(self.for_each)
+
+    @property
+    def iterators(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.for_each)
 
 
 def required_kinds(definition: ResourceGraphDefinition) -> tuple[Gvk, ...]:
     """Kinds whose schemas a compile needs, in the order they are named; malformed ones are left to the compile."""
     found: dict[Gvk, None] = {}
     for resource in definition.resources:
-        if resource.template is not None and validate.combination(resource) is None:
+        if validate.combination(resource) is None:
             try:
-                found[validate.kind_of(resource.id, resource.template)] = None
+                found[validate.kind_of(resource.id, _object(resource))] = None
             except validate.ShapeError:
                 continue
     return tuple(found)
+
+
+def _object(entry: ResourceDefinition) -> JsonObject:
+    """The template, or the reference in the shape of one."""
+    if entry.template is not None:
+        return entry.template
+    given = entry.external_ref or {}
+    meta = given.get("metadata") or {}
+    return {
+        "apiVersion": given.get("apiVersion", ""),
+        "kind": given.get("kind", ""),
+        "metadata": {name: meta[name] for name in ("name", "namespace", "selector") if meta.get(name) is not None},
+    }
 
 
 class ResourceReader:
@@ -58,27 +84,34 @@ class ResourceReader:
         if problem:
             text = f"invalid combination of resource fields: resource {quote(entry.id)}: {problem}"
             self._fault(index, text, f"spec.resources[{index}]")
-        self._unsupported(index, entry)
-        if problem or entry.for_each or entry.template is None:
             return Resource(entry.id, index, {}, None, (), (), ())
-        kind = self._kind(index, entry.id, entry.template)
+        template = _object(entry)
+        external = entry.template is None
+        selecting = external and "selector" in template["metadata"]
+        kind = self._kind(index, entry.id, template, anywhere=selecting)
         return Resource(
             entry.id,
             index,
-            entry.template,
+            template,
             kind,
-            self._fields(index, entry.template, kind),
+            self._fields(index, template, None if external else kind),
             self._conditions(index, "includeWhen", entry.include_when),
             self._conditions(index, "readyWhen", entry.ready_when),
+            tuple((name, self._dimension(index, name, text)) for name, text in entry.for_each),
+            external,
+            selecting,
         )
 
-    def _unsupported(self, index: int, entry: ResourceDefinition) -> None:
-        for name, used in (("forEach", entry.for_each), ("externalRef", entry.external_ref is not None)):
-            if used:
-                text = f"resource {quote(entry.id)}: {name} is not supported by this version of kro-es yet"
-                self._faults.add(index, text, resource=entry.id, path=f"spec.resources[{index}].{name}")
+    def _dimension(self, index: int, name: str, text: str) -> Expression | None:
+        try:
+            return standalone(text)
+        except TemplateError as error:
+            where = f"invalid forEach expression for dimension {quote(name)}"
+            self._fault(index, f"failed to parse forEach dimensions: {where}: {error}", f"forEach.{name}")
+            return None
 
-    def _kind(self, index: int, node_id: str, template: JsonObject) -> KindSchema | None:
+    def _kind(self, index: int, node_id: str, template: JsonObject, *, anywhere: bool) -> KindSchema | None:
+        """``anywhere``: a selector without a namespace reads all of them, whatever the scope of the instance."""
         try:
             gvk = validate.kind_of(node_id, template)
         except validate.ShapeError as error:
@@ -88,7 +121,7 @@ class ResourceReader:
         if kind is None:
             self._fault(index, f"failed to get schema for resource {node_id}: {_not_found(gvk, self._kinds)}")
             return None
-        namespaced = self._definition.schema.namespaced
+        namespaced = anywhere or self._definition.schema.namespaced
         for problem in validate.placement(node_id, template, kind.resource, namespaced_instance=namespaced):
             self._fault(index, problem, "metadata")
         return kind

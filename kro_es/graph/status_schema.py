@@ -17,10 +17,10 @@ CONDITIONS = "conditions"
 
 
 def extract_fields(status: JsonObject, faults: Faults) -> tuple[Field, ...]:
-    """Expressions of the block in document order; author conditions are checked for shape and refused."""
+    """Expressions of the block in document order; author conditions are checked for shape only."""
     block = dict(status)
     if CONDITIONS in block:
-        _refuse_conditions(block.pop(CONDITIONS), faults)
+        _check_conditions(block.pop(CONDITIONS), faults)
     fields: list[Field] = []
     constants: list[FieldPath] = []
     _walk(block, (), fields, constants, faults)
@@ -52,19 +52,18 @@ def _walk(node: JsonValue, path: FieldPath, fields: list[Field], constants: list
         fields.append(Field(path, found))
 
 
-def _refuse_conditions(block: JsonValue, faults: Faults) -> None:
+def _check_conditions(block: JsonValue, faults: Faults) -> None:
+    """The shape only: what the entries say is compiled after the fields."""
     prefix = f"{FAILED}failed to extract conditions block: "
     if not isinstance(block, list):
         text = f"{prefix}status.conditions must be a list, got {type_name(block)}"
         faults.add(STATUS, text, path="status.conditions")
         return
     for index, entry in enumerate(block):
-        path = f"status.conditions[{index}]"
         if not isinstance(entry, str):
+            path = f"status.conditions[{index}]"
             text = f"{prefix}{path} must be a CEL expression string, got {type_name(entry)}"
-        else:
-            text = f"{path}: author conditions are not supported by this version of kro-es yet"
-        faults.add(STATUS, text, path=path)
+            faults.add(STATUS, text, path=path)
 
 
 def infer(fields: Iterable[tuple[FieldPath, CelType]]) -> JsonObject:

@@ -79,7 +79,10 @@ def _declared(schema: JsonObject, name: str) -> CelType:
     return from_openapi(Schema(schema), type_name_of(name)) or DYN
 
 
-def resource_type(schema: Schema, node_id: str) -> CelType:
+def resource_type(schema: Schema, node_id: str, *, many: bool) -> CelType:
+    """``many``: what is referred to is a list of such objects."""
+    if many:
+        return ListType(from_openapi(schema, f"{type_name_of(node_id)}.@idx") or DYN)
     return from_openapi(schema, type_name_of(node_id)) or DYN
 
 

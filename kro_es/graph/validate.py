@@ -97,6 +97,10 @@ def combination(resource: ResourceDefinition) -> str | None:
         return "cannot use externalRef with template"
     if resource.external_ref is not None and resource.for_each:
         return "cannot use externalRef with forEach"
+    if resource.external_ref is not None:
+        meta = resource.external_ref.get("metadata") or {}
+        if bool(meta.get("name")) == (meta.get("selector") is not None):
+            return "exactly one of name or selector must be provided"
     return None
 
 

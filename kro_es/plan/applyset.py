@@ -129,5 +129,10 @@ def child_labels(instance: JsonObject, resource: Resource, node: str, version: s
     return found | ({metadata.INSTANCE_NAMESPACE: ref.namespace} if resource.namespaced else {})
 
 
+def item_labels(index: int, size: int) -> dict[str, str]:
+    """Further labels of a collection's item: its place in the product of the lists, and how many there are."""
+    return {metadata.COLLECTION_INDEX: str(index), metadata.COLLECTION_SIZE: str(size)}
+
+
 def child_annotations(order: int) -> dict[str, str]:
     return {metadata.APPLY_ORDER: str(order)}

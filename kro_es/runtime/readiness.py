@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.cel.errors import CelError, DataPending
 from kro_es.graph.node import Node
+from kro_es.graph.nodes import EACH
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +20,65 @@ class Readiness:
     fatal: bool = False
 
 
+READY = Readiness(True)
+
+
 def node_ready(node: Node, observed: JsonObject | None) -> Readiness:
     """Observed and every readyWhen true; null counts as false."""
     if observed is None:
         return Readiness(False, f'node "{node.id}": no observed state: waiting for readiness')
+    return _judged(node, observed)
+
+
+def selection_ready(node: Node, found: Sequence[JsonObject]) -> Readiness:
+    """readyWhen sees the whole list, and is asked of an empty one too: an author may want to wait for the first."""
+    return _judged(node, list(found))
+
+
+def collection_ready(node: Node, desired: int, observed: Sequence[JsonObject]) -> Readiness:
+    """Every item is there and satisfies every readyWhen."""
+    if len(observed) < desired:
+        counts = f"collection not ready: observed {len(observed)} but desired {desired}"
+        return Readiness(False, f'node "{node.id}": {counts} (waiting for readiness)')
+    for index, item in enumerate(observed):
+        found = _item_ready(node, index, item)
+        if not found.ready:
+            return found
+    return READY
+
+
+def _item_ready(node: Node, index: int, item: JsonObject) -> Readiness:
     for condition in node.ready_when:
+        failed = f'node "{node.id}": failed to evaluate readyWhen "{condition.text}" (item {index})'
+        try:
+            value = condition.program.evaluate_json({EACH: item})
+        except DataPending:
+            return Readiness(False, f"{failed} (waiting for readiness)")
+        except CelError as error:
+            return Readiness(False, f"{failed}: {error}", fatal=True)
+        if not isinstance(value, bool):
+            return Readiness(False, f'readyWhen "{condition.text}" did not return bool', fatal=True)
+        if not value:
+            return _false(condition.text)
+    return READY
+
+
+def _judged(node: Node, observed: JsonValue) -> Readiness:
+    for condition in node.ready_when:
+        failed = f'node "{node.id}": failed to evaluate readyWhen expression: "{condition.text}"'
         try:
             value = condition.program.evaluate_json({node.id: observed})
         except DataPending:
-            text = (
-                f'node "{node.id}": failed to evaluate readyWhen expression: "{condition.text}" (waiting for readiness)'
-            )
-            return Readiness(False, text)
+            return Readiness(False, f"{failed} (waiting for readiness)")
         except CelError as error:
-            text = f'node "{node.id}": failed to evaluate readyWhen expression: "{condition.text}" ({error})'
-            return Readiness(False, text, fatal=True)
+            return Readiness(False, f"{failed} ({error})", fatal=True)
         if value is not True:
-            text = f'readyWhen condition evaluated to false: "{condition.text}" (waiting for readiness)'
-            return Readiness(False, text)
-    return Readiness(True)
+            return _false(condition.text)
+    return READY
+
+
+def _false(text: str) -> Readiness:
+    return Readiness(False, f'readyWhen condition evaluated to false: "{text}" (waiting for readiness)')
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.cel.errors import CelError, DataPending
+from kro_es.cel.libraries.runtime import VALUE, Condition
 from kro_es.graph.fieldpath import FieldPath
-from kro_es.graph.node import ResourceGraph
+from kro_es.graph.node import AuthorCondition, ResourceGraph
 from kro_es.runtime.resolve import NodeResult
 
 _OURS = ("state", "conditions")
@@ -18,13 +21,11 @@ class StatusError(CelError):
     """A status expression that can never work: no status at all is written in this pass (spec/03 §9.5)."""
 
 
-def projection(graph: ResourceGraph, instance: JsonObject, observed: Mapping[str, JsonObject]) -> JsonObject:
+def projection(graph: ResourceGraph, bindings: Mapping[str, JsonValue]) -> JsonObject:
     """The definition's status fields, rebuilt from scratch: what cannot be evaluated now is left out.
 
     Raises StatusError.
     """
-    schema = {name: value for name, value in instance.items() if name != "status"}
-    bindings: dict[str, JsonValue] = {"schema": schema, **observed}
     found: JsonObject = {}
     for field in graph.status:
         try:
@@ -36,6 +37,47 @@ def projection(graph: ResourceGraph, instance: JsonObject, observed: Mapping[str
         if value is not None and field.path[0] not in _OURS:
             _put(found, field.path, value)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Authored:
+    """What the definition's own conditions say now (spec/03 §9.7)."""
+
+    conditions: tuple[JsonObject, ...]
+    """``{type, status, reason, message}`` in the order declared."""
+    complete: bool
+    """Every entry gave its conditions; otherwise those shown before stay where nothing replaces them."""
+    dropped: frozenset[str] = frozenset()
+    """Types that two entries gave."""
+    degraded: bool = False
+    """Some entry can never work as it stands."""
+
+
+def authored(
+    entries: Sequence[AuthorCondition], bindings: Mapping[str, JsonValue], built_in: Sequence[JsonObject]
+) -> Authored:
+    """``built_in``: kro's own conditions of this pass, which ``runtime.condition(schema, ...)`` reads."""
+    schema = {**bindings["schema"], "status": {"conditions": list(built_in)}}
+    scope = {**bindings, "schema": schema, "runtime": VALUE}
+    found: list[JsonObject] = []
+    pending = degraded = False
+    for entry in entries:
+        try:
+            value = entry.program.evaluate(scope)
+        except DataPending:
+            pending = True
+        except CelError:
+            degraded = True
+        else:
+            given = value if isinstance(value, list) else [value]
+            good = [dict(item) for item in given if isinstance(item, Condition)]
+            degraded = degraded or len(good) < len(given)
+            found += good
+    counts = Counter(item["type"] for item in found)
+    dropped = frozenset(name for name, count in counts.items() if count > 1)
+    kept = tuple(item for item in found if item["type"] not in dropped)
+    degraded = degraded or bool(dropped)
+    return Authored(kept, not (pending or degraded), dropped, degraded)
 
 
 def _put(root: JsonObject, path: FieldPath, value: JsonValue) -> None:

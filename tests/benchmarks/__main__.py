@@ -12,8 +12,14 @@ from tests.benchmarks.append import append
 from tests.benchmarks.authoring import authoring
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.instances import instances
+from tests.benchmarks.load import load
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"append": append, "authoring": authoring, "instances": instances}
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
+    "append": append,
+    "authoring": authoring,
+    "instances": instances,
+    "load": load,
+}
 
 
 def main() -> None:

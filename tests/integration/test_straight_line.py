@@ -19,7 +19,6 @@ from kro_es.events.types import (
     RevisionRejected,
     WatchGap,
 )
-from tests.conftest import Cluster
 from tests.support.operator import Operator
 from tests.support.steps import (
     Steps,
@@ -35,17 +34,6 @@ from tests.support.steps import (
 )
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
-
-
-@pytest.fixture
-def steps(cluster: Cluster, operator: Operator) -> Any:
-    """Definitions are cluster-scoped: those of the test are gone before the next test's controller starts."""
-    yield Steps(cluster)
-    cluster.kubectl("delete", "rgd", "--all", "--wait=true", "--timeout=30s")
-    for crd in json.loads(cluster.kubectl("get", "crd", "-l", "kro.run/owned=true", "-o", "json"))["items"]:
-        plural = crd["spec"]["names"]["plural"] + "." + crd["spec"]["group"]
-        cluster.kubectl("delete", plural, "--all", "-A", "--timeout=30s")
-        cluster.kubectl("delete", "crd", crd["metadata"]["name"], "--timeout=30s")
 
 
 @pytest.mark.parametrize("example", ["application", "httpbin", "webapp", "wordpress"])

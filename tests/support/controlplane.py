@@ -71,18 +71,19 @@ def binaries() -> dict[str, list[str]]:
     return {name: [binary, name] for name in names}
 
 
-def _cache() -> Path:
+def built() -> Path:
+    """Where the multi-call binary of these sources is, once it is built."""
     digest = hashlib.sha256(platform.machine().encode())
     for file in ("go.mod", "go.sum", "main.go"):
         digest.update((SOURCES / file).read_bytes())
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "kro-es" / "controlplane" / f"{VERSION}-{digest.hexdigest()[:16]}"
+    return root / "kro-es" / "controlplane" / f"{VERSION}-{digest.hexdigest()[:16]}" / "controlplane"
 
 
 def build() -> Path:
     """The multi-call binary; a cold build takes some seven minutes on two cores."""
-    folder = _cache()
-    binary = folder / "controlplane"
+    binary = built()
+    folder = binary.parent
     if binary.exists():
         return binary
     if shutil.which("go") is None:

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.support.controlplane import ControlPlaneMissing, binaries
+from tests.support.controlplane import ControlPlaneMissing, binaries, built
 from tests.support.kubelet import FakeKubelet
 
 
@@ -30,7 +30,8 @@ class ExternalControlPlane:
         self._given = Path(kubeconfig)
         if not self._given.is_file():
             raise ControlPlaneMissing(f"KRO_ES_TEST_KUBECONFIG={kubeconfig} is not a file")
-        found = shutil.which("kubectl")
+        # one that is built here already is of a known version; a distribution's may be years old
+        found = None if built().exists() else shutil.which("kubectl")
         self._kubectl = [found] if found else binaries()["kubectl"]
         self.directory = Path(tempfile.mkdtemp(prefix="kro-es-external-"))
         self.audit = _NoAudit()
@@ -79,5 +80,6 @@ class ExternalControlPlane:
         command = [*self._kubectl, "--kubeconfig", str(self._given), "proxy", "--port=0"]
         self._proxy = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._proxy.stdout is not None
-        address = self._proxy.stdout.readline().split()[-1]
+        with self._proxy.stdout:
+            address = self._proxy.stdout.readline().split()[-1]
         return FakeKubelet(f"http://{address}", "").start()

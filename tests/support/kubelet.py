@@ -105,7 +105,9 @@ class FakeKubelet:
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
         content = "application/strategic-merge-patch+json" if method == "PATCH" else "application/json"
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content}
+        headers = {"Content-Type": content}
+        if self._token:  # a proxy brings its own
+            headers["Authorization"] = f"Bearer {self._token}"
         request = urllib.request.Request(self._url + path, data=data, method=method, headers=headers)
         with urllib.request.urlopen(request, context=self._context, timeout=10) as answer:
             found: dict[str, Any] = json.load(answer)

@@ -38,7 +38,7 @@ class Steps:
         self.cluster = cluster
 
     def apply(self, *objects: dict[str, Any]) -> None:
-        text = "\n---\n".join(json.dumps(obj) for obj in objects)
+        text = "".join(f"---\n{json.dumps(obj)}\n" for obj in objects)
         self.cluster.kubectl("apply", "-n", self.cluster.namespace, "-f", "-", input=text)
 
     def get(self, kind: str, name: str) -> dict[str, Any]:

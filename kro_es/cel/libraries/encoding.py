@@ -10,6 +10,7 @@ import math
 from kro_es.api.objects import JsonValue
 from kro_es.cel.conversion import to_json
 from kro_es.cel.errors import EvaluationError
+from kro_es.cel.omit import OMIT
 from kro_es.cel.overloads import Overload, function
 from kro_es.cel.text import decode_base64, double_json
 from kro_es.cel.types import BYTES, DYN, STRING
@@ -54,6 +55,8 @@ def _marshal_other(value: CelValue) -> str:
         return "{" + ",".join([f"{_quoted(key)}:{_marshal(value[key])}" for key in sorted(value)]) + "}"
     if isinstance(value, Optional):
         return _marshal(value.value)
+    if value is OMIT:
+        return "{}"
     try:
         return _marshal(to_json(value))
     except EvaluationError as error:

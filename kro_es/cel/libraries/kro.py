@@ -1,10 +1,11 @@
-"""kro's own functions: values that look random but follow from their seed alone, and merging of maps."""
+"""kro's own functions: values that look random but follow from their seed alone, merging of maps, leaving out."""
 
 from __future__ import annotations
 
 import hashlib
 
 from kro_es.cel.errors import EvaluationError
+from kro_es.cel.omit import OMIT
 from kro_es.cel.overloads import K, Overload, V, function, member
 from kro_es.cel.types import DYN, INT, STRING, MapType
 from kro_es.cel.values import CelValue, checked_size
@@ -50,4 +51,5 @@ OVERLOADS: tuple[Overload, ...] = (
     function("random.seededInt", (INT, INT, STRING), INT, _seeded_int),
     member("merge", (_MAP, _MAP), _MAP, lambda left, right: {**left, **right}),
     member("deepMerge", (DYN, DYN), DYN, _deep_merge),
+    function("omit", (), DYN, lambda: OMIT),
 )

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable
 
 from kro_es.cel.errors import DataPending, EvaluationError
+from kro_es.cel.omit import OMIT
 from kro_es.cel.overloads import Implementation, K, Overload, T, V, function
 from kro_es.cel.types import (
     BOOL,
@@ -82,6 +83,12 @@ def _shift(moment: Timestamp, by: Duration) -> Timestamp:
     return Timestamp.checked(moment.nanos + by.nanos)
 
 
+def _equals(left: CelValue, right: CelValue) -> bool:
+    if left is OMIT:
+        raise EvaluationError("omit() is a field-removal sentinel and cannot be compared")
+    return equal(left, right)
+
+
 def _compare(relation: Callable[[CelValue, CelValue], bool]) -> Implementation:
     def compare(left: CelValue, right: CelValue) -> bool:
         left_type, right_type = type(left), type(right)
@@ -147,8 +154,8 @@ OVERLOADS: tuple[Overload, ...] = (
     function("_||_", (BOOL, BOOL), BOOL, _special),
     function("_?_:_", (BOOL, T, T), T, _special),
     function("!_", (BOOL,), BOOL, operator.not_),
-    function("_==_", (T, T), BOOL, equal),
-    function("_!=_", (T, T), BOOL, lambda left, right: not equal(left, right)),
+    function("_==_", (T, T), BOOL, _equals),
+    function("_!=_", (T, T), BOOL, lambda left, right: left is OMIT or not equal(left, right)),
     *_comparisons("_<_", operator.lt),
     *_comparisons("_<=_", operator.le),
     *_comparisons("_>_", operator.gt),

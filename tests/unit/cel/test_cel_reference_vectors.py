@@ -11,11 +11,12 @@ from cel_site import SITE, bindings, same, variables
 from kro_es.cel.checker import check
 from kro_es.cel.compiler import compile_expression
 from kro_es.cel.errors import CelCheckError, CelError, CelSyntaxError, DataPending, EvaluationError
+from kro_es.cel.omit import is_omit, without_omitted
 from kro_es.cel.parser import parse
 from kro_es.cel.references import identifiers
 from kro_es.cel.types import type_name
 
-AGREES, REFUSED, DIFFERS = 622, 187, 20
+AGREES, REFUSED, DIFFERS = 657, 147, 25
 CASES: list[dict[str, Any]] = SITE["cases"]
 
 
@@ -31,7 +32,9 @@ def answer(case: dict[str, Any]) -> dict[str, Any]:
             return {"class": early, "text": f"references unknown identifiers: [{' '.join(unknown)}]"}
         checked = check(parsed, types)
         found["type"] = type_name(checked.result_type)
-        found["value"] = compile_expression(checked).evaluate_json(bindings(case) if site else {})
+        value = compile_expression(checked).evaluate_json(bindings(case) if site else {})
+        # a field of its own that is left out is null to the one who asks for its value
+        found["value"] = None if is_omit(value) else without_omitted(value)
     except (CelSyntaxError, CelCheckError) as error:
         return {"class": early, "text": str(error)}
     except DataPending as error:

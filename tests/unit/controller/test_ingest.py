@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
-from kro_es.api.watch import Broken, Changed, Listed
-from kro_es.controller.ingest import Ingest, Watched
+from kro_es.api.selector import Selector
+from kro_es.api.watch import Broken, Changed, Listed, Watched
+from kro_es.controller.ingest import Ingest
 from kro_es.controller.taint import Taints
 from kro_es.controller.vault import Vault
 from kro_es.errors import ApiError
@@ -27,7 +28,9 @@ from kro_es.events.types import (
 )
 from kro_es.projections.projection import Row
 
-CONFIG_MAPS = Watched(Resource(Gvk("", "v1", "ConfigMap"), "configmaps", True), "owned=yes")
+CONFIG_MAPS = Watched(
+    Resource(Gvk("", "v1", "ConfigMap"), "configmaps", True), Selector.parse({"matchLabels": {"owned": "yes"}})
+)
 SECRETS = Watched(Resource(Gvk("", "v1", "Secret"), "secrets", True), None)
 
 
@@ -87,7 +90,10 @@ def _object(name: str = "a", version: int = 1, *, kind: str = "ConfigMap", uid: 
 
 
 def _row(name: str) -> Row:
-    return {"kind_key": "/ConfigMap", "part_of": "set", "namespace": "n", "name": name, "uid": f"uid-{name}"}
+    obj = _object(name)
+    obj["metadata"]["labels"] = {"owned": "yes"}
+    row = {"kind_key": "/ConfigMap", "namespace": "n", "name": name, "uid": f"uid-{name}", "object": obj}
+    return {**row, "resource_version": 1}
 
 
 async def test_an_echo_and_an_older_version_are_not_recorded_again() -> None:
@@ -157,6 +163,48 @@ async def test_a_broken_watch_is_a_gap_and_what_the_list_finds_is_late() -> None
     found = log.events[2].body
     assert isinstance(found, ObjectObserved)
     assert found.seen_late
+
+
+async def test_what_leaves_one_selection_and_is_shown_by_another_watch_is_not_gone() -> None:
+    log = _Log()
+    live = _object(version=9, data={"v": "new"})
+    ingest = _ingest(log, live=[live])
+    by_name = Watched(CONFIG_MAPS.resource, None, "n", "a")
+    await ingest.sink(by_name, Listed((_object(),), "3"))
+    await ingest.sink(CONFIG_MAPS, Changed("DELETED", _object()))
+    assert log.types == [ObjectObserved, ObjectObserved]
+    ingest.stopped(by_name)
+    await ingest.sink(CONFIG_MAPS, Changed("DELETED", live))
+    assert log.types[2:] == [ObjectLeftSelection]
+
+
+async def test_a_list_says_nothing_about_what_was_seen_after_it_was_made() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[{**_row("new"), "resource_version": 8}, _row("old")])
+    await ingest.sink(CONFIG_MAPS, Listed((), "7"))
+    assert [event.subject.name for event in log.events] == ["old"]
+
+
+async def test_what_lost_its_label_while_nobody_watched_may_come_back() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("a")], live=[_object(version=3)])
+    await ingest.sink(CONFIG_MAPS, Listed((), "7"))
+    await ingest.sink(CONFIG_MAPS, Changed("ADDED", _object(version=9)))
+    assert log.types == [ObjectLeftSelection, ObjectObserved]
+
+
+async def test_updates_without_a_change_do_not_push_out_the_values_of_the_recorded_version() -> None:
+    log = _Log()
+    ingest = _ingest(log)
+    secret = _object("s", kind="Secret", data={"password": "aHVudGVyMg=="})
+    await ingest.sink(SECRETS, Changed("ADDED", secret))
+    for version in range(10, 20):
+        await ingest.sink(
+            SECRETS, Changed("MODIFIED", _object("s", kind="Secret", version=version, data=secret["data"]))
+        )
+    body = log.events[-1].body
+    assert isinstance(body, ObjectObserved)
+    assert ingest.vault.clear(body.object) == secret
 
 
 async def test_a_secret_is_recorded_without_its_values_and_kept_in_memory() -> None:

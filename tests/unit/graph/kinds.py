@@ -104,6 +104,7 @@ KINDS: dict[Gvk, KindSchema] = {
             {"spec": _object(clusterIP=_TEXT, ports=_list(_SERVICE_PORT), selector=_TEXT_MAP, type=_TEXT)},
         ),
         _kind("v1", "Pod", "pods", {"spec": _ref(_POD_SPEC), "status": _object(phase=_TEXT, podIP=_TEXT)}),
+        _kind("v1", "Node", "nodes", {"spec": _object(unschedulable={"type": "boolean"})}, namespaced=False),
         _kind("v1", "Namespace", "namespaces", {"status": _object(phase=_TEXT)}, namespaced=False),
         _kind(
             "apiextensions.k8s.io/v1",

@@ -109,21 +109,6 @@ def test_a_cycle_starts_at_the_resource_listed_first() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("resource", "schema", "what"),
-    [
-        ({**config_map("a"), "forEach": [{"z": "${[1]}"}]}, {}, 'resource "a": forEach'),
-        ({"id": "a", "externalRef": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}}}, {}, "externalRef"),
-        (config_map("a", x="${omit()}"), {}, 'omit() at path "data.x"'),
-        (config_map("a"), {"status": {"conditions": ["${1}"]}}, "status.conditions[0]: author conditions"),
-    ],
-)
-def test_what_is_not_supported_is_refused_by_name(resource: JsonObject, schema: JsonObject, what: str) -> None:
-    (found,) = faults(resource, **schema)
-    assert what in str(found)
-    assert "not supported by this version of kro-es yet" in str(found)
-
-
 def test_managed_fields_are_not_an_input() -> None:
     (found,) = faults(config_map("a", x="${string(size(b.metadata.managedFields))}"), config_map("b"))
     assert "metadata.managedFields cannot be read" in str(found)

@@ -1,0 +1,36 @@
+"""What every reconciler uses of the running controller, built once and never replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from kro_es.controller.externals import ExternalWatches
+from kro_es.controller.graphs import Graphs
+from kro_es.controller.ingest import Ingest
+from kro_es.controller.ports import Cluster, EventLog, Reader
+from kro_es.controller.taint import Taints
+from kro_es.events.from_watch import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What every pass uses; built once."""
+
+    log: EventLog
+    cluster: Cluster
+    ingest: Ingest
+    origin: Origin
+    taints: Taints
+    graphs: Graphs
+    externals: ExternalWatches
+    open_reader: Callable[[], AbstractContextManager[Reader]]
+    clock: Callable[[], int]
+    engine: str
+    version: str
+    """What the version label says."""
+    max_collection: int
+    """Items one collection may have."""
+    omit: bool
+    """Whether definitions may use omit()."""
