@@ -5,16 +5,17 @@ The decision is the controller's own code; what is added here is what the API se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kro_es.api.objects import JsonObject, JsonValue, ObjectRef
+from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, Resource, labels
+from kro_es.api.selector import Selector
 from kro_es.authoring.drawing import steps
 from kro_es.authoring.instances import problems, with_defaults
 from kro_es.authoring.yaml_writer import write
 from kro_es.errors import UserError
 from kro_es.graph.node import ResourceGraph
-from kro_es.runtime.resolve import NodeResult, resolve
+from kro_es.runtime.resolve import NodeResult, bindings, resolve
 from kro_es.runtime.status import projection
 
 _NAMESPACE = "default"
@@ -26,13 +27,14 @@ class InstanceError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One resource; ``state`` is apply, pending, skipped or error."""
+    """One resource; ``state`` is apply, read (somebody else's), pending, skipped or error."""
 
     id: str
     step: int
     state: str
     why: str
-    object: JsonObject | None
+    objects: tuple[JsonObject, ...] = ()
+    """To apply; several of a collection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +67,36 @@ def completed(graph: ResourceGraph, obj: JsonValue) -> JsonObject:
     return {**obj, "metadata": meta, "spec": spec}
 
 
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """Objects from files: what is named as a resource is named, is taken for that resource."""
+
+    objects: Mapping[ObjectRef, JsonObject]
+
+    def members(self, node_id: str) -> Sequence[JsonObject]:
+        return list(self.objects.values())
+
+    def external(self, resource: Resource, namespace: str, name: str) -> JsonObject | None:
+        return self.objects.get(ObjectRef(resource.gvk.group, resource.gvk.kind, namespace, name))
+
+    def selected(self, resource: Resource, namespace: str, selector: Selector) -> Sequence[JsonObject]:
+        wanted = (resource.gvk.group, resource.gvk.kind)
+        return [
+            self.objects[ref]
+            for ref in sorted(self.objects)
+            if (ref.group, ref.kind) == wanted
+            and namespace in ("", ref.namespace)
+            and selector.matches(labels(self.objects[ref]))
+        ]
+
+
 def rendering(graph: ResourceGraph, instance: JsonObject, observed: Iterable[JsonObject]) -> Rendering:
     """``instance`` as :func:`completed` gives it; an observed object belongs to the resource it is named by."""
-    live = {ref: obj for obj in observed if (ref := _ref(obj)) is not None}
-    bound: dict[str, JsonObject] = {}
-    while True:
-        results = resolve(graph, instance, bound)
-        seen = dict(_seen(results, live))
-        if len(seen) <= len(bound):
-            break
-        bound = seen
+    live = _Live({ref: obj for obj in observed if (ref := _ref(obj)) is not None})
+    results = resolve(graph, instance, live)
     depths = steps(graph)
     found = sorted((_rendered(result, depths[result.node.id]) for result in results), key=lambda item: item.step)
-    return Rendering(tuple(found), projection(graph, instance, bound))
+    return Rendering(tuple(found), projection(graph, bindings(instance, results)))
 
 
 def _ref(obj: JsonValue) -> ObjectRef | None:
@@ -88,20 +107,15 @@ def _ref(obj: JsonValue) -> ObjectRef | None:
         return None
 
 
-def _seen(results: Iterable[NodeResult], live: dict[ObjectRef, JsonObject]) -> Iterator[tuple[str, JsonObject]]:
-    for result in results:
-        ref = _ref(result.desired)
-        if ref in live:
-            yield result.node.id, live[ref]
-
-
 def _rendered(result: NodeResult, step: int) -> Rendered:
+    node_id, objects = result.node.id, result.desired or ()
     if result.error:
-        return Rendered(result.node.id, step, "error", result.error, result.desired)
-    if result.pending:
-        return Rendered(result.node.id, step, "pending", result.pending, None)
-    state = "skipped" if result.desired is None else "apply"
-    return Rendered(result.node.id, step, state, result.waiting, result.desired)
+        return Rendered(node_id, step, "error", result.error, objects)
+    if result.pending or (result.node.external and result.waiting):
+        return Rendered(node_id, step, "pending", result.pending or result.waiting)
+    if result.desired is None:
+        return Rendered(node_id, step, "skipped", "")
+    return Rendered(node_id, step, "read" if result.node.external else "apply", result.waiting, objects)
 
 
 def as_yaml(found: Rendering) -> str:
@@ -112,8 +126,8 @@ def as_yaml(found: Rendering) -> str:
         head = [f"# step {item.step}"] if item.step != step else []
         step = item.step
         head.append(f"# {item.id}: {item.state}{': ' if item.why else ''}{_one_line(item.why)}")
-        body = write(item.object) if item.object is not None and item.state == "apply" else ""
-        parts.append("\n".join([*head, body]) if body else "\n".join(head) + "\n")
+        bodies = [write(obj) for obj in item.objects if item.state == "apply"]
+        parts.append("\n".join([*head, "---\n".join(bodies)]))
     if found.status:
         parts.append("".join(f"# {line}\n" for line in ["status", *write(found.status).splitlines()]))
     return "---\n".join(parts)

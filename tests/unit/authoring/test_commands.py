@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from texts import EXAMPLES, THING, compiled
+from texts import EXAMPLES, FLEET, THING, compiled
 
 from kro_es.api.objects import JsonObject
 from kro_es.authoring import drawing
@@ -221,6 +221,36 @@ def test_the_objects_are_a_stream_and_the_rest_is_comment() -> None:
     assert documents[1]["stringData"] == {"uid": "u7"}
     assert as_yaml(rendered(BIG, LIVE)).endswith("# status\n# uid: u7\n")
     assert '# secret: pending: node "secret": dependent node "config" not ready' in as_yaml(rendered(BIG))
+
+
+def test_collections_are_expanded_and_what_is_read_is_not_written() -> None:
+    graph = graph_of(FLEET)
+    instance = completed(
+        graph, value("{apiVersion: kro.run/v1alpha1, kind: Fleet, metadata: {name: f}, spec: {zones: [a, b]}}")
+    )
+    empty = rendering(graph, instance, ())
+    assert [(item.id, item.state) for item in empty.resources] == [
+        ("settings", "pending"), ("nodes", "read"), ("agents", "pending"),
+    ]  # fmt: skip
+    live = value(
+        "items: [{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, namespace: default}, data: {level: high}},"
+        " {apiVersion: v1, kind: Pod, metadata: {name: p, namespace: default, labels: {app: x}}},"
+        " {apiVersion: v1, kind: Pod, metadata: {name: q, namespace: other, labels: {app: x}}},"
+        " {apiVersion: v1, kind: Pod, metadata: {name: r, namespace: default}}]"
+    )["items"]
+    found = rendering(graph, instance, live)
+    assert [(item.id, item.state) for item in found.resources] == [
+        ("settings", "read"), ("nodes", "read"), ("agents", "apply"),
+    ]  # fmt: skip
+    documents = [item.root.value for item in read(as_yaml(found)) if isinstance(item, Document)]
+    assert [(obj["metadata"]["name"], obj["data"]) for obj in documents] == [
+        ("agent-a", {"level": "high", "pods": "2"}), ("agent-b", {"level": "high", "pods": "2"}),
+    ]  # fmt: skip
+    assert drawing.as_text(graph).splitlines() == [
+        "1  settings  v1 ConfigMap  read only",
+        "1  nodes     v1 Pod        read only",
+        "2  agents    v1 ConfigMap  needs settings, nodes; for each zone in schema.spec.zones",
+    ]
 
 
 @pytest.mark.parametrize(

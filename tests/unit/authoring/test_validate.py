@@ -65,6 +65,19 @@ spec:
         kind: Node
         metadata:                               #@ namespace metadata
           namespace: x
+    - id: many
+      forEach:
+        - zone: ${web.spec.replicas}            #@ for-each web.spec
+        - other: plain                          #@ expression-standalone plain
+      template:
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: "${zone + other}"}
+    - id: theirs
+      externalRef:
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: "${nobody.name}"}      #@ name-unknown nobody
     - id: literal
       template:
         apiVersion: v1
