@@ -61,7 +61,7 @@ def completed(graph: ResourceGraph, obj: JsonValue) -> JsonObject:
         meta = {"namespace": _NAMESPACE, **meta}
     schema = graph.crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     spec = with_defaults({"spec": obj.get("spec", {})}, {"properties": {"spec": schema}})["spec"]
-    found = [f"{path} {text}" for path, text in problems(spec, schema, "spec")]
+    found = [str(problem) for problem in problems(spec, schema, "spec")]
     if found:
         raise InstanceError("; ".join(found))
     return {**obj, "metadata": meta, "spec": spec}
