@@ -5,7 +5,7 @@ The decision is the controller's own code; what is added here is what the API se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, Resource, labels
@@ -27,13 +27,14 @@ class InstanceError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One resource; ``state`` is apply, pending, skipped, external, empty (a collection without items) or error."""
+    """One resource; ``state`` is apply, read (somebody else's), pending, skipped or error."""
 
     id: str
     step: int
     state: str
     why: str
-    object: JsonObject | None
+    objects: tuple[JsonObject, ...] = ()
+    """To apply; several of a collection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,55 +61,42 @@ def completed(graph: ResourceGraph, obj: JsonValue) -> JsonObject:
         meta = {"namespace": _NAMESPACE, **meta}
     schema = graph.crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     spec = with_defaults({"spec": obj.get("spec", {})}, {"properties": {"spec": schema}})["spec"]
-    found = [f"{path} {text}" for path, text in problems(spec, schema, "spec")]
+    found = [str(problem) for problem in problems(spec, schema, "spec")]
     if found:
         raise InstanceError("; ".join(found))
     return {**obj, "metadata": meta, "spec": spec}
 
 
-def rendering(graph: ResourceGraph, instance: JsonObject, observed: Iterable[JsonObject]) -> Rendering:
-    """``instance`` as :func:`completed` gives it; an observed object belongs to the resource it is named by."""
-    files = _Files([obj for obj in observed if _ref(obj) is not None])
-    while True:
-        results = resolve(graph, instance, files)
-        if not files.bind(results):
-            break
-    depths = steps(graph)
-    found = [item for result in results for item in _rendered(result, depths[result.node.id])]
-    found.sort(key=lambda item: item.step)
-    return Rendering(tuple(found), projection(graph, bindings(instance, results)))
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """Objects from files: what is named as a resource is named, is taken for that resource."""
 
-
-class _Files:
-    """The observed objects as the runtime asks for them; objects of nodes are known once their names are."""
-
-    def __init__(self, objects: Sequence[JsonObject]) -> None:
-        self._objects = {ObjectRef.of(obj): obj for obj in objects}
-        self._members: dict[str, list[JsonObject]] = {}
-
-    def bind(self, results: Iterable[NodeResult]) -> bool:
-        """Take the objects the results name; True when that is more than before."""
-        before = sum(map(len, self._members.values()))
-        for result in results:
-            refs = [ref for item in result.desired or () if (ref := _ref(item)) is not None]
-            self._members[result.node.id] = [self._objects[ref] for ref in refs if ref in self._objects]
-        return sum(map(len, self._members.values())) > before
+    objects: Mapping[ObjectRef, JsonObject]
 
     def members(self, node_id: str) -> Sequence[JsonObject]:
-        return self._members.get(node_id, ())
+        return list(self.objects.values())
 
     def external(self, resource: Resource, namespace: str, name: str) -> JsonObject | None:
-        return self._objects.get(ObjectRef(resource.gvk.group, resource.gvk.kind, namespace, name))
+        return self.objects.get(ObjectRef(resource.gvk.group, resource.gvk.kind, namespace, name))
 
     def selected(self, resource: Resource, namespace: str, selector: Selector) -> Sequence[JsonObject]:
-        found = [
-            (ref.namespace, ref.name, obj)
-            for ref, obj in self._objects.items()
-            if (ref.group, ref.kind) == (resource.gvk.group, resource.gvk.kind)
+        wanted = (resource.gvk.group, resource.gvk.kind)
+        return [
+            self.objects[ref]
+            for ref in sorted(self.objects)
+            if (ref.group, ref.kind) == wanted
             and namespace in ("", ref.namespace)
-            and selector.matches(labels(obj))
+            and selector.matches(labels(self.objects[ref]))
         ]
-        return [obj for _, _, obj in sorted(found, key=lambda item: item[:2])]
+
+
+def rendering(graph: ResourceGraph, instance: JsonObject, observed: Iterable[JsonObject]) -> Rendering:
+    """``instance`` as :func:`completed` gives it; an observed object belongs to the resource it is named by."""
+    live = _Live({ref: obj for obj in observed if (ref := _ref(obj)) is not None})
+    results = resolve(graph, instance, live)
+    depths = steps(graph)
+    found = sorted((_rendered(result, depths[result.node.id]) for result in results), key=lambda item: item.step)
+    return Rendering(tuple(found), projection(graph, bindings(instance, results)))
 
 
 def _ref(obj: JsonValue) -> ObjectRef | None:
@@ -119,19 +107,15 @@ def _ref(obj: JsonValue) -> ObjectRef | None:
         return None
 
 
-def _rendered(result: NodeResult, step: int) -> list[Rendered]:
-    """One entry for each object of a collection, one for anything else."""
-    name, objects = result.node.id, result.desired or ()
+def _rendered(result: NodeResult, step: int) -> Rendered:
+    node_id, objects = result.node.id, result.desired or ()
     if result.error:
-        return [Rendered(name, step, "error", result.error, objects[0] if objects else None)]
-    if result.pending:
-        return [Rendered(name, step, "pending", result.pending, None)]
-    if result.state == "SKIPPED":
-        return [Rendered(name, step, "skipped", result.waiting, None)]
-    if not objects:
-        what = "external" if result.node.external else "empty"
-        return [Rendered(name, step, what, result.waiting, None)]
-    return [Rendered(name, step, "apply", result.waiting, obj) for obj in objects]
+        return Rendered(node_id, step, "error", result.error, objects)
+    if result.pending or (result.node.external and result.waiting):
+        return Rendered(node_id, step, "pending", result.pending or result.waiting)
+    if result.desired is None:
+        return Rendered(node_id, step, "skipped", "")
+    return Rendered(node_id, step, "read" if result.node.external else "apply", result.waiting, objects)
 
 
 def as_yaml(found: Rendering) -> str:
@@ -142,8 +126,8 @@ def as_yaml(found: Rendering) -> str:
         head = [f"# step {item.step}"] if item.step != step else []
         step = item.step
         head.append(f"# {item.id}: {item.state}{': ' if item.why else ''}{_one_line(item.why)}")
-        body = write(item.object) if item.object is not None and item.state == "apply" else ""
-        parts.append("\n".join([*head, body]) if body else "\n".join(head) + "\n")
+        bodies = [write(obj) for obj in item.objects if item.state == "apply"]
+        parts.append("\n".join([*head, "---\n".join(bodies)]))
     if found.status:
         parts.append("".join(f"# {line}\n" for line in ["status", *write(found.status).splitlines()]))
     return "---\n".join(parts)

@@ -56,7 +56,7 @@ SCHEMAS: list[tuple[dict[str, object], str | None]] = [
     ({"group": "Acme.io"}, "name-group"),
     ({"group": "acme.k8s.io"}, "name-group"),
     ({"group": "acme.k8s.io", "metadata": {"annotations": {"api-approved.kubernetes.io": "unapproved, test"}}}, None),
-    ({"apiVersion": "v1.2"}, "name-version"),
+    ({"apiVersion": "v1.2"}, "field-value"),
     ({"apiVersion": "v12beta3"}, None),
 ]
 
