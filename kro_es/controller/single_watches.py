@@ -12,6 +12,9 @@ from kro_es.errors import ApiError
 
 MOST = 32
 """Single objects of one kind watched one by one: each is a connection of its own."""
+FORBIDDEN = 403
+_NOTHING = "kro-es/nothing,!kro-es/nothing"
+"""A selector no object matches: what is asked for is the answer's status."""
 
 
 class Watches(Protocol):
@@ -33,15 +36,30 @@ class SingleWatches:
         self._cluster = cluster
         self._alone: dict[Resource, set[Watched]] = {}
         self._together: dict[Resource, set[Watched]] = {}
+        self._listable: dict[Resource, bool] = {}
 
     async def ensure(self, watched: Watched) -> None:
         alone = self._alone.setdefault(watched.resource, set())
-        if watched.name and watched not in alone and len(alone) >= MOST:
+        many = watched.name and watched not in alone and len(alone) >= MOST
+        if many and await self._may_list(watched.resource):
             await self._join(watched)
             return
         if watched.name:
             alone.add(watched)
         await self._watches.ensure(watched)
+
+    async def _may_list(self, resource: Resource) -> bool:
+        """The right to single objects may have been given by name; the whole kind is another right."""
+        if resource not in self._listable:
+            try:
+                await self._cluster.list_objects(resource, None, _NOTHING)
+            except ApiError as error:
+                if error.status != FORBIDDEN:
+                    raise
+                self._listable[resource] = False
+            else:
+                self._listable[resource] = True
+        return self._listable[resource]
 
     async def stop(self, watched: Watched) -> None:
         """The object, or objects, are no longer followed."""

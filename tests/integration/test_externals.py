@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from kro_es.controller.single_watches import MOST
@@ -239,3 +240,62 @@ def test_a_secret_of_others_is_read_and_nowhere_in_clear(steps: Steps, operator:
     for clear in (password, base64.b64encode(password.encode()).decode(), url):
         assert clear not in text
         assert clear not in operator.text()
+
+
+def _allow(steps: Steps, name: str, kind: str, rules: list[dict[str, Any]]) -> None:
+    """A role of the service account ``reader`` of the test's namespace."""
+    meta = {"name": name, "namespace": steps.cluster.namespace} if kind == "Role" else {"name": name}
+    group = "rbac.authorization.k8s.io"
+    subject = {"kind": "ServiceAccount", "name": "reader", "namespace": steps.cluster.namespace}
+    steps.apply(
+        {"apiVersion": f"{group}/v1", "kind": kind, "metadata": meta, "rules": rules},
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": f"{kind}Binding",
+            "metadata": meta,
+            "roleRef": {"apiGroup": group, "kind": kind, "name": name},
+            "subjects": [subject],
+        },
+    )
+
+
+def test_what_must_not_be_read_is_named_and_read_once_it_may(steps: Steps, operator: Operator, tmp_path: Path) -> None:
+    operator.stop()
+    namespace = steps.cluster.namespace
+    steps.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "reader"}})
+    groups = ["kro.run", "internal.kro.run", "apiextensions.k8s.io"]
+    everything = {"apiGroups": groups, "resources": ["*"], "verbs": ["*"]}
+    maps = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]}
+    cluster_name = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}
+    _allow(steps, namespace, "ClusterRole", [everything, maps, cluster_name])
+    restricted = Operator(steps.cluster.plane.service_account_kubeconfig(namespace, "reader"), tmp_path / "own")
+    restricted.directory.mkdir()
+    restricted.start()
+    try:
+        steps.apply(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "creds"}, "stringData": {"user": "app"}},
+            definition(
+                "limited", "Limited", {"x": "string | default=y"}, _external("creds", {"name": "creds"}, "Secret"),
+                config_map("cfg", "${schema.metadata.name}", {"n": "${string(size(creds.data))}"}),
+            ),
+        )  # fmt: skip
+        steps.active("limited")
+        steps.apply(instance("Limited", "l", {}))
+        live = eventually(
+            lambda: steps.get("limited", "l"), lambda o: "no list within" in message(o, "ResourcesReady"), "named"
+        )
+        assert f"external ref get /v1, Kind=Secret namespace={namespace},name=creds" in message(live, "ResourcesReady")
+        assert live["status"]["state"] == "ERROR"
+        one = {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": ["creds"],
+            "verbs": ["get", "list", "watch"],
+        }
+        _allow(steps, "one-secret", "Role", [one])
+        steps.ready("limited", "l")
+        assert _value(steps, "l", "n") == "1"
+    finally:
+        restricted.stop()
+        operator.start()
+        steps.cluster.kubectl("delete", "clusterrole,clusterrolebinding", namespace)

@@ -62,6 +62,17 @@ async def test_beyond_the_first_objects_share_a_watch_of_their_kind() -> None:
     assert kept.running[-1] == _one("x")
 
 
+async def test_where_the_whole_kind_must_not_be_listed_each_object_keeps_its_own_watch() -> None:
+    watches, kept, ingest = await _full(_Log())
+    cluster: Any = ingest._cluster
+    cluster.forbidden = True
+    await watches.ensure(_one("x"))
+    await watches.ensure(_one("y"))
+    assert kept.running[MOST:] == [_one("x"), _one("y")]
+    await watches.stop(_one("x"))
+    assert kept.running[MOST:] == [_one("y")]
+
+
 async def test_only_what_was_asked_for_is_recorded() -> None:
     log = _Log()
     watches, _, ingest = await _full(log, _object("x", 4))

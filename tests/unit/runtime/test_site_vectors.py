@@ -174,7 +174,7 @@ def _status(graph: ResourceGraph, seen: Mapping[str, Any], expected: JsonObject)
 
 def _conditions(vector: JsonObject, graph: ResourceGraph, seen: Mapping[str, Any], expected: JsonObject) -> str | None:
     found = authored(graph.conditions or (), seen, vector.get("built_in_conditions") or ())
-    got = {"conditions": list(found.conditions), "incomplete": not found.complete, "degraded": found.degraded}
+    got = {"conditions": list(found.conditions), "incomplete": not found.complete, "degraded": bool(found.problems)}
     wanted = {"degraded": False, **expected}
     return None if all(got[name] == wanted[name] for name in got) else f"{got}"
 
