@@ -66,6 +66,7 @@ class _Known:
 class _Estimator:
     def __init__(self, checked: CheckedExpression) -> None:
         self._types = checked.types
+        self._fixed = cost.fixed_units(checked.root)
         self._scope: dict[str, Range] = {}
 
     def estimate(self, node: Node) -> _Known:
@@ -98,7 +99,7 @@ class _Estimator:
         operands = [self.estimate(operand) for operand in node.operands]
         units = [operand.units for operand in operands]
         if node.function == "_?_:_":
-            return _Known(units[0] + (units[1] | units[2]), operands[1].size | operands[2].size)
+            return _Known(units[0] + self._dearest(node.args[1:], units[1:]), operands[1].size | operands[2].size)
         if node.function in _ALTERNATIVES:
             own = _exactly(0 if node.function in ("_&&_", "_||_") else 1)
             return _Known(units[0] + Range(0, units[1].most) + own, self._size(node))
@@ -107,6 +108,12 @@ class _Estimator:
         if node.function in cost.GROWING:
             own += Range(size.least // 10, size.most // 10)
         return _Known(sum(units, own), size)
+
+    def _dearest(self, branches: Sequence[Node], units: Sequence[Range]) -> Range:
+        """One of two branches, where the fixed units of the dearer one are paid in any case."""
+        fixed = [self._fixed[branch.id] for branch in branches]
+        growing = max(known.most - paid for known, paid in zip(units, fixed, strict=True))
+        return Range(min(known.least for known in units), max(fixed) + growing)
 
     def _join(self, parts: list[_Known]) -> _Known:
         """Texts put together in one step; every addition but the last costs its fixed unit."""

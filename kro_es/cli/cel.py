@@ -3,50 +3,29 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Hashable
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-import yaml
-from rich.console import Console
 
-from kro_es.api.objects import Gvk, JsonValue
-from kro_es.cel.blame import blame
-from kro_es.cel.checker import check as check_types
-from kro_es.cel.compiler import compile_expression
-from kro_es.cel.declarations import FULL, KRO, Environment
-from kro_es.cel.errors import CelError
-from kro_es.cel.estimate import estimate
-from kro_es.cel.overloads import Overload
-from kro_es.cel.parser import parse
-from kro_es.cel.types import DYN, CelType, from_openapi, type_name
-from kro_es.cli.output import Format, show
-from kro_es.cli.schemas import kinds_of_cluster, schema_of_document
 from kro_es.errors import UserError
-from kro_es.schema.openapi import Schema
+from kro_es.settings import VERSION
+
+if TYPE_CHECKING:
+    from kro_es.api.objects import Gvk, JsonObject, JsonValue
+    from kro_es.cel.declarations import Environment
+    from kro_es.cel.types import CelType
+    from kro_es.schema.openapi import Schema
 
 app = typer.Typer(no_args_is_help=True, help="Try expressions.")
+
 Text = Annotated[str, typer.Argument(metavar="EXPR", help="The expression, without ${ }.", show_default=False)]
 OnlyKro = Annotated[bool, typer.Option("--kro", help="Only the functions that kro itself has.")]
 Cost = Annotated[bool, typer.Option("--cost", help="Print the cost on standard error.")]
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
-_KIND = re.compile(r"(?:([a-z0-9.-]+)/)?(v[a-z0-9]+)/([A-Z][A-Za-z0-9]*)$")
-_BARE_KIND = re.compile(r"[A-Z][A-Za-z0-9]*$")
 
-
-class _Failed(CelError):
-    """An evaluation that failed, with its place."""
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as JSON has it: a date is a text."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - as the base class declares it
-        first: [found for found in resolvers if found[0] != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_KIND = re.compile(r"(?:(?P<version>(?:[a-z0-9.-]+/)?v[a-z0-9]+)/)?(?P<kind>[A-Z][A-Za-z0-9]*)\Z")
+_CRD = "CustomResourceDefinition"
+_SCHEMA_WORDS = ("type", "properties", "additionalProperties", "items", "$ref", "allOf")
 
 
 @app.command("eval")
@@ -57,69 +36,89 @@ def evaluate(
     cost: Cost = False,
 ) -> None:
     """Evaluate an expression and print its value as JSON. Variables are the entries of --vars."""
+    from kro_es.cel.blame import blame
+    from kro_es.cel.checker import check as check_types
+    from kro_es.cel.compiler import compile_expression
+    from kro_es.cel.errors import CelError
+    from kro_es.cel.estimate import estimate
+    from kro_es.cel.parser import parse
+    from kro_es.cel.types import DYN
+    from kro_es.cli.output import Format, show
+
     bindings = _bindings(variables) if variables is not None else {}
     checked = check_types(parse(expression, _environment(only_kro)), dict.fromkeys(bindings, DYN))
     compiled = compile_expression(checked)
     try:
         value, units = compiled.measure_json(bindings)
     except CelError as error:
-        raise _Failed(str(blame(checked, bindings, error))) from error
+        raise UserError(str(blame(checked, bindings, error))) from error
     show(value, Format.JSON)
     if cost:
-        _note(f"cost: {units} of {compiled.cost_limit}; expected {estimate(checked)}")
+        typer.echo(f"cost: {units} of {compiled.cost_limit}; expected {estimate(checked)}", err=True)
 
 
 @app.command()
-def check(
+def check(  # noqa: PLR0913 - one parameter per flag
     expression: Text,
     schema: Annotated[
         list[str] | None,
         typer.Option(
-            help="[NAME=]FILE or [NAME=]apiVersion/Kind: a variable and its type. A FILE holds a CRD or an OpenAPI "
-            "schema; the schema of a kind is the cluster's. May be repeated."
+            help="[NAME=]FILE or [NAME=]KIND: a variable and its type. A FILE holds a CRD or an OpenAPI schema; a KIND "
+            "is written Deployment or apps/v1/Deployment. May be repeated."
         ),
     ] = None,
-    kubeconfig: Annotated[str | None, typer.Option(envvar="KUBECONFIG", help="Where kinds are looked up.")] = None,
-    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
+    from_cluster: Annotated[
+        bool, typer.Option("--from-cluster", help="Kinds of the cluster, not those that ship.")
+    ] = False,
+    kubeconfig: Annotated[str | None, typer.Option(envvar="KUBECONFIG", help="Of --from-cluster.")] = None,
+    context: Annotated[str | None, typer.Option(help="Of the kubeconfig.")] = None,
     only_kro: OnlyKro = False,
     cost: Cost = False,
 ) -> None:
     """Check an expression against schemas and print its type, or everything that is wrong with it."""
-    types = _variables(schema or [], kubeconfig, context)
-    checked = check_types(parse(expression, _environment(only_kro)), types)
+    from kro_es.cel.checker import check as check_types
+    from kro_es.cel.compiler import compile_expression
+    from kro_es.cel.estimate import estimate
+    from kro_es.cel.parser import parse
+    from kro_es.cel.types import type_name
+
+    schemas: dict[str, Schema] = {}
+    kinds: dict[str, tuple[str | None, str]] = {}
+    for item in schema or ():
+        name, equals, source = item.rpartition("=")
+        if equals:
+            _require_name(name, f"--schema {item}")
+        if found := _KIND.match(source):
+            kinds[name or _lower_camel(found["kind"])] = (found["version"], found["kind"])
+        else:
+            own_name, schemas_of_file = _schema(source)
+            schemas[name or own_name] = schemas_of_file
+    schemas |= _of_cluster(kinds, kubeconfig, context) if from_cluster else _shipped(kinds)
+    checked = check_types(parse(expression, _environment(only_kro)), _types(schemas))
     compile_expression(checked)
-    Console(soft_wrap=True).print(type_name(checked.result_type), highlight=False, markup=False)
+    typer.echo(type_name(checked.result_type))
     if cost:
-        _note(f"cost: {estimate(checked)}")
+        typer.echo(f"cost: {estimate(checked)}", err=True)
 
 
 @app.command()
-def functions(only_kro: OnlyKro = False) -> None:
-    """Print the functions and operators as a Markdown table."""
-    lines = ["| function | forms | kro |", "| --- | --- | --- |"]
-    for name, overloads in sorted(_environment(only_kro).functions.items()):
-        forms = dict.fromkeys(map(str, overloads))
-        lines.append(f"| `{name}` | {'<br>'.join(f'`{form}`' for form in forms)} | {_in_kro(name, overloads)} |")
-    Console(soft_wrap=True).print("\n".join(lines).replace("||", r"\|\|"), highlight=False, markup=False)
+def functions() -> None:
+    """Print the functions expressions may call, as a page in Markdown."""
+    from kro_es.cel.reference import page
 
-
-def _in_kro(name: str, overloads: tuple[Overload, ...]) -> str:
-    theirs = KRO.functions.get(name, ())
-    return "no" if not theirs else "yes" if set(overloads) <= set(theirs) else "in part"
+    typer.echo(page(), nl=False)
 
 
 def _environment(only_kro: bool) -> Environment:
+    from kro_es.cel.declarations import FULL, KRO
+
     return KRO if only_kro else FULL
-
-
-def _note(text: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(text, highlight=False, markup=False)
 
 
 # -- variables
 
 
-def _bindings(name: str) -> dict[str, JsonValue]:
+def _bindings(name: str) -> JsonObject:
     found = _document(name)
     if not isinstance(found, dict):
         raise UserError(f"{name}: expected variables as a map of names to values, found {type(found).__name__}")
@@ -128,64 +127,84 @@ def _bindings(name: str) -> dict[str, JsonValue]:
     return found
 
 
-def _variables(given: list[str], kubeconfig: str | None, context: str | None) -> dict[str, CelType]:
-    schemas: dict[str, Schema] = {}
-    kinds: dict[str, Gvk] = {}
-    for item in given:
-        name, equals, source = item.rpartition("=")
-        if equals:
-            _require_name(name, f"--schema {item}")
-        kind = _KIND.match(source)
-        if kind is not None and not Path(source).exists():
-            gvk = Gvk(kind[1] or "", kind[2], kind[3])
-            kinds[name or _lower_camel(gvk.kind)] = gvk
-        elif _BARE_KIND.match(source) and not Path(source).exists():
-            raise UserError(f"--schema {item}: write the kind with its apiVersion, for example apps/v1/Deployment")
-        else:
-            own_name, schema = schema_of_document(source, _document(source))
-            schemas[name or _lower_camel(own_name)] = schema
-    if kinds:
-        served = kinds_of_cluster(kinds.values(), kubeconfig, context)
-        schemas |= {name: served[gvk].schema for name, gvk in kinds.items()}
-    return {name: from_openapi(schema, f"__type_{name}") or DYN for name, schema in schemas.items()}
+def _require_name(name: str, where: str) -> None:
+    if _NAME.match(name) is None:
+        raise UserError(f"{where}: {name!r} is no variable: a letter or _, then letters, digits and _")
 
 
 def _lower_camel(kind: str) -> str:
     return kind[:1].lower() + kind[1:]
 
 
-def _require_name(name: str, where: str) -> None:
-    if _NAME.match(name) is None:
-        raise UserError(f"{where}: {name!r} is no variable: a letter or _, then letters, digits and _")
+def _types(schemas: dict[str, Schema]) -> dict[str, CelType]:
+    from kro_es.cel.types import DYN, from_openapi
+
+    return {name: from_openapi(schema, f"__type_{name}") or DYN for name, schema in schemas.items()}
 
 
 def _document(name: str) -> JsonValue:
-    """The JSON value in a YAML or JSON file. Raises UserError with file, line and column."""
-    try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-        found = yaml.load(text, _Loader)  # noqa: S506 - a subclass of the safe loader
-    except OSError as error:
-        raise UserError(f"{name}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{name}: not a text in UTF-8") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"{mark.line + 1}:{mark.column + 1}: " if mark else ""
-        raise UserError(f"{name}:{place or ' '}{error.problem}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{name}: {error}") from None
-    _require_json(found, name)
+    """The one document of a file. Raises UserError with file, line and column."""
+    from kro_es.authoring import sources
+    from kro_es.authoring.yaml_reader import YamlError, read
+
+    values = []
+    for document in read(sources.read(name).text):
+        if isinstance(document, YamlError):
+            raise UserError(f"{name}:{document.place.line}:{document.place.column}: {document.message}")
+        values.append(document.root.value)
+    if len(values) != 1:
+        raise UserError(f"{name}: one document is needed, there are {len(values)}")
+    return values[0]
+
+
+# -- schemas
+
+
+def _schema(name: str) -> tuple[str, Schema]:
+    """What a variable is called by default, and the schema in a file: of a CRD, the one of its storage version."""
+    from kro_es.authoring.kinds import of_crd
+    from kro_es.schema.openapi import Schema
+
+    document = _document(name)
+    if isinstance(document, dict) and document.get("kind") == _CRD:
+        served = {gvk.version: (gvk, kind) for gvk, kind in of_crd(document).items()}
+        stored = [version["name"] for version in document["spec"]["versions"] if version.get("storage")]
+        gvk, kind = served.get(stored[0] if stored else "") or next(iter(served.values()))
+        return _lower_camel(gvk.kind), kind.schema
+    if not isinstance(document, dict) or not any(word in document for word in _SCHEMA_WORDS):
+        raise UserError(f"{name}: neither a {_CRD} nor an OpenAPI schema, which has a type or properties")
+    return "schema", Schema(document, (document.get("components") or {}).get("schemas") or {})
+
+
+def _shipped(kinds: dict[str, tuple[str | None, str]]) -> dict[str, Schema]:
+    from kro_es.authoring.kinds import shipped
+
+    there = shipped()
+    found = {}
+    for name, (version, kind) in kinds.items():
+        fitting = [gvk for gvk in there.kinds if gvk.kind == kind and version in (None, gvk.api_version)]
+        if len(fitting) != 1:
+            shown = " or ".join(f"{gvk.api_version}/{kind}" for gvk in fitting)
+            why = f"write {shown}" if fitting else f"Kubernetes {there.version} has none; --from-cluster asks a cluster"
+            raise UserError(f"--schema {version + '/' if version else ''}{kind}: {why}")
+        found[name] = there.kinds[fitting[0]].schema
     return found
 
 
-def _require_json(value: JsonValue | Hashable, path: str) -> None:
-    if isinstance(value, list):
-        for place, item in enumerate(value):
-            _require_json(item, f"{path}[{place}]")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise UserError(f"{path}: the key {key!r} is no text; write it in quotes")
-            _require_json(item, f"{path}.{key}")
-    elif not (value is None or isinstance(value, str | int | float | bool)):
-        raise UserError(f"{path}: {type(value).__name__} is no JSON value")
+def _of_cluster(
+    kinds: dict[str, tuple[str | None, str]], kubeconfig: str | None, context: str | None
+) -> dict[str, Schema]:
+    from kro_es.api.objects import Gvk
+    from kro_es.authoring.from_cluster import cluster_kinds
+    from kro_es.errors import KindNotFound
+
+    wanted: dict[str, Gvk] = {}
+    for name, (version, kind) in kinds.items():
+        if version is None:
+            raise UserError(f"--schema {kind}: write the kind with its apiVersion, for example apps/v1/{kind}")
+        wanted[name] = Gvk.parse(version, kind)
+    served = cluster_kinds(wanted.values(), kubeconfig, context, version=VERSION)
+    for gvk in wanted.values():
+        if gvk not in served:
+            raise KindNotFound(gvk.api_version, gvk.kind, group_known=True)
+    return {name: served[gvk].schema for name, gvk in wanted.items()}

@@ -21,7 +21,7 @@ from tests.conftest import Cluster
 def test_expressions_are_checked_against_what_the_cluster_serves(
     cluster: Cluster, text: str, code: int, shown: str
 ) -> None:
-    schemas = ("--schema", "apps/v1/Deployment", "--schema", "svc=v1/Service")
+    schemas = ("--schema", "apps/v1/Deployment", "--schema", "svc=v1/Service", "--from-cluster")
     command = [sys.executable, "-m", "kro_es.cli.operator", "cel", "check", text, *schemas]
     found = subprocess.run(
         [*command, "--kubeconfig", str(cluster.kubeconfig())], capture_output=True, text=True, timeout=60
@@ -31,7 +31,17 @@ def test_expressions_are_checked_against_what_the_cluster_serves(
 
 
 def test_a_kind_nobody_serves_is_named(cluster: Cluster) -> None:
-    command = [sys.executable, "-m", "kro_es.cli.operator", "cel", "check", "x", "--schema", "example.com/v1/Gone"]
+    command = [
+        sys.executable,
+        "-m",
+        "kro_es.cli.operator",
+        "cel",
+        "check",
+        "x",
+        "--schema",
+        "example.com/v1/Gone",
+        "--from-cluster",
+    ]
     found = subprocess.run(
         [*command, "--kubeconfig", str(cluster.kubeconfig())], capture_output=True, text=True, timeout=60
     )
