@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from kro_es.api.definition import ResourceGraphDefinition, read
 from kro_es.api.metadata import GROUP
 from kro_es.api.objects import Gvk, JsonObject
-from kro_es.authoring.kinds import of_crd
 from kro_es.authoring.sources import Source, Unreadable
 from kro_es.authoring.yaml_reader import Document, YamlError
 from kro_es.authoring.yaml_reader import read as read_yaml
@@ -17,6 +16,7 @@ from kro_es.errors import DefinitionErrors, DefinitionFault
 from kro_es.graph import dag
 from kro_es.graph.compile import compile_graph, required_kinds
 from kro_es.graph.node import ResourceGraph
+from kro_es.graph.published import of_crd
 from kro_es.schema import crd
 from kro_es.schema.openapi import PRESERVE_UNKNOWN, KindSchema
 

@@ -162,7 +162,7 @@ def _document(name: str) -> JsonValue:
 
 def _schema(name: str) -> tuple[str, Schema]:
     """What a variable is called by default, and the schema in a file: of a CRD, the one of its storage version."""
-    from kro_es.authoring.kinds import of_crd
+    from kro_es.graph.published import of_crd
     from kro_es.schema.openapi import Schema
 
     document = _document(name)

@@ -11,7 +11,7 @@ from kro_es.api.selector import Selector
 from kro_es.decisions import children, deletion, upkeep
 from kro_es.decisions.children import Comparison
 from kro_es.decisions.inputs import Child, Externals, InstanceInputs
-from kro_es.decisions.status import Verdict, status_write
+from kro_es.decisions.status import Verdict, shown_status
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.events.types import InstanceSettled, NodeReport, ResourceTakenOver
 from kro_es.runtime.resolve import NodeResult, resolve
@@ -163,16 +163,16 @@ def _reported(
     inputs: InstanceInputs, verdict: Verdict, marks: tuple[PlannedWrite, ...] = (), *, retry: bool = False
 ) -> Decision:
     """The last decision of a pass: status, and the fact that the instance settled, when either is new."""
-    write, ready = status_write(inputs, verdict)
-    writes = (*marks, *((write,) if write else ()))
+    shown = shown_status(inputs, verdict)
+    writes = (*marks, *((shown.write,) if shown.write else ()))
     followed = inputs.followed
     settled = InstanceSettled(
         followed.definition_uid if followed else "",
         followed.number if followed else 0,
         inputs.instance["metadata"].get("generation", 0),
-        verdict.state(ready=ready),
-        ready,
-        "" if ready else verdict.message,
+        shown.state,
+        shown.ready,
+        shown.message,
     )
     return Decision(
         writes,
@@ -201,7 +201,7 @@ def _deleting(inputs: InstanceInputs) -> Decision:
     if found.released:
         return Decision(why="finalizer already released")
     if found.writes:
-        status, _ = status_write(inputs, Verdict.deleting())
+        status = shown_status(inputs, Verdict.deleting()).write
         return Decision((*found.writes, *((status,) if status else ())), (), "DELETING", why="deleting resources")
     if found.waiting:
         return _reported(inputs, Verdict.deleting(found.message), retry=bool(found.blocked))

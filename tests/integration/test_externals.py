@@ -7,9 +7,10 @@ import json
 import time
 from typing import Any
 
+from kro_es.controller.single_watches import MOST
 from kro_es.events.types import ObjectObserved, ReconcileDecided
 from tests.support.operator import Operator
-from tests.support.steps import Steps, config_map, definition, events, eventually, faults, instance, message
+from tests.support.steps import Steps, config_map, definition, events, eventually, faults, instance, message, settled
 
 
 def _external(node: str, metadata: dict[str, Any], kind: str = "ConfigMap", **more: Any) -> dict[str, Any]:
@@ -136,6 +137,34 @@ def test_readers_of_one_object_share_a_watch_that_ends_with_the_last(steps: Step
     steps.apply(_plain("one", {"v": "3"}))
     time.sleep(1)  # nobody looks any more: there is nothing to wait for
     assert len(events(operator.database)) == length
+
+
+def test_very_many_single_objects_are_followed_by_few_watches(steps: Steps, operator: Operator) -> None:
+    count = 40
+    cfg = config_map("cfg", "${schema.metadata.name}", {"v": "${x.data.v}"})
+    own = _external("x", {"name": "${schema.metadata.name}-in"})
+    steps.apply(definition("owners", "Owner", {"x": "string | default=y"}, own, cfg))
+    steps.active("owners")
+    steps.apply(*(_plain(f"o{n}-in", {"v": "1"}) for n in range(count)), _plain("stranger", {}))
+    mark = steps.cluster.plane.audit.mark()
+    steps.apply(*(instance("Owner", f"o{n}", {}) for n in range(count)))
+    eventually(lambda: sum(map(settled, steps.items("owner"))), lambda ready: ready == count, "all ready")
+    assert 0 < len(_watches(steps, mark)) <= MOST + 1
+    steps.apply(*(_plain(f"o{n}-in", {"v": "2"}) for n in range(count)), _plain("stranger", {"v": "2"}))
+
+    def values() -> list[str]:
+        return [
+            obj["data"]["v"] for obj in steps.items("cm") if obj["metadata"]["name"] in {f"o{n}" for n in range(count)}
+        ]
+
+    eventually(values, lambda found: found == ["2"] * count, "followed")
+    operator.kill()
+    steps.apply(*(_plain(f"o{n}-in", {"v": "3"}) for n in range(count)))
+    operator.start()
+    eventually(values, lambda found: found == ["3"] * count, "followed after a restart")
+    recorded = {e.subject.name for e in events(operator.database) if isinstance(e.body, ObjectObserved)}
+    assert "stranger" not in recorded
+    assert faults(operator.database) == []
 
 
 def test_objects_of_others_are_selected_by_label_wherever_they_are(steps: Steps, operator: Operator) -> None:
