@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kro_es.api.objects import Gvk
-from kro_es.authoring.kinds import of_crd
 from kro_es.authoring.objects import objects
 from kro_es.authoring.sources import Unreadable
 from kro_es.errors import UserError
+from kro_es.graph.published import of_crd
 from kro_es.schema.openapi import KindSchema
 
 KIND = "CustomResourceDefinition"

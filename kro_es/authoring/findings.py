@@ -37,6 +37,7 @@ FIELD_UNKNOWN = "field-unknown"
 KIND_UNKNOWN = "kind-unknown"
 NAME_UNKNOWN = "name-unknown"
 FUNCTION_UNKNOWN = "function-unknown"
+BEYOND_KRO = "beyond-kro"
 
 CODES = {
     FILE: "The file cannot be read.",
@@ -83,6 +84,7 @@ CODES = {
     "status-reference": "A status expression refers to nothing.",
     "conditions": "The conditions block is wrong.",
     "omit": "omit() cannot be used here.",
+    BEYOND_KRO: "kro has not this function, kro-es has.",
     "unsupported": "This version of kro-es does not support it yet.",
     "definition": "The definition is wrong in another way.",
 }

@@ -19,7 +19,7 @@ def cluster_kinds(
     async def ask() -> dict[Gvk, KindSchema]:
         client = await connect(kubeconfig, context, user_agent=f"kro-es/{version}")
         try:
-            return await Discovery(client).kinds(gvks)
+            return await Discovery(client).kinds(gvks, {})
         finally:
             await client.close()
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from kro_es.api.definition import ResourceGraphDefinition, read
 from kro_es.api.metadata import GROUP
 from kro_es.api.objects import Gvk, JsonObject
-from kro_es.authoring.kinds import of_crd
 from kro_es.authoring.sources import Source, Unreadable
 from kro_es.authoring.yaml_reader import Document, YamlError
 from kro_es.authoring.yaml_reader import read as read_yaml
+from kro_es.cel.declarations import KRO
 from kro_es.errors import DefinitionErrors, DefinitionFault
 from kro_es.graph import dag
 from kro_es.graph.compile import compile_graph, required_kinds
 from kro_es.graph.node import ResourceGraph
+from kro_es.graph.published import of_crd
 from kro_es.schema import crd
 from kro_es.schema.openapi import PRESERVE_UNKNOWN, KindSchema
 
@@ -33,6 +34,8 @@ class Entry:
     shape_faults: tuple[DefinitionFault, ...]
     faults: tuple[DefinitionFault, ...] = ()
     """Of the compile, in its order."""
+    beyond_kro: tuple[DefinitionFault, ...] = ()
+    """What kro would say of a definition that compiles here: its expressions may call fewer functions."""
     graph: ResourceGraph | None = None
 
     @property
@@ -104,7 +107,17 @@ def compile_all(entries: Iterable[Entry], kinds: Mapping[Gvk, KindSchema]) -> No
             entry.graph = compile_graph(entry.definition, known)
         except DefinitionErrors as error:
             entry.faults = error.faults
+        else:
+            entry.beyond_kro = _refused_by_kro(entry, known)
         known |= _made(entry)
+
+
+def _refused_by_kro(entry: Entry, kinds: Mapping[Gvk, KindSchema]) -> tuple[DefinitionFault, ...]:
+    try:
+        compile_graph(entry.definition, kinds, environment=KRO)
+    except DefinitionErrors as error:
+        return error.faults
+    return ()
 
 
 def _ordered(entries: list[Entry]) -> list[Entry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kro_es.api.metadata import GROUP
 from kro_es.api.objects import Gvk, JsonValue
@@ -84,6 +84,9 @@ def _faults(entry: Entry) -> Iterator[Finding]:
         finding = _finding(entry, fault, code_of(fault.message))
         if not any(finding.path is not None and finding.path.startswith(path) for path in broken):
             yield finding
+    for fault in entry.beyond_kro:
+        told = replace(fault, message=f"kro would refuse it: {fault.message}")
+        yield replace(_finding(entry, told, code_of(fault.message)), severity=WARNING, code=findings.BEYOND_KRO)
 
 
 def _refused(entry: Entry) -> Iterator[Finding]:

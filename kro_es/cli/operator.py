@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -15,7 +15,7 @@ from kro_es.cli.authoring import app as authoring_app
 from kro_es.errors import KroEsError
 from kro_es.settings import VERSION, Settings
 
-_PROGRAMS = {"db": "kro_es.cli.database"}
+_PROGRAMS = {"db": "kro_es.cli.database", "cel": "kro_es.cli.cel"}
 """Groups of commands and the module with their ``app``."""
 
 
@@ -78,6 +78,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
         int, _option("max_collection", "Items one forEach collection may have.")
     ] = Settings.max_collection,
     omit: Annotated[bool, _option("omit", "Whether definitions may use omit().")] = Settings.omit,
+    functions: Annotated[
+        Literal["full", "kro"], _option("functions", "Functions expressions may call: all, or exactly those of kro.")
+    ] = Settings.functions,
     log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
@@ -103,6 +106,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         max_revisions=max_revisions,
         max_collection=max_collection,
         omit=omit,
+        functions=functions,
         log_level=log_level,
     )
     configure_logging(log_level)

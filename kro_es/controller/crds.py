@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -51,6 +51,11 @@ class CustomKinds:
             self._readers.setdefault(kind, set()).add(key)
         if after:
             self._reads[key] = after
+
+    @property
+    def names(self) -> Mapping[GroupKind, str]:
+        """Group and kind to the CRD, of every custom kind that is served."""
+        return {kind: served.name for kind, served in self._served.items() if served.established}
 
     def standing(self, key: Key) -> tuple[tuple[GroupKind, Served | None], ...]:
         """How everything the definition reads stands now; equal answers mean that no kind of it changed."""

@@ -165,8 +165,10 @@ class DefinitionReconciler:
 
     async def _compile(self, definition: ResourceGraphDefinition) -> ResourceGraph:
         """Schemas first, then the pure compile, off the event loop: a large graph must not hold up the others."""
-        kinds = await self._world.cluster.kinds(required_kinds(definition))
-        return await asyncio.to_thread(compile_graph, definition, kinds, omit=self._world.omit)
+        kinds = await self._world.cluster.kinds(required_kinds(definition), self._custom_kinds.names)
+        return await asyncio.to_thread(
+            compile_graph, definition, kinds, omit=self._world.omit, environment=self._world.environment
+        )
 
     async def _refused(
         self, obj: JsonObject, head: Row, found_hash: str, error: DefinitionErrors, conditions: Conditions

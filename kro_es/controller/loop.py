@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 import structlog
 
@@ -19,6 +18,7 @@ from kro_es.controller.definition_writes import CRDS, DEFINITIONS
 from kro_es.controller.instance_reconciler import InstanceReconciler
 from kro_es.controller.projector import Projector
 from kro_es.controller.queue import Key, Queue
+from kro_es.controller.single_watches import SingleWatches, Watches
 from kro_es.controller.telemetry import Metrics
 from kro_es.controller.world import World
 from kro_es.errors import ApiError, FenceLost, KroEsError
@@ -30,16 +30,6 @@ logger = structlog.get_logger(__name__)
 
 MEMBERS = Selector((Requirement(metadata.PART_OF, "Exists"),))
 """Children are watched by the presence of this label, so that a busy cluster costs nothing."""
-
-
-class Watches(Protocol):
-    """Kept watches, shared by all who need the same."""
-
-    async def ensure(self, watched: Watched) -> None:
-        """Start the watch unless it runs; returns when its first list is in the log."""
-        ...
-
-    async def stop(self, watched: Watched) -> None: ...
 
 
 class Loop:
@@ -64,12 +54,7 @@ class Loop:
 
     def attach(self, watches: Watches) -> None:
         self._watches = watches
-        self._world.externals.attach(watches.ensure, self._stop)
-
-    async def _stop(self, watched: Watched) -> None:
-        assert self._watches is not None
-        await self._watches.stop(watched)
-        self._world.ingest.stopped(watched)
+        self._world.externals.attach(SingleWatches(watches, self._world.ingest, self._world.cluster))
 
     async def start_watching(self, kinds: Mapping[Gvk, str], members: Iterable[Gvk]) -> None:
         """Kinds of recorded instances first, then the definitions.

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from kro_es.api.objects import Gvk, ObjectRef
+from kro_es.cel.declarations import ENVIRONMENTS
 from kro_es.cluster.client import connect
 from kro_es.cluster.informers import Informers
 from kro_es.cluster.kubernetes import KubernetesCluster
@@ -133,6 +134,7 @@ class _Controller:
             version=settings.label_version,
             max_collection=settings.max_collection,
             omit=settings.omit,
+            environment=ENVIRONMENTS[settings.functions],
         )
         loop = Loop(world, self._queue, projector, self._metrics, max_revisions=settings.max_revisions)
         main.append(loop)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Mapping, Sequence
+
+import networkx as nx
 
 from kro_es.errors import UserError
 
@@ -20,60 +21,42 @@ class CycleError(UserError):
 
 def topological_order(dependencies: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Every resource after those it depends on, else in the order listed; raises CycleError (spec/04 §3.11)."""
-    names = list(dependencies)
-    index = {name: position for position, name in enumerate(names)}
-    dependents = _dependents(dependencies)
-    missing = {name: len(set(needed)) for name, needed in dependencies.items()}
-    ready = [index[name] for name, count in missing.items() if not count]
-    heapq.heapify(ready)
-    order: list[str] = []
-    while ready:
-        order.append(names[heapq.heappop(ready)])
-        for name in dependents[order[-1]]:
-            missing[name] -= 1
-            if not missing[name]:
-                heapq.heappush(ready, index[name])
-    if len(order) < len(names):
-        raise CycleError(_cycle(dependencies))
-    return tuple(order)
+    index = {name: position for position, name in enumerate(dependencies)}
+    graph = _graph(dependencies)
+    try:
+        return tuple(nx.lexicographical_topological_sort(graph, key=index.__getitem__))
+    except nx.NetworkXUnfeasible:
+        raise CycleError(_cycle(graph, index)) from None
 
 
 def waves(dependencies: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Apply order of each resource: what nothing depends on has the highest number (spec/03 §2.4).
-
-    Raises CycleError.
-    """
-    dependents = _dependents(dependencies)
-    depths: dict[str, int] = {}
-    for name in reversed(topological_order(dependencies)):
-        depths[name] = max((depths[other] + 1 for other in dependents[name]), default=0)
-    layers = max(depths.values(), default=-1) + 1
-    return {name: layers - depths[name] for name in dependencies}
+    """Apply order of each resource: what nothing depends on has the highest number (spec/03 §2.4)."""
+    layers = list(nx.topological_generations(_graph(dependencies).reverse(copy=False)))
+    return {name: len(layers) - depth for depth, layer in enumerate(layers) for name in layer}
 
 
-def _dependents(dependencies: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {name: [] for name in dependencies}
-    for name, needed in dependencies.items():
-        for other in dict.fromkeys(needed):
-            found[other].append(name)
-    return found
+def _graph(dependencies: Mapping[str, Sequence[str]]) -> nx.DiGraph[str]:
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(dependencies)
+    graph.add_edges_from((needed, name) for name, all_needed in dependencies.items() for needed in all_needed)
+    return graph
 
 
-def _cycle(dependencies: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Shortest cycle through the first resource that is on one; ties go to what is listed first."""
-    index = {name: position for position, name in enumerate(dependencies)}
-    for start in dependencies:
-        before: dict[str, str] = {}
-        queue = deque([start])
-        while queue:
-            name = queue.popleft()
-            for needed in sorted(dependencies[name], key=index.__getitem__):
-                if needed == start:
-                    path = [name]
-                    while path[-1] != start:
-                        path.append(before[path[-1]])
-                    return (*reversed(path), start)
-                if needed not in before:
-                    before[needed] = name
-                    queue.append(needed)
-    raise AssertionError("asked for a cycle where there is none")
+def _cycle(graph: nx.DiGraph[str], index: Mapping[str, int]) -> tuple[str, ...]:
+    """Shortest cycle through the first resource that is on one."""
+    knots = [names for names in nx.strongly_connected_components(graph) if len(names) > 1]
+    start = min((name for names in knots for name in names), key=index.__getitem__)
+    before: dict[str, str] = {}
+    queue = deque([start])
+    while queue:
+        name = queue.popleft()
+        for needed in sorted(graph.predecessors(name), key=index.__getitem__):
+            if needed == start:
+                path = [name]
+                while path[-1] != start:
+                    path.append(before[path[-1]])
+                return (*reversed(path), start)
+            if needed not in before:
+                before[needed] = name
+                queue.append(needed)
+    raise AssertionError("a strongly connected component without a cycle")

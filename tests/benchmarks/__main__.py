@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.benchmarks.append import append
 from tests.benchmarks.authoring import authoring
+from tests.benchmarks.cel import cel
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.instances import instances
 from tests.benchmarks.load import load
@@ -17,6 +18,7 @@ from tests.benchmarks.load import load
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "append": append,
     "authoring": authoring,
+    "cel": cel,
     "instances": instances,
     "load": load,
 }

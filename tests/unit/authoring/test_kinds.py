@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from kro_es.api.objects import Gvk, JsonObject
-from kro_es.authoring.kinds import UnknownVersion, of_crd, shipped, versions
+from kro_es.authoring.kinds import UnknownVersion, shipped, versions
 from kro_es.errors import UserError
+from kro_es.graph.published import of_crd
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -262,3 +262,12 @@ def test_two_definitions_of_one_name_or_kind_are_told() -> None:
 def test_every_code_used_is_documented() -> None:
     text = "\n".join(line.partition("#@ ")[0].rstrip() for line in WRONG.splitlines())
     assert {item.code for item in checked(text, "a: [", THING, THING).findings} <= set(CODES)
+
+
+def test_what_only_kro_es_has_is_a_warning() -> None:
+    text = THING.replace("uid: ${config.metadata.uid}", "uid: ${[config.metadata.uid].includes('u')}")
+    (finding,) = checked(text).findings
+    assert (finding.severity, finding.code) == ("warning", "beyond-kro")
+    assert finding.message.startswith("kro would refuse it: ")
+    assert finding.expression == "[config.metadata.uid].includes('u')"
+    assert checked(text).exit_code == 0
