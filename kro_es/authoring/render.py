@@ -27,14 +27,13 @@ class InstanceError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One resource; ``state`` is apply, read (somebody else's), pending, skipped or error."""
+    """One resource; ``state`` is apply, pending, skipped, external, empty (a collection without items) or error."""
 
     id: str
     step: int
     state: str
     why: str
-    objects: tuple[JsonObject, ...] = ()
-    """To apply; several of a collection."""
+    object: JsonObject | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,8 @@ def rendering(graph: ResourceGraph, instance: JsonObject, observed: Iterable[Jso
     live = _Live({ref: obj for obj in observed if (ref := _ref(obj)) is not None})
     results = resolve(graph, instance, live)
     depths = steps(graph)
-    found = sorted((_rendered(result, depths[result.node.id]) for result in results), key=lambda item: item.step)
+    found = [item for result in results for item in _rendered(result, depths[result.node.id])]
+    found.sort(key=lambda item: item.step)
     return Rendering(tuple(found), projection(graph, bindings(instance, results)))
 
 
@@ -107,15 +107,19 @@ def _ref(obj: JsonValue) -> ObjectRef | None:
         return None
 
 
-def _rendered(result: NodeResult, step: int) -> Rendered:
-    node_id, objects = result.node.id, result.desired or ()
+def _rendered(result: NodeResult, step: int) -> list[Rendered]:
+    """One entry for each object of a collection, one for anything else."""
+    name, objects = result.node.id, result.desired or ()
     if result.error:
-        return Rendered(node_id, step, "error", result.error, objects)
-    if result.pending or (result.node.external and result.waiting):
-        return Rendered(node_id, step, "pending", result.pending or result.waiting)
-    if result.desired is None:
-        return Rendered(node_id, step, "skipped", "")
-    return Rendered(node_id, step, "read" if result.node.external else "apply", result.waiting, objects)
+        return [Rendered(name, step, "error", result.error, objects[0] if objects else None)]
+    if result.pending:
+        return [Rendered(name, step, "pending", result.pending, None)]
+    if result.state == "SKIPPED":
+        return [Rendered(name, step, "skipped", result.waiting, None)]
+    if not objects:
+        what = "external" if result.node.external else "empty"
+        return [Rendered(name, step, what, result.waiting, None)]
+    return [Rendered(name, step, "apply", result.waiting, obj) for obj in objects]
 
 
 def as_yaml(found: Rendering) -> str:
@@ -126,8 +130,8 @@ def as_yaml(found: Rendering) -> str:
         head = [f"# step {item.step}"] if item.step != step else []
         step = item.step
         head.append(f"# {item.id}: {item.state}{': ' if item.why else ''}{_one_line(item.why)}")
-        bodies = [write(obj) for obj in item.objects if item.state == "apply"]
-        parts.append("\n".join([*head, "---\n".join(bodies)]))
+        body = write(item.object) if item.object is not None and item.state == "apply" else ""
+        parts.append("\n".join([*head, body]) if body else "\n".join(head) + "\n")
     if found.status:
         parts.append("".join(f"# {line}\n" for line in ["status", *write(found.status).splitlines()]))
     return "---\n".join(parts)

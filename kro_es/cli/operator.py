@@ -15,7 +15,7 @@ from kro_es.cli.authoring import app as authoring_app
 from kro_es.errors import KroEsError
 from kro_es.settings import VERSION, Settings
 
-_PROGRAMS = {"cel": "kro_es.cli.cel", "db": "kro_es.cli.database"}
+_PROGRAMS = {"db": "kro_es.cli.database", "cel": "kro_es.cli.cel"}
 """Groups of commands and the module with their ``app``."""
 
 

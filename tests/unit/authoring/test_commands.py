@@ -234,8 +234,9 @@ def test_collections_are_expanded_and_what_is_read_is_not_written() -> None:
     )
     empty = rendering(graph, instance, ())
     assert [(item.id, item.state) for item in empty.resources] == [
-        ("settings", "pending"), ("nodes", "read"), ("agents", "pending"),
+        ("settings", "external"), ("nodes", "external"), ("agents", "pending"),
     ]  # fmt: skip
+    assert empty.resources[0].why == 'waiting for external reference "settings": not found'
     live = value(
         "items: [{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, namespace: default}, data: {level: high}},"
         " {apiVersion: v1, kind: Pod, metadata: {name: p, namespace: default, labels: {app: x}}},"
@@ -244,7 +245,7 @@ def test_collections_are_expanded_and_what_is_read_is_not_written() -> None:
     )["items"]
     found = rendering(graph, instance, live)
     assert [(item.id, item.state) for item in found.resources] == [
-        ("settings", "read"), ("nodes", "read"), ("agents", "apply"),
+        ("settings", "external"), ("nodes", "external"), ("agents", "apply"), ("agents", "apply"),
     ]  # fmt: skip
     documents = [item.root.value for item in read(as_yaml(found)) if isinstance(item, Document)]
     assert [(obj["metadata"]["name"], obj["data"]) for obj in documents] == [

@@ -241,6 +241,15 @@ def test_an_instance_beside_its_definition_is_held_against_it() -> None:
     assert checked(good, THING).findings == ()
 
 
+def test_the_items_of_a_list_are_taken_one_by_one() -> None:
+    body = "".join(f"    {line}\n" for line in THING.splitlines())
+    text = f"kind: List\nitems:\n  - kind: Pod\n  -\n{body}"
+    assert checked(text).definitions == 1
+    (found,) = checked(text.replace("kind: Thing", "kind: thing")).findings
+    assert (found.path, found.line) == ("spec.schema.kind", 11)
+    assert checked("kind: List\nitems: 3\n").definitions == 0
+
+
 def test_two_definitions_of_one_name_or_kind_are_told() -> None:
     found = checked(THING, THING).findings
     assert [(item.file, item.code, item.path) for item in found] == [
