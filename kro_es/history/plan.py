@@ -183,7 +183,8 @@ def of_instance(history: History, target: Target, to: str, kinds: Kinds | None) 
     assert head is not None
     assert event is not None
     kind = {f"{target.ref.group}/{target.ref.kind}"}
-    blind = notes(history, event.recorded_at, event.recorded_at + 1, kind)
+    moment = event.recorded_at if "@" in to else moments.time_of(history, to)
+    blind = notes(history, moment, moment + 1, kind)
     row = _followed(history, target)
     digest = hashlib.sha256(orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)).hexdigest()
     made = Plan(

@@ -84,10 +84,10 @@ class Incident:
         rec = self.rec
         self._started()
         rec.wait(10)
-        self._roll_out(1, rec.define(definition("1.0"), KUBECTL, 1), new=True)
+        self.roll_out(1, rec.define(definition("1.0"), KUBECTL, 1), new=True)
         self._refused_edit()
         self._at(60 * 60)
-        self._roll_out(2, rec.define(definition("1.1"), KUBECTL, 2))
+        self.roll_out(2, rec.define(definition("1.1"), KUBECTL, 2))
         self._at(80 * 60)
         self._drift()
         self._at(120 * 60)
@@ -144,7 +144,7 @@ class Incident:
         before = self.rec.objects.get(f"apps/Deployment/{namespace}/{name}")
         return {**found, "status": before["status"]} if before else found
 
-    def _roll_out(self, number: int, activated: e.Event, *, new: bool = False) -> None:
+    def roll_out(self, number: int, activated: e.Event, *, new: bool = False) -> None:
         for instance in self.instances:
             cause = activated
             if new:
@@ -308,7 +308,7 @@ class Incident:
             wanted, manager("kro-history"), 4, cause=command.position, reason=reason, rolled_back_to=2, actor=DANA,
             correlation=command.correlation,
         )  # fmt: skip
-        self._roll_out(4, activated)
+        self.roll_out(4, activated)
 
     def _delete(self, instance: JsonObject) -> None:
         going = self.rec.last(instance)
