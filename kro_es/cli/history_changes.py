@@ -13,8 +13,8 @@ from kro_es.errors import UserError
 from kro_es.history import compare, moments, nodes
 from kro_es.history import revisions as history_revisions
 from kro_es.history.compare import Comparison
-from kro_es.history.moments import iso
 from kro_es.history.source import Answer
+from kro_es.history.times import iso
 
 Definition = Annotated[str | None, typer.Argument(help="name of a definition; all of them without")]
 TargetText = Annotated[str, typer.Argument(help="KIND/NAME, KIND.group/NAME, or a definition's name")]
@@ -113,7 +113,7 @@ def blame(
     output: Output = Format.TABLE,
 ) -> None:
     """Each field: its value, who set it last, when, by which event and revision, and whose edit was behind it."""
-    from kro_es.history.blame import blame as blamed  # noqa: PLC0415 only this command needs it
+    from kro_es.history.blame import blame as blamed
 
     asked = state(context)
     asked.show(blamed(asked.history, asked.target(target, namespace), path), output)
@@ -127,7 +127,7 @@ def why(
     output: Output = Format.TABLE,
 ) -> None:
     """The chain of causes, from the edit that began it to what came of it; who, and how that is known."""
-    from kro_es.history import why as reasons  # noqa: PLC0415 only this command needs it
+    from kro_es.history import why as reasons
 
     asked = state(context)
     if target.isdigit():
@@ -142,7 +142,7 @@ def why(
 
 
 def _tree(asked: State, found: object, *, wide: bool) -> None:
-    from kro_es.history.why import Reason  # noqa: PLC0415 loaded by the command already
+    from kro_es.history.why import Reason
 
     assert isinstance(found, Reason)
     screen = asked.screen
@@ -168,7 +168,7 @@ def drift(  # noqa: PLR0913 - one parameter per flag
     output: Output = Format.TABLE,
 ) -> None:
     """Fields of ours that somebody changed: who, from what to what, and when it was put back."""
-    from kro_es.history.drift import drift as drifted  # noqa: PLC0415 only this command needs it
+    from kro_es.history.drift import drift as drifted
 
     asked = state(context)
     found = asked.target(target, namespace) if target else None

@@ -62,8 +62,8 @@ def log(  # noqa: PLR0913 - one parameter per flag
 
 
 def _of_field(asked: State, target: Target | None, path: str, filters: Filters) -> Answer:
-    from kro_es.history.blame import field_changes  # noqa: PLC0415 only this option needs it
-    from kro_es.history.changes import parsed, touches  # noqa: PLC0415
+    from kro_es.history.blame import field_changes
+    from kro_es.history.changes import parsed, touches
 
     if target is None:
         raise UserError("--path needs a TARGET: fields have names within an object only")
@@ -167,7 +167,7 @@ def sql(
     output: Output = Format.TABLE,
 ) -> None:
     """SELECT over the views; the database itself refuses everything else."""
-    from kro_es.history import read_only  # noqa: PLC0415 only this command needs it
+    from kro_es.history import read_only
 
     asked = state(context)
     _ = asked.history.engine
@@ -179,7 +179,7 @@ def sql(
 
 def verify(context: typer.Context, output: Output = Format.TABLE) -> None:
     """Every digest and the whole chain, recomputed; exit 2 when something is not what was written."""
-    from kro_es.store.verify import verify as verified  # noqa: PLC0415 only this command needs it
+    from kro_es.store.verify import verify as verified
 
     asked = state(context)
     report = verified(asked.history.engine)

@@ -38,7 +38,7 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
 ) -> None:
     """Put back the content of an old revision, or one instance's old spec, after showing what that does."""
     # the compiler and the cluster's client take longer to load than any question to the log takes to answer
-    from kro_es.history import rollback as work  # noqa: PLC0415
+    from kro_es.history import rollback as work
 
     asked = state(context)
     found = asked.target(target, namespace)
@@ -72,7 +72,7 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
 
 def _planned(asked: State, target: Target, to: str, where: Where, *, dry_run: bool) -> Plan:
     """With a plan alone a cluster that does not answer costs the forecast of the objects only."""
-    from kro_es.history import rollback as work  # noqa: PLC0415 see above
+    from kro_es.history import rollback as work
 
     try:
         return asyncio.run(work.planned(asked.history, target, to, where))
@@ -117,7 +117,7 @@ def _print_objects(asked: State, made: Plan) -> None:
 
 def _watch(asked: State, made: Plan, command: int, seconds: float) -> None:
     """Progress on stderr; the exit code is the verdict. Ctrl-C ends the watching, not the rollback."""
-    from kro_es.history import rollback as work  # noqa: PLC0415 loaded already
+    from kro_es.history import rollback as work
 
     last = None
     try:

@@ -13,12 +13,15 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import orjson
 
 from kro_es.api.objects import JsonObject, JsonValue
-from kro_es.history.moments import lasted
-from kro_es.history.source import Answer
+from kro_es.history.times import lasted
+
+if TYPE_CHECKING:
+    from kro_es.history.source import Answer
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -55,7 +58,7 @@ class Screen:
         """Rows as asked for; what must be known about them goes to stderr, so that it never mixes with data."""
         match form:
             case Format.JSON:
-                self.line(orjson.dumps(answer.rows, option=orjson.OPT_INDENT_2, default=str).decode())
+                self.line(indented(answer.rows))
             case Format.YAML:
                 self.line(_yaml(answer.rows))
             case Format.JSONL:
@@ -71,8 +74,7 @@ class Screen:
         if form is Format.CSV:
             form = Format.YAML
         if form in (Format.JSON, Format.JSONL):
-            option = orjson.OPT_INDENT_2 if form is Format.JSON else 0
-            self.line(orjson.dumps(value, option=option, default=str).decode())
+            self.line(indented(value) if form is Format.JSON else _json(value))
         else:
             self.line(_yaml(value))
 
@@ -144,8 +146,8 @@ class Screen:
             self._lines += _row(row, widths)
 
     def _csv(self, answer: Answer) -> None:
-        import csv  # noqa: PLC0415 only this format needs it
-        import io  # noqa: PLC0415
+        import csv
+        import io
 
         out = io.StringIO()
         names = list(answer.rows[0]) if answer.rows else list(answer.columns)
@@ -198,8 +200,12 @@ def _json(value: object) -> str:
     return orjson.dumps(value, default=str).decode()
 
 
-def _yaml(value: JsonValue) -> str:
-    import yaml  # noqa: PLC0415 only this format needs it
+def indented(value: object) -> str:
+    """JSON as a person can read it."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
 
-    text: str = yaml.safe_dump(orjson.loads(orjson.dumps(value, default=str)), sort_keys=False, allow_unicode=True)
-    return text.rstrip()
+
+def _yaml(value: JsonValue) -> str:
+    from kro_es.authoring.yaml_writer import write
+
+    return write(orjson.loads(orjson.dumps(value, default=str))).rstrip()

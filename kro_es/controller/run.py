@@ -7,13 +7,14 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import structlog
 
-from kro_es.api.objects import Gvk
+from kro_es.api.objects import Gvk, ObjectRef
+from kro_es.cel.declarations import ENVIRONMENTS
 from kro_es.cluster.client import connect
 from kro_es.cluster.informers import Informers
 from kro_es.cluster.kubernetes import KubernetesCluster
@@ -32,6 +33,7 @@ from kro_es.errors import UserError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import Actor, ControllerStarted, ControllerStopped, NewEvent, OutcomeUnknown, Subject
+from kro_es.projections.projection import Row
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.settings import VERSION, Settings
 from kro_es.store.engine import open_engine
@@ -132,6 +134,7 @@ class _Controller:
             version=settings.label_version,
             max_collection=settings.max_collection,
             omit=settings.omit,
+            environment=ENVIRONMENTS[settings.functions],
         )
         loop = Loop(world, self._queue, projector, self._metrics, max_revisions=settings.max_revisions)
         main.append(loop)
@@ -141,9 +144,8 @@ class _Controller:
             projector.seed(row for _, row in reader.all_rows("objects"))
             for _, row in reader.all_rows("revisions"):
                 taints.learn_row(row)
-            kinds, members = _kinds(reader), _members(reader)
+            kinds, members, left = _kinds(reader), _members(reader), _open_intents(reader)
         await writer.append([_note(ControllerStarted(VERSION, fence))])
-        await _close_intents(writer, pool)
         if settings.install_crds:
             await cluster.install_own_crds()
         informers = Informers(client, loop.sink)
@@ -160,16 +162,17 @@ class _Controller:
         )
         await probes.start(settings.health_address, settings.metrics_address)
         self._stack.push_async_callback(probes.close)
-        await self._work(loop, self._watching(loop, kinds, members, alive), stop)
+
+        async def watching() -> None:
+            await loop.start_watching(kinds, members)
+            await _close_intents(writer, pool, left)
+            # a crash before the first beat of the clock leaves a gap that begins here, not none
+            alive()
+
+        await self._work(loop, watching(), stop)
         log.heartbeat(now=now_micros())
         await writer.append([_note(ControllerStopped(fence))])
         logger.info("stopped", position=log.head())
-
-    @staticmethod
-    async def _watching(loop: Loop, kinds: dict[Gvk, str], members: set[Gvk], alive: Callable[[], None]) -> None:
-        """A crash before the first beat of the clock leaves a gap that begins here, not none."""
-        await loop.start_watching(kinds, members)
-        alive()
 
     async def _work(self, loop: Loop, start: Coroutine[None, None, None], stop: asyncio.Event) -> None:
         workers = [asyncio.create_task(loop.work()) for _ in range(self._settings.workers)]
@@ -208,19 +211,31 @@ def _members(reader: Snapshot) -> set[Gvk]:
     return {Gvk.parse(str(row["api_version"]), str(row["kind_key"]).split("/")[1]) for row in rows}
 
 
-async def _close_intents(writer: LogWriter, pool: ReaderPool) -> None:
-    """An intent of an earlier run without an outcome: whether it was carried out is what the lists will show."""
-    with pool.open() as reader:
-        left = list(reader.all_rows("open_writes"))
+def _open_intents(reader: Snapshot) -> list[tuple[str, Row]]:
+    """Intents of an earlier run that were never answered."""
+    return list(reader.all_rows("open_writes"))
+
+
+async def _close_intents(writer: LogWriter, pool: ReaderPool, left: Sequence[tuple[str, Row]]) -> None:
+    """Each with what the lists show of its target; called when they are in the log."""
     events = []
-    for key, row in left:
-        intent, index = key.split("/")
-        found = "to be seen in the next list"
-        subject = Subject(str(row["api_group"]), str(row["kind"]), str(row["namespace"]), str(row["name"]))
-        body = OutcomeUnknown(int(intent), int(index), found)
-        events.append(NewEvent(str(row["stream"]), body, subject, CONTROLLER, now_micros(), cause=int(intent)))
+    with pool.open() as reader:
+        for key, row in left:
+            intent, index = (int(part) for part in key.split("/"))
+            ref = ObjectRef(str(row["api_group"]), str(row["kind"]), str(row["namespace"]), str(row["name"]))
+            found = reader.row("objects", ref.key)
+            subject = Subject(ref.group, ref.kind, ref.namespace, ref.name, str(found["uid"]) if found else "")
+            body = OutcomeUnknown(intent, index, _shown(found, intent))
+            events.append(NewEvent(str(row["stream"]), body, subject, CONTROLLER, now_micros(), cause=intent))
     if events:
         await writer.append(events)
+
+
+def _shown(found: Row | None, intent: int) -> str:
+    if found is None:
+        return "the target is not there, or not of a kind that is watched"
+    when = "after" if int(str(found["position"])) > intent else "before"
+    return f"resourceVersion {found['resource_version']}, first seen {when} the intent"
 
 
 def _note(body: ControllerStarted | ControllerStopped) -> NewEvent:

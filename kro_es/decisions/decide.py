@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, ObjectRef, Resource, annotations_of, terminating
+from kro_es.api.objects import JsonObject, Resource, annotations_of, terminating
 from kro_es.api.selector import Selector
 from kro_es.decisions import children, deletion, upkeep
-from kro_es.decisions.children import Comparison, Item
+from kro_es.decisions.children import Comparison
 from kro_es.decisions.inputs import Child, Externals, InstanceInputs
-from kro_es.decisions.status import Verdict, status_write
+from kro_es.decisions.status import Verdict, shown_status
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.events.types import InstanceSettled, NodeReport, ResourceTakenOver
 from kro_es.runtime.resolve import NodeResult, resolve
@@ -128,17 +128,14 @@ def _look(inputs: InstanceInputs) -> _Pass:
         by_node.setdefault(str(child.row["node"]), []).append(child.object)
     observed = _Observed(by_node, inputs.externals)
     results = resolve(inputs.followed.graph, inputs.instance, observed, limit=inputs.max_collection)
-    live = {child.ref: child for child in inputs.children}
-    comparisons = []
-    for result in results:
-        desired = result.desired or ()
-        for index, (obj, there) in enumerate(zip(desired, result.observed, strict=False)):
-            found = live[ObjectRef.of(there)] if there is not None else None
-            comparisons.append(children.compare(inputs, Item(result.node, obj, index, len(desired), found)))
-    wanted = {ObjectRef.of(item.desired) for item in comparisons}
+    by_uid = {child.uid: child for child in inputs.children}
+    comparisons = tuple(
+        children.compare(inputs, item) for result in results for item in children.items_of(inputs, result, by_uid)
+    )
+    wanted = {item.ref for item in comparisons}
     unknown = {result.node.id for result in results if result.desired is None and result.state != "SKIPPED"}
     kept = tuple(child for child in inputs.children if str(child.row["node"]) not in unknown)
-    return _Pass(results, tuple(comparisons), children.orphans(kept, wanted))
+    return _Pass(results, comparisons, children.orphans(kept, wanted))
 
 
 def _desired(found: _Pass) -> tuple[JsonObject, ...]:
@@ -166,16 +163,16 @@ def _reported(
     inputs: InstanceInputs, verdict: Verdict, marks: tuple[PlannedWrite, ...] = (), *, retry: bool = False
 ) -> Decision:
     """The last decision of a pass: status, and the fact that the instance settled, when either is new."""
-    write, ready = status_write(inputs, verdict)
-    writes = (*marks, *((write,) if write else ()))
+    shown = shown_status(inputs, verdict)
+    writes = (*marks, *((shown.write,) if shown.write else ()))
     followed = inputs.followed
     settled = InstanceSettled(
         followed.definition_uid if followed else "",
         followed.number if followed else 0,
         inputs.instance["metadata"].get("generation", 0),
-        verdict.state(ready=ready),
-        ready,
-        "" if ready else verdict.message,
+        shown.state,
+        shown.ready,
+        shown.message,
     )
     return Decision(
         writes,
@@ -204,7 +201,7 @@ def _deleting(inputs: InstanceInputs) -> Decision:
     if found.released:
         return Decision(why="finalizer already released")
     if found.writes:
-        status, _ = status_write(inputs, Verdict.deleting())
+        status = shown_status(inputs, Verdict.deleting()).write
         return Decision((*found.writes, *((status,) if status else ())), (), "DELETING", why="deleting resources")
     if found.waiting:
         return _reported(inputs, Verdict.deleting(found.message), retry=bool(found.blocked))

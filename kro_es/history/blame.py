@@ -11,9 +11,9 @@ from kro_es.events.types import Event, ObjectObserved
 from kro_es.history.causes import Causes
 from kro_es.history.changes import NOISE, Path, below, differences, leaves, spelled
 from kro_es.history.gaps import notes
-from kro_es.history.moments import iso
 from kro_es.history.source import Answer, History
 from kro_es.history.targets import Target
+from kro_es.history.times import iso
 
 
 @dataclass(frozen=True, slots=True)

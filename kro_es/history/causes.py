@@ -8,9 +8,9 @@ from kro_es.api import metadata
 from kro_es.api.objects import JsonObject
 from kro_es.events import types as e
 from kro_es.history.changes import differences
-from kro_es.history.moments import iso
 from kro_es.history.source import History
 from kro_es.history.timeline import key, rows_at
+from kro_es.history.times import iso
 
 _MOST_LINKS = 100
 _INFERRED = "inferred: an object's status follows the last write to it"

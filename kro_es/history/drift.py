@@ -5,11 +5,11 @@ from __future__ import annotations
 from kro_es.api.objects import JsonObject
 from kro_es.events.types import Event, ReconcileDecided, ResourceApplied
 from kro_es.history.gaps import notes
-from kro_es.history.moments import iso, lasted
 from kro_es.history.nodes import instance_uid
 from kro_es.history.source import Answer, History
 from kro_es.history.targets import Target
 from kro_es.history.timeline import key, rows_at
+from kro_es.history.times import iso, lasted
 
 COLUMNS = ("time", "object", "path", "wanted", "found", "actor", "healed_after", "event")
 WIDE = ("time", "instance", "namespace", *COLUMNS[1:6], "known_by", "seen_late", "healed_at", "healed_after", "event")

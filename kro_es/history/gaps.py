@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from kro_es.history.moments import iso, lasted
 from kro_es.history.source import Answer, History
+from kro_es.history.times import iso, lasted
 
 _SPAN = (
     "SELECT kind, selector, since, until, reason, position FROM p_gaps WHERE since < ? AND until > ? ORDER BY position"

@@ -1,4 +1,4 @@
-"""Places in the log as people name them (a position, a time, "2h ago"), and times as people read them."""
+"""Places in the log as people name them (a position, a time, "2h ago")."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from kro_es.errors import UserError
 from kro_es.history.source import History
+from kro_es.history.times import iso
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AGO = re.compile(r"((?:\d+\s*[smhdw]\s*)+)(?:ago)?", re.IGNORECASE)
@@ -69,22 +70,3 @@ def _time_of(text: str, now: int) -> int | None:
 def _beginning(history: History) -> str:
     first = history.log.event(1)
     return f"it begins at {iso(first.recorded_at)}" if first else "it is empty"
-
-
-def iso(micros: int) -> str:
-    """RFC 3339, UTC, milliseconds: what the views and every machine-readable answer hold."""
-    return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def lasted(seconds: float) -> str:
-    """A duration in two units at most: 40ms, 4.2s, 34s, 6m, 2h5m, 3d4h."""
-    if seconds < 1:
-        return f"{round(seconds * 1000)}ms"
-    if seconds < 10:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    for size, unit, below, lower in ((86_400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
-        if whole >= size:
-            rest = whole % size // below
-            return f"{whole // size}{unit}" + (f"{rest}{lower}" if rest else "")
-    return f"{whole}s"

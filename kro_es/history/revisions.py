@@ -10,9 +10,9 @@ import orjson
 from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.errors import UserError
 from kro_es.history.gaps import notes
-from kro_es.history.moments import iso, lasted
 from kro_es.history.source import Answer, History, Table
 from kro_es.history.targets import RevisionName, definition
+from kro_es.history.times import iso, lasted
 from kro_es.projections.projection import Row
 
 _ROLLOUTS = (

@@ -81,9 +81,9 @@ async def planned(history: History, target: Target, to: str, where: Where) -> Pl
         except ApiError as error:
             raise ClusterUnknown(f"the cluster does not answer: {error}") from error
         if target.is_definition:
-            kinds = await cluster.kinds(plans.needs(history, target.ref.name, number_of(target, to)))
+            kinds = await cluster.kinds(plans.needs(history, target.ref.name, number_of(target, to)), {})
         else:
-            kinds = await cluster.kinds(plans.instance_needs(history, target))
+            kinds = await cluster.kinds(plans.instance_needs(history, target), {})
     return made(history, target, to, kinds)
 
 

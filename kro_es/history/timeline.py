@@ -10,9 +10,9 @@ from kro_es.errors import UserError
 from kro_es.events import codec
 from kro_es.events.types import Event
 from kro_es.history.gaps import notes
-from kro_es.history.moments import iso
 from kro_es.history.source import Answer, History, Table
 from kro_es.history.targets import Target
+from kro_es.history.times import iso
 from kro_es.store.sql import marks
 
 _SELECT = (

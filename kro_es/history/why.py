@@ -11,10 +11,10 @@ from kro_es.history.blame import Field, fields
 from kro_es.history.causes import Causes, Link
 from kro_es.history.changes import spelled
 from kro_es.history.gaps import notes
-from kro_es.history.moments import lasted
 from kro_es.history.source import History
 from kro_es.history.targets import Target
 from kro_es.history.timeline import key, stream_positions
+from kro_es.history.times import lasted
 
 _OUTCOMES = ("resource.", "write.failed", "outcome.", "object.deleted")
 
