@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from kro_es.api.objects import JsonObject
-from kro_es.events.types import Event, ReconcileDecided, ResourceApplied
 from kro_es.history.gaps import notes
 from kro_es.history.nodes import instance_uid
-from kro_es.history.source import Answer, History
+from kro_es.history.revisions import parsed
+from kro_es.history.source import Answer, History, Table
 from kro_es.history.targets import Target
 from kro_es.history.timeline import key, rows_at
 from kro_es.history.times import iso, lasted
+from kro_es.projections.projection import Row
 
 COLUMNS = ("time", "object", "path", "wanted", "found", "actor", "healed_after", "event")
 WIDE = ("time", "instance", "namespace", *COLUMNS[1:6], "known_by", "seen_late", "healed_at", "healed_after", "event")
@@ -17,64 +18,47 @@ WIDE = ("time", "instance", "namespace", *COLUMNS[1:6], "known_by", "seen_late",
 
 def drift(history: History, target: Target | None, since: int, until: int, limit: int) -> Answer:
     """The newest repairs of drift between two positions, oldest first; one row a field."""
-    conditions, values = ["t.what = ?", "t.summary LIKE ?", "t.key > ?", "t.key <= ?"], []
-    values = [ReconcileDecided.TYPE, "%(drift: %", key(since), key(until)]
+    found = _repairs(history, target, since, until, limit)
+    seen = rows_at(history, {int(str(row["cause"])) for row in found if row["cause"]})
+    rows = [told for row in found for told in _told(row, seen.get(int(str(row["cause"])), {}))]
+    spans = notes(history, int(str(found[0]["found_at"])), history.now) if found else ()
+    return Answer(rows, COLUMNS, WIDE, spans)
+
+
+def _repairs(history: History, target: Target | None, since: int, until: int, limit: int) -> Table:
+    parts: list[tuple[str, object]] = [("key > ?", key(since + 1)), ("key < ?", key(until + 1))]
     if target is not None and target.is_definition:
-        conditions.append("t.definition_uid = ?")
-        values.append(target.uid)
+        parts.append(("definition_uid = ?", target.uid))
     elif target is not None:
-        conditions.append("t.instance_uid = ?")
-        values.append(instance_uid(history, target))
-    sql = f"SELECT t.position FROM p_timeline t WHERE {' AND '.join(conditions)} ORDER BY t.key DESC LIMIT ?"  # noqa: S608
-    positions = [int(str(row["position"])) for row in history.rows(sql, (*values, limit))][::-1]
-    rows = [row for position in positions for row in _repaired(history, position)]
-    if target is not None and not (target.is_definition or target.is_instance):
-        rows = [row for row in rows if row["object"] == f"{target.ref.kind.lower()}/{target.ref.name}"]
-    first = history.log.event(positions[0]) if positions else None
-    return Answer(rows, COLUMNS, WIDE, notes(history, first.occurred_at, history.now) if first else ())
+        parts.append(("instance_uid = ?", instance_uid(history, target)))
+        if not target.is_instance:
+            parts += [("kind = ?", target.ref.kind), ("name = ?", target.ref.name)]
+    where = " AND ".join(sql for sql, _ in parts)
+    sql = f"SELECT * FROM p_drift WHERE {where} ORDER BY key DESC LIMIT ?"  # noqa: S608 the conditions are ours
+    return history.rows(sql, (*(value for _, value in parts), limit))[::-1]
 
 
-def _repaired(history: History, position: int) -> list[JsonObject]:
-    event = history.log.event(position)
-    assert event is not None
-    assert isinstance(event.body, ReconcileDecided)
-    seen = rows_at(history, [event.cause]).get(event.cause, {}) if event.cause else {}
-    healed = _outcomes(history, event)
-    names = {write.node: f"{write.kind.lower()}/{write.name}" for write in event.body.writes}
-    rows = []
-    for change in event.body.drift:
-        node = str(change["node"])
-        done = healed.get(node)
-        began = int(str(seen.get("occurred_at", event.occurred_at)))
-        rows.append(
-            {
-                "time": iso(began),
-                "instance": f"{event.subject.kind.lower()}/{event.subject.name}",
-                "namespace": event.subject.namespace,
-                "object": names.get(node, node),
-                "node": node,
-                "path": change["path"],
-                "wanted": change.get("from"),
-                "found": change.get("to"),
-                "actor": change.get("manager") or seen.get("actor", ""),
-                "known_by": seen.get("actor_source", "unknown"),
-                "seen_late": "late" in str(seen.get("summary", "")),
-                "healed_at": iso(done) if done else None,
-                "healed_after": lasted((done - began) / 1_000_000) if done else "not healed",
-                "revision": event.body.revision,
-                "event": position,
-            }
-        )
-    return rows
-
-
-def _outcomes(history: History, decided: Event) -> dict[str, int]:
-    """Node to the time its repair was answered."""
-    sql = "SELECT position FROM p_timeline WHERE instance_uid = ? AND cause = ? AND what = ?"
-    uid = decided.stream.removeprefix("instance/")
-    found: dict[str, int] = {}
-    for row in history.rows(sql, (uid, decided.position, ResourceApplied.TYPE)):
-        event = history.log.event(int(str(row["position"])))
-        if event is not None and isinstance(event.body, ResourceApplied):
-            found[event.body.node] = event.occurred_at
-    return found
+def _told(row: Row, seen: Row) -> list[JsonObject]:
+    """``seen``: the observation that showed it, as far as it is known."""
+    began = int(str(seen.get("occurred_at", row["found_at"])))
+    done = int(str(row["healed_at"]))
+    return [
+        {
+            "time": iso(began),
+            "instance": f"{str(row['instance_kind']).lower()}/{row['instance_name']}",
+            "namespace": row["namespace"],
+            "object": f"{str(row['kind']).lower()}/{row['name']}" if row["name"] else row["node"],
+            "node": row["node"],
+            "path": field["path"],
+            "wanted": field["from"],
+            "found": field["to"],
+            "actor": seen.get("actor", ""),
+            "known_by": seen.get("actor_source", "unknown"),
+            "seen_late": "late" in str(seen.get("summary", "")),
+            "healed_at": iso(done) if done else None,
+            "healed_after": lasted((done - began) / 1_000_000) if done else "not healed",
+            "revision": row["revision"],
+            "event": row["position"],
+        }
+        for field in parsed(row["fields"])
+    ]

@@ -158,14 +158,6 @@ def _count(history: History, row: Row, what: str) -> int:
 
 
 def _drifts(history: History, row: Row) -> int:
-    """Repairs of drift while the revision was the active one."""
-    later = "SELECT min(activated_at) AS t FROM p_revisions WHERE definition_uid = ? AND activated_at > ?"
-    begun = int(str(row["activated_at"]))
-    if not begun:
-        return 0
-    ended = history.rows(later, (row["definition_uid"], begun))[0]["t"] or history.now
-    sql = (
-        "SELECT count(*) AS n FROM p_timeline WHERE definition_uid = ? AND what = 'reconcile.decided'"
-        " AND summary LIKE ? AND occurred_at >= ? AND occurred_at < ?"
-    )
-    return int(str(history.rows(sql, (row["definition_uid"], "%(drift: %", begun, ended))[0]["n"]))
+    """Objects that were put back to this revision."""
+    sql = "SELECT count(*) AS n FROM p_drift WHERE definition_uid = ? AND revision = ?"
+    return int(str(history.rows(sql, (row["definition_uid"], row["number"]))[0]["n"]))
