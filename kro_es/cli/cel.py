@@ -43,7 +43,7 @@ def evaluate(
     from kro_es.cel.estimate import estimate
     from kro_es.cel.parser import parse
     from kro_es.cel.types import DYN
-    from kro_es.cli.output import Format, show
+    from kro_es.cli.output import indented
 
     bindings = _bindings(variables) if variables is not None else {}
     checked = check_types(parse(expression, _environment(only_kro)), dict.fromkeys(bindings, DYN))
@@ -52,7 +52,7 @@ def evaluate(
         value, units = compiled.measure_json(bindings)
     except CelError as error:
         raise UserError(str(blame(checked, bindings, error))) from error
-    show(value, Format.JSON)
+    typer.echo(indented(value))
     if cost:
         typer.echo(f"cost: {units} of {compiled.cost_limit}; expected {estimate(checked)}", err=True)
 

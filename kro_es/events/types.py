@@ -317,6 +317,20 @@ class CommandRollback:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandInstanceRollback:
+    """Somebody asked for the spec an instance had to be written again."""
+
+    TYPE: ClassVar[str] = "command.instance_rollback"
+    instance_uid: str
+    to: int
+    """Position of the log the spec is taken from."""
+    base: int
+    """Position of the observation the plan was made against: the command's precondition."""
+    spec_digest: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerStarted:
     TYPE: ClassVar[str] = "controller.started"
     engine: str
@@ -349,6 +363,7 @@ Body: TypeAlias = (
     | InstanceSettled
     | InstanceGone
     | CommandRollback
+    | CommandInstanceRollback
     | ControllerStarted
     | ControllerStopped
 )
