@@ -66,6 +66,8 @@ class Projector:
                     self._activated(definition_uid)
                 case _:
                     pass
+        if events:
+            self._externals.position = events[-1].position
 
     def _observed(self, event: Event) -> None:
         body = event.body

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, ObjectRef, Resource, annotations_of, terminating
+from kro_es.api.objects import JsonObject, Resource, annotations_of, terminating
 from kro_es.api.selector import Selector
 from kro_es.decisions import children, deletion, upkeep
-from kro_es.decisions.children import Comparison, Item
+from kro_es.decisions.children import Comparison
 from kro_es.decisions.inputs import Child, Externals, InstanceInputs
 from kro_es.decisions.status import Verdict, status_write
 from kro_es.decisions.writes import PlannedWrite
@@ -128,17 +128,14 @@ def _look(inputs: InstanceInputs) -> _Pass:
         by_node.setdefault(str(child.row["node"]), []).append(child.object)
     observed = _Observed(by_node, inputs.externals)
     results = resolve(inputs.followed.graph, inputs.instance, observed, limit=inputs.max_collection)
-    live = {child.ref: child for child in inputs.children}
-    comparisons = []
-    for result in results:
-        desired = result.desired or ()
-        for index, (obj, there) in enumerate(zip(desired, result.observed, strict=False)):
-            found = live[ObjectRef.of(there)] if there is not None else None
-            comparisons.append(children.compare(inputs, Item(result.node, obj, index, len(desired), found)))
-    wanted = {ObjectRef.of(item.desired) for item in comparisons}
+    by_uid = {child.uid: child for child in inputs.children}
+    comparisons = tuple(
+        children.compare(inputs, item) for result in results for item in children.items_of(inputs, result, by_uid)
+    )
+    wanted = {item.ref for item in comparisons}
     unknown = {result.node.id for result in results if result.desired is None and result.state != "SKIPPED"}
     kept = tuple(child for child in inputs.children if str(child.row["node"]) not in unknown)
-    return _Pass(results, tuple(comparisons), children.orphans(kept, wanted))
+    return _Pass(results, comparisons, children.orphans(kept, wanted))
 
 
 def _desired(found: _Pass) -> tuple[JsonObject, ...]:

@@ -207,6 +207,7 @@ class ResourceApplied:
     intent: int
     index: int
     node: str
+    """Id of the node; for an item of a collection followed by ``/namespace/name``, here and in all outcomes."""
     desired_digest: str
     owned_digest: str
     fields_digest: str
@@ -294,6 +295,8 @@ class InstanceGone:
 
     TYPE: ClassVar[str] = "instance.gone"
     definition_uid: str
+    nodes: tuple[str, ...] = ()
+    """What was recorded of its nodes and of the items of its collections ends with it."""
 
 
 # --- commands and the log itself --------------------------------------------------------------------------------

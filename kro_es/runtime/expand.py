@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from math import prod
 
-from kro_es.api.objects import JsonObject, JsonValue, ObjectRef
+from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.cel.errors import CelError, DataPending
 from kro_es.cel.omit import without_omitted
 from kro_es.errors import UserError
@@ -118,11 +118,12 @@ def _check_text(node: Node, path: str, value: JsonValue) -> None:
 
 def _check_distinct(node: Node, written: Sequence[JsonObject], placed: Sequence[JsonObject]) -> None:
     """The text shows the namespace as the template gives it, as kro does."""
-    seen: set[ObjectRef] = set()
+    seen: set[tuple[str, str]] = set()
     for shown, obj in zip(written, placed, strict=True):
-        ref = ObjectRef.of(obj)
-        if ref in seen:
+        name = obj["metadata"]["name"]
+        identity = (obj["metadata"].get("namespace", ""), name)
+        if identity in seen:
             gvk, namespace = node.resource.gvk, shown["metadata"].get("namespace", "")
-            where = f"{gvk.group}/{gvk.version}/{gvk.kind}/{namespace}/{ref.name}"
+            where = f"{gvk.group}/{gvk.version}/{gvk.kind}/{namespace}/{name}"
             raise Fatal(f'node "{node.id}" identity collision: duplicate identity: {where}')
-        seen.add(ref)
+        seen.add(identity)

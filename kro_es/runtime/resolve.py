@@ -28,7 +28,7 @@ class Observed(Protocol):
         ...
 
     def selected(self, resource: Resource, namespace: str, selector: Selector) -> Sequence[JsonObject]:
-        """Somebody else's objects by label, by namespace and name; an empty namespace stands for all."""
+        """Somebody else's objects by label, in the API server's order; an empty namespace stands for all."""
         ...
 
 

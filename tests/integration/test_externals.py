@@ -76,7 +76,7 @@ def test_an_object_of_others_is_waited_for_followed_and_left_alone(steps: Steps,
     steps.delete("reader", "r")
     eventually(lambda: steps.get("reader", "r"), lambda obj: not obj, "instance gone")
     shared = steps.get("cm", "shared")
-    assert shared["metadata"]["labels"] == {} or "labels" not in shared["metadata"]
+    assert not shared["metadata"].get("labels")
     assert {entry["manager"] for entry in json.loads(_raw(steps, "shared"))["metadata"]["managedFields"]} == {
         "kubectl-client-side-apply"
     }
@@ -146,7 +146,7 @@ def test_objects_of_others_are_selected_by_label_wherever_they_are(steps: Steps,
     steps.apply(_plain("a", {"n": "a"}, tier="gold"), _plain("b", {"n": "b"}, tier="iron"))
     _becomes(steps, "s", "names", "a")
     eventually(lambda: steps.get("cm", "s-a"), bool, "copied")
-    elsewhere = f"{steps.cluster.namespace}-x"
+    elsewhere = f"zz-{steps.cluster.namespace}"
     steps.cluster.kubectl("create", "namespace", elsewhere)
     try:
         steps.cluster.kubectl(

@@ -32,6 +32,7 @@ class World:
     def __init__(self) -> None:
         self.running: list[Watched] = []
         self.woken: list[Key] = []
+        self.searches = 0
         self.answers = asyncio.Event()
         self.answers.set()
         self.objects: dict[str, JsonObject] = {}
@@ -55,6 +56,7 @@ class World:
         return {"object": self.objects[key]} if key in self.objects else None
 
     def rows(self, projection: str, column: str, value: object) -> list[Row]:
+        self.searches += 1
         return [{"object": obj} for key, obj in sorted(self.objects.items()) if key.startswith(f"{value}/")]
 
     def reads(self) -> ExternalReads:
@@ -113,6 +115,28 @@ async def test_nothing_is_read_before_it_is_listed() -> None:
     assert again.selected(MAPS, "m", GOLD) == ()
     assert again.missing == [Watched(MAPS, GOLD, "m")]
     assert [child.ref for child in again.found] == [ref]
+
+
+async def test_a_selection_is_searched_for_once_and_kept_up_to_date() -> None:
+    world = World()
+    first = world.add("x", tier="gold")
+    world.add("y", tier="iron")
+    world.watches.reads(ONE, [BY_LABEL], [])
+    await world.watches.wait([BY_LABEL])
+
+    def names() -> list[str]:
+        return [child.ref.name for child in world.reads().selected(MAPS, "", GOLD)]
+
+    assert names() == ["x"]
+    assert world.searches == 1
+    world.watches.position = world.position
+    assert (names(), names(), world.searches) == (["x"], ["x"], 2)
+    second = world.add("z", tier="gold")
+    world.watches.changed(second, {"tier": "gold"})
+    world.watches.changed(first, {"tier": "iron"})
+    assert (names(), world.searches) == (["z"], 2)
+    world.position += 1
+    assert (names(), world.searches) == (["x", "z"], 3)
 
 
 async def test_a_list_that_does_not_come_is_an_error_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:

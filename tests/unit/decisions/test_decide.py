@@ -74,6 +74,13 @@ def test_a_refused_item_is_named_by_its_place_and_the_others_are_applied_once() 
     assert world.child_writes() == [("apply", "i-b")]
 
 
+def test_an_item_of_another_instance_is_left_alone() -> None:
+    world = Simulated(compiled(PIECES), {"names": ["a", "b"], "text": "t"}, owners={"i-b": "applyset-theirs-v1"})
+    assert world.child_writes() == [("apply", "i-a")]
+    assert "collection item 1: resource belongs to a different ApplySet: n/i-b (/v1, Kind=ConfigMap)" in message(world)
+    assert '"applyset-theirs-v1", cannot reassign to "applyset-' in message(world)
+
+
 def test_nothing_is_pruned_while_a_list_is_not_known() -> None:
     world = Simulated(compiled(PIECES), {"names": ["a", "b"], "text": "t"})
     world.settle()
@@ -140,6 +147,14 @@ def test_what_is_read_of_others_is_an_input_and_never_written_or_listed() -> Non
     assert world.child_writes() == []
     assert "v" not in status(world)
     assert world.objects[ref("cfg")]["data"] == {"v": "1"}
+
+
+def test_an_object_of_others_that_cannot_be_read_is_named_and_asked_for_again() -> None:
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "platform"}}
+    world = Simulated(compiled({"id": "x", "externalRef": reference}), {}, unreadable="external ref get x: forbidden")
+    assert [made.retry for made in world.settle()] == [True, True]
+    assert message(world).endswith("apply results contain errors: external ref get x: forbidden")
+    assert status(world)["state"] == "ERROR"
 
 
 SHOWN = "${runtime.newCondition({type: 'Shown', status: 'True', message: cfg.data.k})}"
