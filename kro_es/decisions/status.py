@@ -9,11 +9,11 @@ from kro_es.api import metadata
 from kro_es.api.conditions import Conditions, author_conditions
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.decisions.inputs import InstanceInputs
-from kro_es.decisions.writes import PlannedWrite
+from kro_es.decisions.writes import STATUS, PlannedWrite
 from kro_es.events.types import NodeReport
 from kro_es.plan import owned
 from kro_es.runtime.resolve import NodeResult, bindings
-from kro_es.runtime.status import StatusError, authored, not_ready, projection, state_of
+from kro_es.runtime.status import authored, not_ready, projection, state_of
 
 DEPENDENTS = ("InstanceManaged", "GraphResolved", "ResourcesReady")
 
@@ -27,6 +27,8 @@ class Verdict:
     message: str
     reports: tuple[NodeReport, ...] = ()
     going: bool = False
+    unmanaged: str = ""
+    """Why finalizer and labels could not be installed; the other conditions stay as they are then."""
     projects: bool = True
     """False where status fields are kept as they are (deletion, suspension)."""
     results: tuple[NodeResult, ...] = ()
@@ -48,10 +50,24 @@ class Verdict:
         return cls("True", "AllResourcesReady", "all resources are created and ready", reports, results=results)
 
     @classmethod
-    def conflicting(cls, results: tuple[NodeResult, ...], text: str) -> Verdict:
-        """Nothing is applied, so no node gets any further."""
+    def halted(cls, results: tuple[NodeResult, ...], text: str) -> Verdict:
+        """The pass went no further for all the nodes together."""
         reports = tuple(NodeReport(result.node.id, "IN_PROGRESS", text) for result in results)
         return cls("False", "NotReady", f"resource reconciliation failed: {text}", reports, results=results)
+
+    @classmethod
+    def stopped(cls, results: tuple[NodeResult, ...], text: str) -> Verdict:
+        """The pass ended at a node that can never work; ``text`` is its error."""
+        reports = tuple(
+            NodeReport(result.node.id, result.state, result.error or result.pending or result.waiting)
+            for result in results
+        )
+        return cls("False", "NotReady", f"resource reconciliation failed: {text}", reports, results=results)
+
+    @classmethod
+    def without_marks(cls, text: str) -> Verdict:
+        """kro writes ``ACTIVE`` here, for want of nodes (spec/03 Q3); an error is what it is."""
+        return cls("", "", text, unmanaged=text, projects=False)
 
     @classmethod
     def suspended(cls) -> Verdict:
@@ -68,20 +84,23 @@ class Verdict:
         return cls("Unknown", "UnderDeletion", message, going=True, projects=False)
 
     def state(self, *, ready: bool) -> str:
+        if self.unmanaged:
+            return "ERROR"
         if self.reason == "ResourceDeleting":
             return "IN_PROGRESS"
         return state_of([report.state for report in self.reports], ready=ready, deleting=self.going)
 
 
 def status_write(inputs: InstanceInputs, verdict: Verdict) -> tuple[PlannedWrite | None, bool]:
-    """The status write when the computed status differs from the recorded one, and whether the instance is ready."""
+    """The status write when the computed status differs from the recorded one, and whether the instance is ready.
+
+    Raises StatusError when a status expression can never work: nothing is written then (spec/03 §9.5).
+    """
     instance = inputs.instance
     before = instance.get("status") or {}
     own = _built_in(inputs, verdict)
     ready = own.status_of("Ready") == "True"
     fields = _fields(inputs, verdict, before)
-    if fields is None:
-        return None, False
     shown, degraded = _shown(inputs, verdict, own)
     state = "ERROR" if degraded else verdict.state(ready=ready)
     status = {**fields, "conditions": shown, "state": state}
@@ -100,7 +119,7 @@ def status_write(inputs: InstanceInputs, verdict: Verdict) -> tuple[PlannedWrite
     digest = owned.digest(inputs.redactor.redact(body, inputs.status_paths))
     write = PlannedWrite(
         5, "put", _resource(inputs), ObjectRef.of(instance), body, metadata.CONTROLLER_MANAGER, "status",
-        digest=digest, what="status",
+        digest=digest, what=STATUS,
     )  # fmt: skip
     return write, ready
 
@@ -111,6 +130,9 @@ def _built_in(inputs: InstanceInputs, verdict: Verdict) -> Conditions:
     if _authored(inputs):
         instance = {**instance, "status": {}}
     conditions = Conditions.load(instance, DEPENDENTS)
+    if verdict.unmanaged:
+        conditions.set("InstanceManaged", "False", "ManagementFailed", verdict.unmanaged, inputs.now)
+        return conditions
     if not verdict.going:
         managed = "instance is properly managed with finalizers and labels"
         resolved = "runtime graph created and all resources resolved"
@@ -162,14 +184,11 @@ def _shown(inputs: InstanceInputs, verdict: Verdict, own: Conditions) -> tuple[l
     return shown, found.degraded
 
 
-def _fields(inputs: InstanceInputs, verdict: Verdict, before: JsonObject) -> JsonObject | None:
-    """The definition's fields; None when one of them can never be evaluated (nothing is written then)."""
+def _fields(inputs: InstanceInputs, verdict: Verdict, before: JsonObject) -> JsonObject:
+    """The definition's fields. Raises StatusError."""
     if not verdict.projects or inputs.followed is None:
         return {name: value for name, value in before.items() if name not in ("state", "conditions")}
-    try:
-        return projection(inputs.followed.graph, bindings(inputs.instance, verdict.results))
-    except StatusError:
-        return None
+    return projection(inputs.followed.graph, bindings(inputs.instance, verdict.results))
 
 
 def _resource(inputs: InstanceInputs) -> Resource:

@@ -31,7 +31,9 @@ def crd_schema(crd: Object) -> KindSchema:
     spec, version = crd["spec"], crd["spec"]["versions"][0]
     gvk = Gvk(spec["group"], version["name"], spec["names"]["kind"])
     resource = Resource(gvk, spec["names"]["plural"], spec["scope"] == "Namespaced")
-    return KindSchema(resource, Schema(version["schema"]["openAPIV3Schema"]), digest=str(crd["metadata"]["uid"]))
+    schema = version["schema"]["openAPIV3Schema"]
+    published = {**schema, "properties": {**schema["properties"], "metadata": OBJECT_META}}
+    return KindSchema(resource, Schema(published), digest=str(crd["metadata"]["uid"]))
 
 
 def _own_kinds() -> dict[Gvk, KindSchema]:

@@ -207,8 +207,8 @@ class Inside:
             if self.server.find("ResourceGraphDefinition", name) is None:
                 self.server.create(wanted)
             else:
-                body = {"spec": {**dict.fromkeys(self.get("ResourceGraphDefinition", name)["spec"]), **wanted["spec"]}}
-                self.server.patch(self.ref("ResourceGraphDefinition", name), body)
+                live = self.get("ResourceGraphDefinition", name)
+                self.server.update({**live, "spec": wanted["spec"]})
             await self.rest()
             status = self.get("ResourceGraphDefinition", name)["status"]
             assert status["state"] == "Active", [c["message"] for c in status["conditions"] if c["status"] == "False"]
