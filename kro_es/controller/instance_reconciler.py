@@ -63,7 +63,11 @@ class InstanceReconciler:
             if inputs is None:
                 return "settled"
             if decision.gone:
-                return await self._releases.release(inputs, surely=inputs.instance_uid not in self._unanswered)
+                surely = inputs.instance_uid not in self._unanswered
+                released = await self._releases.release(inputs, surely=surely, failed=failed)
+                if released == "refused":
+                    continue
+                return released
             if decision.taken_over:
                 await self._world.log.append(record.taken_over(inputs, decision))
                 continue

@@ -12,7 +12,7 @@ from kro_es.decisions import children, deletion, upkeep
 from kro_es.decisions.children import Comparison
 from kro_es.decisions.inputs import Child, Externals, InstanceInputs
 from kro_es.decisions.status import Verdict, status_write
-from kro_es.decisions.writes import INVENTORY, STATUS, PlannedWrite
+from kro_es.decisions.writes import INVENTORY, RELEASE, STATUS, PlannedWrite
 from kro_es.events.types import InstanceSettled, NodeReport, ResourceTakenOver
 from kro_es.runtime.resolve import NodeResult, resolve
 from kro_es.runtime.status import StatusError
@@ -187,10 +187,18 @@ def _reports(found: _Pass) -> tuple[NodeReport, ...]:
 
 
 def _reported(
-    inputs: InstanceInputs, verdict: Verdict, marks: tuple[PlannedWrite, ...] = (), *, retry: bool = False
+    inputs: InstanceInputs,
+    verdict: Verdict,
+    marks: tuple[PlannedWrite, ...] = (),
+    *,
+    retry: bool = False,
+    note: str = "",
 ) -> Decision:
-    """The last decision of a pass: status, and the fact that the instance settled, when either is new."""
-    message = verdict.message
+    """The last decision of a pass: status, and the fact that the instance settled, when either is new.
+
+    ``note`` says in the log what the wire contract has no words for.
+    """
+    message = f"{verdict.message}: {note}" if note else verdict.message
     try:
         write, ready = status_write(inputs, verdict)
     except StatusError as error:
@@ -237,5 +245,8 @@ def _deleting(inputs: InstanceInputs) -> Decision:
         status, _ = status_write(inputs, Verdict.deleting())
         return Decision((*found.writes, *((status,) if status else ())), (), "DELETING", why="deleting resources")
     if found.waiting:
-        return _reported(inputs, Verdict.deleting(found.message), retry=bool(found.blocked))
+        return _reported(inputs, Verdict.deleting(found.message), retry=bool(found.blocked), note=found.waits_for)
+    if RELEASE in inputs.failed:
+        text = f"failed removing finalizer: failed to update unmanaged state: {inputs.failed[RELEASE]}"
+        return _reported(inputs, Verdict.deleting(unmanaged=text), retry=True, note=text)
     return Decision(state="DELETING", gone=True, why="everything recorded is gone")

@@ -21,6 +21,8 @@ class Deletion:
     waiting: bool = False
     blocked: str = ""
     message: str = "deleting resources"
+    waits_for: str = ""
+    """The objects of this wave that are still there and what holds them, for the log."""
     released: bool = False
 
 
@@ -57,7 +59,12 @@ def decide(inputs: InstanceInputs) -> Deletion:
     going = [child for child in members if not terminating(child.object)]
     if going:
         return Deletion(tuple(_delete(child) for child in going))
-    return Deletion(waiting=True)
+    return Deletion(waiting=True, waits_for=", ".join(_held(child) for child in members))
+
+
+def _held(child: Child) -> str:
+    finalizers = child.object["metadata"].get("finalizers") or ()
+    return f"{child.ref} (finalizers: {', '.join(finalizers)})" if finalizers else str(child.ref)
 
 
 def prunes(inputs: InstanceInputs, orphans: tuple[Child, ...]) -> tuple[PlannedWrite, ...]:

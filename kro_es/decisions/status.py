@@ -80,11 +80,11 @@ class Verdict:
         return cls("False", "ResourceDeleting", text, reports, results=results)
 
     @classmethod
-    def deleting(cls, message: str = "deleting resources") -> Verdict:
-        return cls("Unknown", "UnderDeletion", message, going=True, projects=False)
+    def deleting(cls, message: str = "deleting resources", *, unmanaged: str = "") -> Verdict:
+        return cls("Unknown", "UnderDeletion", message, going=True, projects=False, unmanaged=unmanaged)
 
     def state(self, *, ready: bool) -> str:
-        if self.unmanaged:
+        if self.unmanaged and not self.going:
             return "ERROR"
         if self.reason == "ResourceDeleting":
             return "IN_PROGRESS"
@@ -132,13 +132,13 @@ def _built_in(inputs: InstanceInputs, verdict: Verdict) -> Conditions:
     conditions = Conditions.load(instance, DEPENDENTS)
     if verdict.unmanaged:
         conditions.set("InstanceManaged", "False", "ManagementFailed", verdict.unmanaged, inputs.now)
-        return conditions
-    if not verdict.going:
+    elif not verdict.going:
         managed = "instance is properly managed with finalizers and labels"
         resolved = "runtime graph created and all resources resolved"
         conditions.set("InstanceManaged", "True", "Managed", managed, inputs.now)
         conditions.set("GraphResolved", "True", "Resolved", resolved, inputs.now)
-    conditions.set("ResourcesReady", verdict.status, verdict.reason, verdict.message, inputs.now)
+    if verdict.reason:
+        conditions.set("ResourcesReady", verdict.status, verdict.reason, verdict.message, inputs.now)
     return conditions
 
 

@@ -10,7 +10,7 @@ from kro_es.events.types import Write
 
 UID_CONFLICT = "UID conflict"
 """Stands for the error of a delete whose object was replaced meanwhile."""
-FINALIZER, INVENTORY, STATUS = "finalizer and labels", "inventory", "status"
+FINALIZER, INVENTORY, STATUS, RELEASE = "finalizer and labels", "inventory", "status", "finalizer released"
 """``what`` of the writes to the instance itself."""
 
 

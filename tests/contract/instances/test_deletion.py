@@ -52,6 +52,8 @@ async def test_78_a_finalizer_of_others_holds_what_is_below_it(inside: Inside) -
     assert "deletionTimestamp" not in inside.get("ConfigMap", "shop-p")["metadata"]
     assert inside.state() == "DELETING"
     assert inside.condition()[:2] == ("Unknown", "UnderDeletion")
+    [row] = inside.rows("instances").values()
+    assert row["message"] == "deleting resources: ConfigMap team-a/shop-q (finalizers: acme.io/hold)"
     await inside.edit("ConfigMap", "shop-q", FREE)
     assert (inside.names("WebShop"), inside.names("ConfigMap")) == ([], [])
 
