@@ -43,7 +43,7 @@ class _Appends:
     def __init__(self, writer: LogWriter, connection: Connection, fault: Callable[[int], Fault | None]) -> None:
         self._writer = writer
         self._connection = connection
-        self._fault = fault
+        self.fault = fault
         self.count = 0
         self.pending = 0
 
@@ -51,7 +51,7 @@ class _Appends:
         if not events:
             return ()
         self.count += 1
-        fault = self._fault(self.count)
+        fault = self.fault(self.count)
         if self._connection.dead or (fault is not None and fault.when == "before"):
             await self._die()
         self.pending += 1
