@@ -67,6 +67,13 @@ class OpaqueType:
 
 
 @dataclass(frozen=True, slots=True)
+class TypeOf:
+    """``type(T)``: the type of a type value."""
+
+    inner: CelType
+
+
+@dataclass(frozen=True, slots=True)
 class TypeParam:
     """A type still to be inferred: the T of an overload, or the element type of ``[]``."""
 
@@ -113,7 +120,7 @@ class StructType:
         return fields.get(name) or (fields.get(f"__{name}__") if name in _WORDS else None)
 
 
-CelType: TypeAlias = Primitive | ListType | MapType | StructType | OptionalType | OpaqueType | TypeParam
+CelType: TypeAlias = Primitive | ListType | MapType | StructType | OptionalType | OpaqueType | TypeOf | TypeParam
 
 
 def escape(key: str) -> str | None:
@@ -197,6 +204,8 @@ def type_name(of: CelType, *, short: bool = False) -> str:
             return f"map({type_name(of.key, short=short)}, {type_name(of.value, short=short)})"
         case OptionalType():
             return f"optional_type({type_name(of.inner, short=short)})"
+        case TypeOf():
+            return "type" if isinstance(of.inner, TypeParam) else f"type({type_name(of.inner, short=short)})"
         case _:
             return of.name
 
@@ -308,6 +317,9 @@ def to_openapi(of: CelType, *, nested: bool = False) -> JsonObject:
             return {"type": "object", "additionalProperties": to_openapi(of.value, nested=nested)}
         case StructType():
             return _struct_schema(of)
+        case OpaqueType() if of.name.startswith("kubernetes."):
+            # to kro they are objects whose fields it does not know
+            return {"type": "object", "additionalProperties": True}
         case _:
             return {"description": f"unknown CEL type: {type_name(of)}", PRESERVE_UNKNOWN: True}
 

@@ -1,19 +1,16 @@
-"""``kro-es``: run the controller, look after its database."""
+"""``kro-es``: run the controller, look after its database, write definitions."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-import uvloop
-from rich.console import Console
 
+from kro_es.cli.authoring import app as authoring_app
+from kro_es.cli.cel import app as cel_app
 from kro_es.cli.database import app as database_app
-from kro_es.controller.run import run as run_controller
-from kro_es.controller.telemetry import configure_logging
 from kro_es.errors import KroEsError
 from kro_es.settings import VERSION, Settings
 
@@ -21,6 +18,8 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="kro's definitions, event-sourced."
 )
 app.add_typer(database_app, name="db")
+app.add_typer(cel_app, name="cel")
+app.add_typer(authoring_app)
 
 
 def _option(name: str, text: str) -> Any:
@@ -58,9 +57,19 @@ def run(  # noqa: PLR0913 - one parameter per flag
         int, _option("max_collection", "Items one forEach collection may have.")
     ] = Settings.max_collection,
     omit: Annotated[bool, _option("omit", "Whether definitions may use omit().")] = Settings.omit,
+    functions: Annotated[
+        Literal["full", "kro"], _option("functions", "Functions expressions may call: all, or exactly those of kro.")
+    ] = Settings.functions,
     log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
+    import asyncio
+
+    import uvloop
+
+    from kro_es.controller.run import run as run_controller
+    from kro_es.controller.telemetry import configure_logging
+
     settings = Settings(
         database=database,
         kubeconfig=kubeconfig or os.environ.get("KUBECONFIG"),
@@ -76,6 +85,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         max_revisions=max_revisions,
         max_collection=max_collection,
         omit=omit,
+        functions=functions,
         log_level=log_level,
     )
     configure_logging(log_level)
@@ -86,15 +96,18 @@ def run(  # noqa: PLR0913 - one parameter per flag
 @app.command()
 def version() -> None:
     """Print the version."""
-    Console().print(VERSION)
+    typer.echo(VERSION)
 
 
 def main() -> None:
-    """Entry point; an expected error is one line on stderr and exit code 1."""
+    """Entry point; an expected error is one line on stderr and exit code 1, a closed pipe is no error."""
     try:
         app()
     except KroEsError as error:
-        Console(stderr=True).print(f"kro-es: {error}", style="red", highlight=False, markup=False)
+        typer.secho(f"kro-es: {error}", fg="red", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 

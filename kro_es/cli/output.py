@@ -6,11 +6,11 @@ import enum
 from collections.abc import Sequence
 
 import orjson
-import yaml
 from rich.console import Console
 from rich.table import Table as RichTable
 
 from kro_es.api.objects import JsonValue
+from kro_es.authoring.yaml_writer import write
 
 
 class Format(enum.StrEnum):
@@ -27,7 +27,7 @@ def show(answer: JsonValue, form: Format, columns: Sequence[str] = ()) -> None:
             orjson.dumps(answer, option=orjson.OPT_INDENT_2, default=str).decode(), highlight=False, markup=False
         )
     elif form is Format.YAML or not isinstance(answer, list):
-        console.print(yaml.safe_dump(answer, sort_keys=False).rstrip(), highlight=False, markup=False)
+        console.print(write(orjson.loads(orjson.dumps(answer, default=str))).rstrip(), highlight=False, markup=False)
     else:
         console.print(_table(answer, columns))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from kro_es.cel.declarations import ENVIRONMENTS
 from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.graphs import Graphs
 from kro_es.controller.ingest import Ingest
@@ -66,5 +67,6 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         version=settings.label_version,
         max_collection=settings.max_collection,
         omit=settings.omit,
+        environment=ENVIRONMENTS[settings.functions],
     )
     return Assembled(world, projector, Loop(world, queue, projector, metrics, max_revisions=settings.max_revisions))

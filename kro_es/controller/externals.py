@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -12,9 +12,11 @@ from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels
 from kro_es.api.selector import Selector
 from kro_es.api.watch import Watched
 from kro_es.controller.ports import Reader
-from kro_es.controller.queue import Key
+from kro_es.controller.queue import FIRST_DELAY, LONGEST_DELAY, Key
+from kro_es.controller.single_watches import Watches
 from kro_es.controller.taint import Taints
 from kro_es.decisions.inputs import Child
+from kro_es.errors import ApiError
 from kro_es.events.redaction import paths_of
 from kro_es.projections.projection import Row
 from kro_es.runtime.expand import Fatal
@@ -39,8 +41,7 @@ class ExternalWatches:
 
     def __init__(self, wake: Callable[[Key], None]) -> None:
         self._wake = wake
-        self._ensure: Callable[[Watched], Awaitable[None]] | None = None
-        self._stop: Callable[[Watched], Awaitable[None]] | None = None
+        self._kept: Watches | None = None
         self._watches: dict[Watched, _Watch] = {}
         self._by_kind: dict[tuple[str, str], set[Watched]] = {}
         self._wanted: dict[Key, frozenset[Watched]] = {}
@@ -50,9 +51,9 @@ class ExternalWatches:
         self.position = 0
         """Up to which event of the log this object has been told of changes."""
 
-    def attach(self, ensure: Callable[[Watched], Awaitable[None]], stop: Callable[[Watched], Awaitable[None]]) -> None:
-        """``ensure`` returns when the first list is in the log."""
-        self._ensure, self._stop = ensure, stop
+    def attach(self, watches: Watches) -> None:
+        """What keeps the watches."""
+        self._kept = watches
 
     # --- who reads what -----------------------------------------------------------------------------------------
 
@@ -105,13 +106,26 @@ class ExternalWatches:
     def _watch(self, watched: Watched) -> _Watch:
         found = self._watches.get(watched)
         if found is None:
-            assert self._ensure is not None
-            start = asyncio.ensure_future(self._ensure(watched))
+            assert self._kept is not None
+            start = asyncio.create_task(self._begin(self._kept, watched))
             deadline = asyncio.get_running_loop().time() + LIST_SECONDS
             found = self._watches[watched] = _Watch(start, deadline)
             self._by_kind.setdefault((watched.resource.gvk.group, watched.resource.gvk.kind), set()).add(watched)
             start.add_done_callback(lambda task: self._started(watched, task))
         return found
+
+    async def _begin(self, kept: Watches, watched: Watched) -> None:
+        """Until it is listed; a refusal is tried again as long as somebody waits."""
+        pause = FIRST_DELAY
+        while True:
+            try:
+                await kept.ensure(watched)
+            except ApiError as error:
+                logger.warning("cannot be watched", kind=watched.kind_key, what=watched.text, error=error.message)
+                await asyncio.sleep(pause)  # a refusal, by nature: no event tells when it ends
+                pause = min(2 * pause, LONGEST_DELAY)
+            else:
+                return
 
     def _started(self, watched: Watched, task: asyncio.Future[None]) -> None:
         found = self._watches.get(watched)
@@ -161,8 +175,8 @@ class ExternalWatches:
             self._selected.pop(watched, None)
             self._by_kind[watched.resource.gvk.group, watched.resource.gvk.kind].discard(watched)
             found.start.cancel()
-            assert self._stop is not None
-            await self._stop(watched)
+            assert self._kept is not None
+            await self._kept.stop(watched)
 
 
 class ExternalReads:

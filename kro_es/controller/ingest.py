@@ -88,6 +88,7 @@ class Ingest:
         self._unwatched_since: dict[Watched, tuple[int, str]] = {}
         self._own_deletes: set[str] = set()
         self._active: set[Watched] = set()
+        self._picks: set[str] = set()
         # uids whose end is recorded: their events still on the way must not bring them back
         self._applied: set[str] = set()
         self._ended: OrderedDict[str, None] = OrderedDict()
@@ -97,10 +98,10 @@ class Ingest:
         """Updates that changed nothing a person would call content."""
 
     async def sink(self, watched: Watched, item: WatchItem) -> None:
-        match item:
-            case Listed():
+        match self._picked(item) if watched.picked else item:
+            case Listed() as listed:
                 self._active.add(watched)
-                await self._listed(watched, item)
+                await self._listed(watched, listed)
             case Changed(type="DELETED", object=obj):
                 self._unwatched_since.pop(watched, None)
                 await self._deleted(watched, obj)
@@ -109,6 +110,22 @@ class Ingest:
                 await self._changed(obj, "added" if kind == "ADDED" else "modified")
             case Broken(reason=reason):
                 self._unwatched_since.setdefault(watched, (self._clock(), reason))
+
+    def pick(self, ref: ObjectRef) -> None:
+        """Watches of whole kinds that record only what is asked for record this object from here on."""
+        self._picks.add(ref.key)
+
+    def drop(self, ref: ObjectRef) -> None:
+        self._picks.discard(ref.key)
+
+    def _picked(self, item: WatchItem) -> WatchItem | None:
+        match item:
+            case Listed(objects=objects, resource_version=version):
+                return Listed(tuple(obj for obj in objects if ObjectRef.of(obj).key in self._picks), version)
+            case Changed(object=obj):
+                return item if ObjectRef.of(obj).key in self._picks else None
+            case _:
+                return item
 
     def stopped(self, watched: Watched) -> None:
         """Nobody needs the watch any more: what is recorded of its objects is old from here on."""
@@ -234,7 +251,7 @@ class Ingest:
             return gone
         if uid(live) != subject.uid:
             return gone
-        if any(other.covers(ref, labels(live)) for other in self._active):
+        if any(other.covers(ref, labels(live)) and not other.picked for other in self._active):
             await self._changed(live, "read")
             return None
         return ObjectLeftSelection()
@@ -265,7 +282,8 @@ class Ingest:
                 obj = row["object"]
                 assert isinstance(obj, dict)
                 ref = ObjectRef.of(obj)
-                if watched.covers(ref, labels(obj)) and int(str(row["resource_version"])) <= version:
+                shown = watched.covers(ref, labels(obj)) and (not watched.picked or ref.key in self._picks)
+                if shown and int(str(row["resource_version"])) <= version:
                     found.append(Subject(ref.group, ref.kind, ref.namespace, ref.name, str(row["uid"])))
         return found
 

@@ -11,11 +11,10 @@ from kro_es.api.selector import Selector
 from kro_es.decisions import children, deletion, upkeep
 from kro_es.decisions.children import Comparison
 from kro_es.decisions.inputs import Child, Externals, InstanceInputs
-from kro_es.decisions.status import Verdict, status_write
+from kro_es.decisions.status import Verdict, shown_status
 from kro_es.decisions.writes import INVENTORY, RELEASE, STATUS, PlannedWrite
 from kro_es.events.types import InstanceSettled, NodeReport, ResourceTakenOver
 from kro_es.runtime.resolve import NodeResult, resolve
-from kro_es.runtime.status import StatusError
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,20 +197,17 @@ def _reported(
 
     ``note`` says in the log what the wire contract has no words for.
     """
-    message = f"{verdict.message}: {note}" if note else verdict.message
-    try:
-        write, ready = status_write(inputs, verdict)
-    except StatusError as error:
-        write, ready, retry, message = None, False, True, f"the status cannot be computed: {error}"
-    writes = (*marks, *((write,) if write else ()))
+    shown = shown_status(inputs, verdict)
+    message = f"{shown.message}: {note}" if note else shown.message
+    writes = (*marks, *((shown.write,) if shown.write else ()))
     followed = inputs.followed
     settled = InstanceSettled(
         followed.definition_uid if followed else "",
         followed.number if followed else 0,
         inputs.instance["metadata"].get("generation", 0),
-        verdict.state(ready=ready),
-        ready,
-        "" if ready else message,
+        shown.state,
+        shown.ready,
+        message,
     )
     return Decision(
         writes,
@@ -219,7 +215,7 @@ def _reported(
         settled.state,
         (),
         None if _same(inputs, settled) else settled,
-        retry,
+        retry or shown.broken,
         why=verdict.reason,
     )
 
@@ -242,7 +238,7 @@ def _deleting(inputs: InstanceInputs) -> Decision:
     if STATUS in inputs.failed:
         return Decision(retry=True, why="the status could not be written")
     if found.writes:
-        status, _ = status_write(inputs, Verdict.deleting())
+        status = shown_status(inputs, Verdict.deleting()).write
         return Decision((*found.writes, *((status,) if status else ())), (), "DELETING", why="deleting resources")
     if found.waiting:
         return _reported(inputs, Verdict.deleting(found.message), retry=bool(found.blocked), note=found.waits_for)

@@ -13,7 +13,7 @@ from kro_es.decisions.writes import STATUS, PlannedWrite
 from kro_es.events.types import NodeReport
 from kro_es.plan import owned
 from kro_es.runtime.resolve import NodeResult, bindings
-from kro_es.runtime.status import authored, not_ready, projection, state_of
+from kro_es.runtime.status import StatusError, authored, not_ready, projection, state_of
 
 DEPENDENTS = ("InstanceManaged", "GraphResolved", "ResourcesReady")
 
@@ -91,21 +91,40 @@ class Verdict:
         return state_of([report.state for report in self.reports], ready=ready, deleting=self.going)
 
 
-def status_write(inputs: InstanceInputs, verdict: Verdict) -> tuple[PlannedWrite | None, bool]:
-    """The status write when the computed status differs from the recorded one, and whether the instance is ready.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The status after a pass."""
 
-    Raises StatusError when a status expression can never work: nothing is written then (spec/03 §9.5).
-    """
+    write: PlannedWrite | None
+    """None when the instance shows it already, or when it cannot be computed."""
+    ready: bool
+    state: str
+    message: str
+    """Why it is not as it should be; empty when it is."""
+    broken: bool = False
+    """A status expression can never work: nothing is written (spec/03 §9.5)."""
+
+
+def shown_status(inputs: InstanceInputs, verdict: Verdict) -> Shown:
+    """The write when the computed status differs from the recorded one, and what it says."""
     instance = inputs.instance
     before = instance.get("status") or {}
     own = _built_in(inputs, verdict)
     ready = own.status_of("Ready") == "True"
-    fields = _fields(inputs, verdict, before)
-    shown, degraded = _shown(inputs, verdict, own)
-    state = "ERROR" if degraded else verdict.state(ready=ready)
-    status = {**fields, "conditions": shown, "state": state}
-    if status == before:
-        return None, ready
+    try:
+        fields = _fields(inputs, verdict, before)
+    except StatusError as error:
+        return Shown(None, False, verdict.state(ready=False), f"the status cannot be computed: {error}", broken=True)
+    conditions, problems = _conditions(inputs, verdict, own)
+    state = "ERROR" if problems else verdict.state(ready=ready)
+    message = "\n".join(problems) if ready else verdict.message
+    status = {**fields, "conditions": conditions, "state": state}
+    write = None if status == before else _write(inputs, status)
+    return Shown(write, ready, state, message)
+
+
+def _write(inputs: InstanceInputs, status: JsonObject) -> PlannedWrite:
+    instance = inputs.instance
     body = {
         "apiVersion": instance["apiVersion"],
         "kind": instance["kind"],
@@ -117,11 +136,10 @@ def status_write(inputs: InstanceInputs, verdict: Verdict) -> tuple[PlannedWrite
         "status": status,
     }
     digest = owned.digest(inputs.redactor.redact(body, inputs.status_paths))
-    write = PlannedWrite(
+    return PlannedWrite(
         5, "put", _resource(inputs), ObjectRef.of(instance), body, metadata.CONTROLLER_MANAGER, "status",
         digest=digest, what=STATUS,
     )  # fmt: skip
-    return write, ready
 
 
 def _built_in(inputs: InstanceInputs, verdict: Verdict) -> Conditions:
@@ -158,15 +176,15 @@ def _ours(conditions: list[JsonObject]) -> bool:
     return {item.get("type") for item in conditions}.issuperset(DEPENDENTS)
 
 
-def _shown(inputs: InstanceInputs, verdict: Verdict, own: Conditions) -> tuple[list[JsonObject], bool]:
-    """The conditions of the instance: kro's own, or the author's and nothing else; whether one of these cannot work."""
+def _conditions(inputs: InstanceInputs, verdict: Verdict, own: Conditions) -> tuple[list[JsonObject], tuple[str, ...]]:
+    """The conditions of the instance: kro's own, or the author's and nothing else; which of these can never work."""
     built_in = own.to_json()
     if not _authored(inputs):
-        return built_in, False
+        return built_in, ()
     before = _before(inputs)
     if verdict.going:
         going = [item for item in built_in if item["type"] == "ResourcesReady"]
-        return [*(item for item in before if item.get("type") != "ResourcesReady"), *going], False
+        return [*(item for item in before if item.get("type") != "ResourcesReady"), *going], ()
     assert inputs.followed is not None
     entries = inputs.followed.graph.conditions or ()
     found = authored(entries, bindings(inputs.instance, verdict.results), built_in)
@@ -181,11 +199,11 @@ def _shown(inputs: InstanceInputs, verdict: Verdict, own: Conditions) -> tuple[l
         inputs.now,
         dropped=found.dropped,
     )
-    return shown, found.degraded
+    return shown, found.problems
 
 
 def _fields(inputs: InstanceInputs, verdict: Verdict, before: JsonObject) -> JsonObject:
-    """The definition's fields. Raises StatusError."""
+    """The definition's fields. Raises StatusError when one can never be evaluated: nothing is written then."""
     if not verdict.projects or inputs.followed is None:
         return {name: value for name, value in before.items() if name not in ("state", "conditions")}
     return projection(inputs.followed.graph, bindings(inputs.instance, verdict.results))

@@ -13,6 +13,7 @@ from kro_es.errors import UserError
 from kro_es.graph.fieldpath import FieldPath
 from kro_es.graph.node import Dimension, Node, TemplateField
 from kro_es.graph.template import render
+from kro_es.schema.gotext import quote
 
 Bindings = Mapping[str, JsonValue]
 
@@ -64,13 +65,13 @@ def _items(node: Node, dimension: Dimension, bindings: Bindings) -> list[JsonVal
     try:
         value = dimension.program.evaluate_json(bindings)
     except DataPending as pending:
-        raise Pending(f'{where}: eval "{dimension.text}": {pending} (data pending)') from None
+        raise Pending(f"{where}: eval {quote(dimension.text)}: {pending} (data pending)") from None
     except CelError as error:
-        raise Fatal(f'{where}: eval "{dimension.text}": {error}') from None
+        raise Fatal(f"{where}: eval {quote(dimension.text)}: {error}") from None
     if value is None:
-        raise Fatal(f'{where}: expression "{dimension.text}" returned null, expected list')
+        raise Fatal(f"{where}: expression {quote(dimension.text)} returned null, expected list")
     if not isinstance(value, list):
-        raise Fatal(f'{where}: expression "{dimension.text}" did not return a list')
+        raise Fatal(f"{where}: expression {quote(dimension.text)} did not return a list")
     return value
 
 
@@ -80,10 +81,12 @@ def _values(node: Node, fields: Sequence[TemplateField], bindings: Bindings) -> 
         try:
             values[field.path] = field.program.evaluate_json(bindings)
         except DataPending as pending:
-            text = f'node "{node.id}": failed to evaluate expression: eval "{field.text}": {pending} (data pending)'
+            text = (
+                f'node "{node.id}": failed to evaluate expression: eval {quote(field.text)}: {pending} (data pending)'
+            )
             raise Pending(text) from None
         except CelError as error:
-            raise Fatal(f'node "{node.id}": eval "{field.text}": {error}') from None
+            raise Fatal(f'node "{node.id}": eval {quote(field.text)}: {error}') from None
     return values
 
 

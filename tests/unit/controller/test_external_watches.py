@@ -37,13 +37,13 @@ class World:
         self.answers.set()
         self.objects: dict[str, JsonObject] = {}
         self.watches = ExternalWatches(self.woken.append)
-        self.watches.attach(self._start, self._stop)
+        self.watches.attach(self)
 
-    async def _start(self, watched: Watched) -> None:
+    async def ensure(self, watched: Watched) -> None:
         self.running.append(watched)
         await self.answers.wait()
 
-    async def _stop(self, watched: Watched) -> None:
+    async def stop(self, watched: Watched) -> None:
         self.running.remove(watched)
 
     def add(self, name: str, namespace: str = "n", **labels: str) -> ObjectRef:
@@ -137,6 +137,21 @@ async def test_a_selection_is_searched_for_once_and_kept_up_to_date() -> None:
     assert (names(), world.searches) == (["z"], 2)
     world.position += 1
     assert (names(), world.searches) == (["x", "z"], 3)
+
+
+async def test_what_was_made_from_a_secret_by_another_instance_is_not_read() -> None:
+    world = World()
+    ref = world.add(
+        "x", **{"kro.run/instance-group": "kro.run", "kro.run/instance-kind": "Other", "kro.run/node-id": "c"}
+    )
+    taints = Taints()
+    world.watches.reads(ONE, [BY_NAME], [])
+    await world.watches.wait([BY_NAME])
+    reads = ExternalReads(world, world.watches, taints, lambda row: world.objects[ref.key])
+    assert reads.named(MAPS, "n", "x") is not None
+    taints.learn("kro.run", "Other", {"c": [["data", "url"]]})
+    with pytest.raises(Fatal, match="it holds values made from a Secret: refer to the Secret itself"):
+        reads.named(MAPS, "n", "x")
 
 
 async def test_a_list_that_does_not_come_is_an_error_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,13 @@ class _Live:
     def __init__(self, *objects: JsonObject) -> None:
         self._objects = {ObjectRef.of(obj).name: obj for obj in objects}
 
+    forbidden = False
+
+    async def list_objects(self, resource: Resource, namespace: str | None, selector: str | None) -> list[JsonObject]:
+        if self.forbidden:
+            raise ApiError(403, "Forbidden", "may not list")
+        return []
+
     async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
         if name not in self._objects:
             raise ApiError(404, "NotFound", f"{name} not found")

@@ -157,6 +157,15 @@ def test_an_object_of_others_that_cannot_be_read_is_named_and_asked_for_again() 
     assert status(world)["state"] == "ERROR"
 
 
+def test_a_status_that_cannot_be_computed_is_not_written_and_says_why() -> None:
+    world = Simulated(compiled(config_map("cfg", "cfg"), status={"n": "${1 / size(schema.spec.names)}"}), {"names": []})
+    last = world.settle()[-1].settled
+    assert last is not None
+    assert last.message == 'the status cannot be computed: eval "1 / size(schema.spec.names)": division by zero'
+    assert list(world.objects) == [ref("cfg")]
+    assert "status" not in world.instance
+
+
 SHOWN = "${runtime.newCondition({type: 'Shown', status: 'True', message: cfg.data.k})}"
 KEYED = "${runtime.newCondition({type: 'Keyed', status: cfg.data[schema.spec.text] == 'v' ? 'True' : 'False'})}"
 
@@ -200,7 +209,10 @@ def test_a_condition_that_waits_keeps_what_was_shown() -> None:
 def test_a_condition_that_can_never_work_is_an_error_of_the_instance(entry: str) -> None:
     same = "runtime.newCondition({type: schema.spec.text, status: 'True'})"
     world = conditional(SHOWN, entry.replace("SAME", same))
-    world.settle()
+    last = world.settle()[-1].settled
+    assert last is not None
+    assert (last.state, last.ready) == ("ERROR", True)
+    assert last.message.startswith("condition ")
     assert conditions(world) == [("Shown", "True", 1)]
     assert status(world)["state"] == "ERROR"
 

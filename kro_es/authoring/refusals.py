@@ -1,0 +1,77 @@
+"""What the API server would refuse of a generated CRD although the definition compiles (spec/01 §1.9)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import orjson
+
+from kro_es.api.definition import ResourceGraphDefinition
+from kro_es.api.objects import JsonObject
+from kro_es.authoring.instances import problems
+from kro_es.errors import DefinitionFault
+from kro_es.schema.markers import LIST_MAP_KEYS, LIST_TYPE
+
+_GROUP = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+\Z")
+_VERSION = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
+_PROTECTED = (".k8s.io", ".kubernetes.io")
+_APPROVED = "api-approved.kubernetes.io"
+
+
+def refusals(definition: ResourceGraphDefinition, crd: JsonObject) -> Iterator[tuple[str, DefinitionFault]]:
+    """``(code, fault)``; the rules written in CEL, and their cost, are left to the server."""
+    schema = definition.schema
+    yield from (("name-group", DefinitionFault(text, path="spec.schema.group")) for text in _group(schema.group, crd))
+    if not _VERSION.match(schema.api_version) or len(schema.api_version) > 63:
+        text = f'apiVersion "{schema.api_version}" is no DNS label, such as v1alpha1'
+        yield "name-version", DefinitionFault(text, path="spec.schema.apiVersion")
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    for path, code, text in _schema(spec, "spec"):
+        yield code, DefinitionFault(f"{path}: {text}", path=f"spec.schema.{path}")
+
+
+def _group(group: str, crd: JsonObject) -> Iterator[str]:
+    if not _GROUP.match(group):
+        yield f'group "{group}" is no domain name with at least one dot'
+    elif group.endswith(_PROTECTED) and not (crd["metadata"].get("annotations") or {}).get(_APPROVED):
+        yield f'group "{group}" is protected: the annotation {_APPROVED} is needed'
+
+
+def _schema(schema: JsonObject, path: str) -> Iterator[tuple[str, str, str]]:
+    """Fields of collections have the path of the collection: that is where they are written."""
+    if "default" in schema:
+        yield from ((path, "schema-default", text) for text in _default(schema))
+    yield from ((path, "schema-list", text) for text in _list(schema))
+    for name, below in (schema.get("properties") or {}).items():
+        yield from _schema(below, f"{path}.{name}")
+    for name in ("items", "additionalProperties"):
+        if isinstance(schema.get(name), dict):
+            yield from _schema(schema[name], path)
+
+
+def _default(schema: JsonObject) -> Iterator[str]:
+    given = schema["default"]
+    shown = orjson.dumps(given).decode()
+    for path, text in problems(given, schema):
+        yield f"the default {shown} does not fit: {f'{path} ' if path else 'it '}{text}"
+
+
+def _list(schema: JsonObject) -> Iterator[str]:
+    kind, items = schema.get(LIST_TYPE), schema.get("items") or {}
+    if kind == "set" and items.get("type") == "object":
+        yield "a list of objects cannot be a set"
+    if kind != "map":
+        return
+    keys = schema.get(LIST_MAP_KEYS) or ()
+    if not keys:
+        yield "listType=map needs a listMapKey"
+    if items.get("type") != "object":
+        yield "listType=map needs a list of objects"
+        return
+    properties = items.get("properties") or {}
+    for key in keys:
+        if key not in properties:
+            yield f"listMapKey {key} is no field of the items"
+        elif key not in (items.get("required") or ()) and "default" not in properties[key]:
+            yield f"listMapKey {key} must be required or have a default"
