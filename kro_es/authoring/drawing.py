@@ -40,6 +40,8 @@ def as_text(graph: ResourceGraph) -> str:
 
 def _needs(node: Node) -> str:
     parts = [f"needs {', '.join(node.dependencies)}"] if node.dependencies else []
+    parts += [f"for each {item.name} in {item.text}" for item in node.for_each]
+    parts += ["read only"] if node.external else []
     return "; ".join([*parts, *(f"only if {item.text}" for item in node.include_when)])
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from kro_es.api.definition import ResourceGraphDefinition, read
 from kro_es.api.metadata import GROUP
@@ -79,12 +79,24 @@ def load(sources: Iterable[Source | Unreadable]) -> Project:
         for document in read_yaml(source.text):
             if isinstance(document, YamlError):
                 project.unreadable.append((source.name, document))
-            elif is_definition(document):
-                definition, faults = read(document.root.value)
-                project.entries.append(Entry(source.name, document, definition, faults))
-            else:
-                project.others.append((source.name, document))
+                continue
+            for item in _flattened(document):
+                if is_definition(item):
+                    definition, faults = read(item.root.value)
+                    project.entries.append(Entry(source.name, item, definition, faults))
+                else:
+                    project.others.append((source.name, item))
     return project
+
+
+def _flattened(document: Document) -> Iterator[Document]:
+    """The items of a list, as ``kubectl get -o yaml`` writes it; their paths begin at the item."""
+    items = document.root.members.get("items")
+    if items is None or not str(document.root.value.get("kind", "")).endswith("List"):
+        yield document
+        return
+    for item in items.items:
+        yield from _flattened(replace(document, root=item))
 
 
 def compile_all(entries: Iterable[Entry], kinds: Mapping[Gvk, KindSchema]) -> None:

@@ -1,4 +1,4 @@
-"""What the API server would refuse of a generated CRD although the definition compiles (spec/01 §1.9)."""
+"""What the API server would refuse: of a definition itself (spec/01 §2.2), and of its generated CRD (§1.9)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,32 @@ import orjson
 
 from kro_es.api.definition import ResourceGraphDefinition
 from kro_es.api.objects import JsonObject
-from kro_es.authoring.instances import problems
+from kro_es.authoring.instances import problems, with_defaults
 from kro_es.errors import DefinitionFault
 from kro_es.schema.markers import LIST_MAP_KEYS, LIST_TYPE
 
 _GROUP = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+\Z")
-_VERSION = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
 _PROTECTED = (".k8s.io", ".kubernetes.io")
 _APPROVED = "api-approved.kubernetes.io"
+
+
+def own_refusals(obj: JsonObject, schema: JsonObject) -> Iterator[tuple[str, DefinitionFault]]:
+    """Patterns and limits of the definition's own kind, whose ``spec`` has ``schema``; shapes are told elsewhere."""
+    meta, spec = obj.get("metadata"), with_defaults(obj.get("spec"), schema)
+    name = meta.get("name") if isinstance(meta, dict) else None
+    if isinstance(name, str) and name and not _NAME.match(name):
+        text = f'metadata.name "{name}" is no DNS name: lower case letters, digits, "-" and "."'
+        yield "name-definition", DefinitionFault(text, path="metadata.name")
+    for problem in problems(spec, schema, "spec"):
+        if problem.what == "limit":
+            yield "field-value", DefinitionFault(str(problem), path=problem.path)
 
 
 def refusals(definition: ResourceGraphDefinition, crd: JsonObject) -> Iterator[tuple[str, DefinitionFault]]:
     """``(code, fault)``; the rules written in CEL, and their cost, are left to the server."""
     schema = definition.schema
     yield from (("name-group", DefinitionFault(text, path="spec.schema.group")) for text in _group(schema.group, crd))
-    if not _VERSION.match(schema.api_version) or len(schema.api_version) > 63:
-        text = f'apiVersion "{schema.api_version}" is no DNS label, such as v1alpha1'
-        yield "name-version", DefinitionFault(text, path="spec.schema.apiVersion")
     spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     for path, code, text in _schema(spec, "spec"):
         yield code, DefinitionFault(f"{path}: {text}", path=f"spec.schema.{path}")
@@ -53,8 +62,7 @@ def _schema(schema: JsonObject, path: str) -> Iterator[tuple[str, str, str]]:
 def _default(schema: JsonObject) -> Iterator[str]:
     given = schema["default"]
     shown = orjson.dumps(given).decode()
-    for path, text in problems(given, schema):
-        yield f"the default {shown} does not fit: {f'{path} ' if path else 'it '}{text}"
+    yield from (f"the default {shown} does not fit: {problem}" for problem in problems(given, schema))
 
 
 def _list(schema: JsonObject) -> Iterator[str]:

@@ -5,7 +5,7 @@ The decision is the controller's own code; what is added here is what the API se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, Resource, labels
@@ -60,55 +60,43 @@ def completed(graph: ResourceGraph, obj: JsonValue) -> JsonObject:
         meta = {"namespace": _NAMESPACE, **meta}
     schema = graph.crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     spec = with_defaults({"spec": obj.get("spec", {})}, {"properties": {"spec": schema}})["spec"]
-    found = [f"{path} {text}" for path, text in problems(spec, schema, "spec")]
+    found = [str(problem) for problem in problems(spec, schema, "spec")]
     if found:
         raise InstanceError("; ".join(found))
     return {**obj, "metadata": meta, "spec": spec}
 
 
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """Objects from files: what is named as a resource is named, is taken for that resource."""
+
+    objects: Mapping[ObjectRef, JsonObject]
+
+    def members(self, node_id: str) -> Sequence[JsonObject]:
+        return list(self.objects.values())
+
+    def external(self, resource: Resource, namespace: str, name: str) -> JsonObject | None:
+        return self.objects.get(ObjectRef(resource.gvk.group, resource.gvk.kind, namespace, name))
+
+    def selected(self, resource: Resource, namespace: str, selector: Selector) -> Sequence[JsonObject]:
+        wanted = (resource.gvk.group, resource.gvk.kind)
+        return [
+            self.objects[ref]
+            for ref in sorted(self.objects)
+            if (ref.group, ref.kind) == wanted
+            and namespace in ("", ref.namespace)
+            and selector.matches(labels(self.objects[ref]))
+        ]
+
+
 def rendering(graph: ResourceGraph, instance: JsonObject, observed: Iterable[JsonObject]) -> Rendering:
     """``instance`` as :func:`completed` gives it; an observed object belongs to the resource it is named by."""
-    files = _Files([obj for obj in observed if _ref(obj) is not None])
-    while True:
-        results = resolve(graph, instance, files)
-        if not files.bind(results):
-            break
+    live = _Live({ref: obj for obj in observed if (ref := _ref(obj)) is not None})
+    results = resolve(graph, instance, live)
     depths = steps(graph)
     found = [item for result in results for item in _rendered(result, depths[result.node.id])]
     found.sort(key=lambda item: item.step)
     return Rendering(tuple(found), projection(graph, bindings(instance, results)))
-
-
-class _Files:
-    """The observed objects as the runtime asks for them; objects of nodes are known once their names are."""
-
-    def __init__(self, objects: Sequence[JsonObject]) -> None:
-        self._objects = {ObjectRef.of(obj): obj for obj in objects}
-        self._members: dict[str, list[JsonObject]] = {}
-
-    def bind(self, results: Iterable[NodeResult]) -> bool:
-        """Take the objects the results name; True when that is more than before."""
-        before = sum(map(len, self._members.values()))
-        for result in results:
-            refs = [ref for item in result.desired or () if (ref := _ref(item)) is not None]
-            self._members[result.node.id] = [self._objects[ref] for ref in refs if ref in self._objects]
-        return sum(map(len, self._members.values())) > before
-
-    def members(self, node_id: str) -> Sequence[JsonObject]:
-        return self._members.get(node_id, ())
-
-    def external(self, resource: Resource, namespace: str, name: str) -> JsonObject | None:
-        return self._objects.get(ObjectRef(resource.gvk.group, resource.gvk.kind, namespace, name))
-
-    def selected(self, resource: Resource, namespace: str, selector: Selector) -> Sequence[JsonObject]:
-        found = [
-            (ref.namespace, ref.name, obj)
-            for ref, obj in self._objects.items()
-            if (ref.group, ref.kind) == (resource.gvk.group, resource.gvk.kind)
-            and namespace in ("", ref.namespace)
-            and selector.matches(labels(obj))
-        ]
-        return [obj for _, _, obj in sorted(found, key=lambda item: item[:2])]
 
 
 def _ref(obj: JsonValue) -> ObjectRef | None:

@@ -14,7 +14,7 @@ from kro_es.authoring.instances import problems, with_defaults
 from kro_es.authoring.kinds import shipped
 from kro_es.authoring.locate import locate
 from kro_es.authoring.project import KIND, Entry, Project, compile_all
-from kro_es.authoring.refusals import refusals
+from kro_es.authoring.refusals import own_refusals, refusals
 from kro_es.authoring.sources import Unreadable
 from kro_es.authoring.tree import Node, Place, follow
 from kro_es.errors import DefinitionFault
@@ -52,6 +52,8 @@ def validate(project: Project, kinds: Mapping[Gvk, KindSchema]) -> Report:
     found = [_unreadable(item) for item in project.unreadable]
     for entry in project.entries:
         own = [*_keys(entry, entry.document.root, ""), *_unknown_fields(entry), *_name(entry), *_faults(entry)]
+        told = {finding.path for finding in own}
+        own += [finding for finding in _refused(entry) if finding.path not in told]
         found += sorted(dict.fromkeys(own), key=lambda finding: (finding.line or 0, finding.column or 0))
     found += _duplicates(project.entries)
     found += _instances(project)
@@ -85,9 +87,20 @@ def _faults(entry: Entry) -> Iterator[Finding]:
     for fault in entry.beyond_kro:
         told = replace(fault, message=f"kro would refuse it: {fault.message}")
         yield replace(_finding(entry, told, code_of(fault.message)), severity=WARNING, code=findings.BEYOND_KRO)
-    if entry.graph is not None and not broken:
-        for code, fault in refusals(entry.definition, entry.graph.crd):
-            yield _finding(entry, fault, code)
+
+
+def _refused(entry: Entry) -> Iterator[Finding]:
+    """What only the API server looks at."""
+    spec = _own_kind().property("spec")
+    assert spec is not None
+    found = list(own_refusals(entry.document.root.value, spec.resolved))
+    if entry.graph is not None and not entry.shape_faults:
+        found += refusals(entry.definition, entry.graph.crd)
+    return (_finding(entry, fault, code) for code, fault in found)
+
+
+def _own_kind() -> Schema:
+    return shipped().kinds[Gvk(GROUP, "v1alpha1", KIND)].schema
 
 
 def _finding(entry: Entry, fault: DefinitionFault, code: str) -> Finding:
@@ -136,8 +149,7 @@ def _keys(entry: Entry, node: Node, path: str) -> Iterator[Finding]:
 
 def _unknown_fields(entry: Entry) -> Iterator[Finding]:
     """Members no version of the definition's own kind has: the API server refuses them, or drops them."""
-    kind = shipped().kinds[Gvk(GROUP, "v1alpha1", KIND)]
-    for path, names, node in _unknown(entry.document.root, kind.schema, ""):
+    for path, names, node in _unknown(entry.document.root, _own_kind(), ""):
         near = difflib.get_close_matches(path.rpartition(".")[2], names, n=1)
         hint = f'; did you mean "{near[0]}"?' if near else ""
         yield Finding(
@@ -199,12 +211,18 @@ def _instances(project: Project) -> Iterator[Finding]:
             continue
         schema = graph.crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
         spec = with_defaults({"spec": value.get("spec", {})}, {"properties": {"spec": schema}})["spec"]
-        for path, text in problems(spec, schema, "spec"):
-            found = follow(document.root, path)
+        for problem in problems(spec, schema, "spec"):
+            found = follow(document.root, problem.path)
             place = found.key if found.complete and found.key else found.place
-            message = f"{path} {text}"
             yield Finding(
-                file, document.number, ERROR, "instance", message, path=path, line=place.line, column=place.column
+                file,
+                document.number,
+                ERROR,
+                "instance",
+                str(problem),
+                path=problem.path,
+                line=place.line,
+                column=place.column,
             )
 
 

@@ -90,7 +90,7 @@ class CheckedExpression:
 
 def check(parsed: ParsedExpression, variables: Mapping[str, CelType]) -> CheckedExpression:
     """Raises CelCheckError with all faults in source order."""
-    make_room()
+    make_room(parsed.depth)
     checker = _Checker(variables, parsed.environment)
     checker.type_of(parsed.root)
     if checker.faults:

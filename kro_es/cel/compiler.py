@@ -57,7 +57,7 @@ class CompiledExpression:
     _run: Closure = field(repr=False)
     _frame: tuple[CelValue, ...] = field(repr=False)
     """What follows the bindings in a new frame: the budget, and an empty slot for each variable."""
-    _deep: bool = field(repr=False)
+    _depth: int = field(repr=False)
 
     def evaluate(self, bindings: Mapping[str, JsonValue]) -> CelValue:
         """Raises DataPending when observed data is missing, EvaluationError for everything else.
@@ -78,8 +78,8 @@ class CompiledExpression:
         return to_json(value), units
 
     def _evaluate(self, frame: Frame) -> CelValue:
-        if self._deep:
-            make_room()
+        if self._depth > SHALLOW:
+            make_room(self._depth)
         try:
             return self._run(frame)
         except _PANICS as error:
@@ -92,7 +92,7 @@ class CompiledExpression:
 
 def compile_expression(checked: CheckedExpression, *, cost_limit: int = COST_LIMIT) -> CompiledExpression:
     """Raises CelError when a constant regular expression is none, or when every evaluation would cost too much."""
-    make_room()
+    make_room(checked.parsed.depth)
     fixed = fixed_units(checked.root)
     compiler = _Compiler(checked, fixed, cost_limit)
     code = compiler.code(checked.root)
@@ -101,8 +101,9 @@ def compile_expression(checked: CheckedExpression, *, cost_limit: int = COST_LIM
         _refuse_costly(checked, cost_limit)
     run = native(code) if isinstance(code.of, ListType) else code.run
     frame = (cost_limit - fixed[checked.root.id], *[None] * compiler.slots)
-    deep = checked.parsed.depth > SHALLOW
-    return CompiledExpression(checked.text, checked.result_type, checked.reads, cost_limit, run, frame, deep)
+    return CompiledExpression(
+        checked.text, checked.result_type, checked.reads, cost_limit, run, frame, checked.parsed.depth
+    )
 
 
 def _refuse_costly(checked: CheckedExpression, cost_limit: int) -> None:

@@ -31,6 +31,7 @@ from kro_es.cel.types import (
     CelType,
     ListType,
     MapType,
+    Primitive,
     StructType,
 )
 from kro_es.cel.values import (
@@ -164,14 +165,19 @@ _CHANGED = frozenset({BYTES, TIMESTAMP, DURATION, DOUBLE, INT, UINT})
 
 def leaf_decoder(of: CelType) -> Decoder | None:
     """What a JSON scalar of this type is read with; None when JSON is used as it is."""
-    return _LEAVES.get(of)
+    read = _LEAVES.get(of)
+    return _or_null(read) if read is not None and isinstance(of, Primitive) and of.nullable else read
+
+
+def _or_null(read: Decoder) -> Decoder:
+    return lambda value: None if value is None else read(value)
 
 
 def item_reader(of: CelType) -> Decoder | None:
     """What an element of an observed list or map is read with; None for dyn."""
     wanted = json_class(of)
     if wanted is None or of in _LEAVES:
-        return _LEAVES.get(of)
+        return leaf_decoder(of)
     refuse = reader(of)
     return lambda value: value if type(value) is wanted else refuse(value)
 
@@ -192,7 +198,7 @@ def decoder(of: CelType, *, raw: bool = True, into_dyn: bool = False) -> Decoder
         case StructType() if into_dyn:
             return _struct_decoder(of)
         case _:
-            return _LEAVES[of] if raw and of in _CHANGED else None
+            return leaf_decoder(of) if raw and of in _CHANGED else None
 
 
 def _list_decoder(element: Decoder) -> Decoder:
@@ -260,7 +266,9 @@ def reader(of: CelType) -> Decoder:
             raise error(value)
 
         return refuse
-    return _LEAVES[of]
+    found = leaf_decoder(of)
+    assert found is not None, of
+    return found
 
 
 # -- values to JSON

@@ -28,10 +28,10 @@ class Overload:
     """Runs instead when a static type is dyn: it looks at the values itself."""
 
     def __str__(self) -> str:
-        """``string.find(string) → string`` for a member, ``quantity(string) → kubernetes.Quantity`` for the others."""
+        """``string.find(string) -> string`` for a member, ``quantity(string) -> kubernetes.Quantity`` for the others."""
         names = [type_name(of, short=True) for of in self.parameters]
         receiver = f"{names.pop(0)}." if self.member else ""
-        return f"{receiver}{self.function}({', '.join(names)}) → {type_name(self.result, short=True)}"
+        return f"{receiver}{self.function}({', '.join(names)}) -> {type_name(self.result, short=True)}"
 
 
 def function(name: str, parameters: tuple[CelType, ...], result: CelType, implementation: Implementation) -> Overload:

@@ -64,7 +64,8 @@ def parse(text: str, environment: Environment = FULL) -> ParsedExpression:
     if len(text) > MAX_SOURCE:
         message = f"expression code point size exceeds limit: size: {len(text)}, limit {MAX_SOURCE}"
         raise source.syntax_error(0, message)
-    make_room()
+    # nothing else nests the rules of the grammar
+    make_room(sum(map(text.count, "([{?")))
     root = _Parser(source, environment).parse()
     depth = _depth(root)
     if depth > MAX_DEPTH:

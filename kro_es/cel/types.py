@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from kro_es.api.objects import JsonObject
@@ -21,6 +21,8 @@ class Primitive:
 
     name: str
     short: str
+    nullable: bool = field(default=False, compare=False, repr=False)
+    """Of the scalars of an observed list or map: null is read as null, and no fault."""
 
 
 BOOL = Primitive("bool", "bool")
@@ -167,17 +169,23 @@ def from_openapi(schema: Schema, name: str, ancestors: frozenset[str] = frozense
     below = ancestors if ref is None else ancestors | {ref}
     match schema.type:
         case "array":
-            element = schema.items and from_openapi(schema.items, f"{name}.@idx", below)
+            element = schema.items and _element(schema.items, f"{name}.@idx", below)
             return ListType(element, _list_merge(schema)) if element else None
         case "object":
             values = schema.additional
             if isinstance(values, Schema):
-                return MapType(STRING, from_openapi(values, f"{name}.@elem", below) or DYN)
+                return MapType(STRING, _element(values, f"{name}.@elem", below) or DYN)
             return StructType(name, schema, below)
         case "string":
             return _FORMATS.get(schema.format or "", STRING)
         case scalar:
             return _SCALARS.get(scalar or "")
+
+
+def _element(schema: Schema, name: str, ancestors: frozenset[str]) -> CelType | None:
+    """A property that is null is absent, nullable or not; an item or an entry is there."""
+    of = from_openapi(schema, name, ancestors)
+    return replace(of, nullable=True) if isinstance(of, Primitive) and schema.node.get("nullable") is True else of
 
 
 def _list_merge(schema: Schema) -> tuple[str, ...] | None:

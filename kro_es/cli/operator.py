@@ -4,21 +4,42 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from kro_es.cli.authoring import app as authoring_app
-from kro_es.cli.cel import app as cel_app
-from kro_es.cli.database import app as database_app
 from kro_es.errors import KroEsError
 from kro_es.settings import VERSION, Settings
 
+_PROGRAMS = {"db": "kro_es.cli.database", "cel": "kro_es.cli.cel"}
+"""Groups of commands and the module with their ``app``."""
+
+
+class _Commands(TyperGroup):
+    """A group is imported when it is asked for: ``validate`` starts without a database."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *_PROGRAMS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _PROGRAMS:
+            return super().get_command(ctx, cmd_name)
+        found = get_group(import_module(_PROGRAMS[cmd_name]).app)
+        found.name = cmd_name
+        return found
+
+
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="kro's definitions, event-sourced."
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="kro's definitions, event-sourced.",
 )
-app.add_typer(database_app, name="db")
-app.add_typer(cel_app, name="cel")
 app.add_typer(authoring_app)
 
 

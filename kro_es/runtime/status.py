@@ -69,7 +69,7 @@ def authored(
         except DataPending:
             pending = True
         except CelError as error:
-            problems.append(f'condition "{entry.text}": {error}')
+            problems.append(f"condition {quote(entry.text)}: {error}")
         else:
             given = value if isinstance(value, list) else [value]
             good = [dict(item) for item in given if isinstance(item, Condition)]

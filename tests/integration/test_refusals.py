@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,10 @@ from kro_es.authoring.sources import Source
 from kro_es.authoring.validate import Report, validate
 from kro_es.schema import crd, simple
 from tests.conftest import Cluster
+from tests.support.controlplane import ControlPlane
 from tests.support.steps import definition
+
+CRDS = Path(__file__).resolve().parents[2] / "deploy" / "crds"
 
 TYPES = {
     "P": {"k": "string | required=true", "d": "string | default=x", "n": "integer"},
@@ -56,7 +60,7 @@ SCHEMAS: list[tuple[dict[str, object], str | None]] = [
     ({"group": "Acme.io"}, "name-group"),
     ({"group": "acme.k8s.io"}, "name-group"),
     ({"group": "acme.k8s.io", "metadata": {"annotations": {"api-approved.kubernetes.io": "unapproved, test"}}}, None),
-    ({"apiVersion": "v1.2"}, "name-version"),
+    ({"apiVersion": "v1.2"}, "field-value"),
     ({"apiVersion": "v12beta3"}, None),
 ]
 
@@ -70,8 +74,12 @@ def refused_by_server(cluster: Cluster, obj: dict[str, object]) -> str:
     (entry,) = load([Source("x", json.dumps(obj))]).entries
     spec = simple.to_openapi(entry.definition.schema.spec, entry.definition.schema.types)
     generated = crd.generate(entry.definition, crd.instance_schema(spec, {"type": "object"}))
+    return refusal(cluster, generated)
+
+
+def refusal(cluster: Cluster, obj: object, *flags: str) -> str:
     try:
-        cluster.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(generated))
+        cluster.kubectl("create", "--dry-run=server", *flags, "-f", "-", input=json.dumps(obj))
     except AssertionError as error:
         return str(error)
     return ""
@@ -97,3 +105,52 @@ def test_names_are_refused_by_both_or_by_none(cluster: Cluster, schema: dict[str
     obj["spec"]["schema"].update(schema)
     assert [item.code for item in checked(obj).findings] == ([code] if code else [])
     assert bool(refused_by_server(cluster, obj)) == bool(code), refused_by_server(cluster, obj)
+
+
+OWN: list[tuple[dict[str, object], str | None]] = [
+    ({}, None),
+    ({"spec.schema.kind": "thing"}, "name-kind"),
+    ({"spec.schema.kind": "T" * 64}, "field-value"),
+    ({"spec.schema.apiVersion": "one"}, "field-value"),
+    ({"spec.schema.shortNames": ["t", "u"]}, None),
+    ({"spec.schema.shortNames": ["T"]}, "field-value"),
+    ({"spec.schema.shortNames": ["t", "t"]}, "field-value"),
+    ({"spec.schema.categories": [f"c{n}" for n in range(33)]}, "field-value"),
+    ({"spec.schema.scope": "Global"}, "field-type"),
+    ({"spec.schema.kinds": "Thing"}, "field-unknown"),
+    ({"spec.schema.status": "text"}, "field-type"),
+    ({"spec.schema.additionalPrinterColumns": [{"type": "string", "jsonPath": ".spec"}]}, "field-required"),
+    ({"spec.resources": [{"id": "a"}]}, "resource-form"),
+    ({"spec.resources": [{"template": {"apiVersion": "v1", "kind": "Pod", "metadata": {}}}]}, "field-required"),
+    ({"spec.resource": []}, "field-unknown"),
+    ({"metadata.name": "The_Things"}, "name-definition"),
+    ({"metadata.name": "a.b-c"}, None),
+    ({"metadata.nam": "x"}, "field-unknown"),
+]
+
+
+@pytest.fixture(scope="module")
+def definitions_served(control_plane: ControlPlane) -> None:
+    control_plane.kubectl("apply", "--server-side", "-f", str(CRDS))
+    control_plane.kubectl(
+        "wait", "crd/resourcegraphdefinitions.kro.run", "--for=condition=Established", "--timeout=30s"
+    )
+
+
+@pytest.mark.usefixtures("definitions_served")
+@pytest.mark.parametrize(
+    ("change", "code"), OWN, ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else ""
+)
+def test_a_definition_is_refused_by_both_or_by_none(
+    cluster: Cluster, change: dict[str, object], code: str | None
+) -> None:
+    obj = definition("things", "Thing", {"a": "string"})
+    for path, value in change.items():
+        *parents, last = path.split(".")
+        at = obj
+        for step in parents:
+            at = at[step]
+        at[last] = value
+    assert {item.code for item in checked(obj).findings} == ({code} if code else set())
+    why = refusal(cluster, obj, "--validate=strict")
+    assert bool(why) == bool(code), why

@@ -39,8 +39,6 @@ ENVIRONMENT = google.NewEnv(
     ],
 )  # fmt: skip
 ERROR = "an error"
-# the engine raises the limit where hypothesis had lowered it
-pytestmark = pytest.mark.filterwarnings("ignore:The recursion limit will not be reset")
 
 _INT = st.one_of(st.integers(-3, 3), st.integers(-(2**63), 2**63 - 1))
 _DOUBLE = st.floats(allow_nan=False, allow_infinity=False)

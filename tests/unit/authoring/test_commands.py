@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from texts import EXAMPLES, THING, compiled
+from texts import EXAMPLES, FLEET, THING, compiled
 
 from kro_es.api.objects import JsonObject
 from kro_es.authoring import drawing
@@ -74,6 +74,7 @@ SCHEMA: JsonObject = {
     "type": "object",
     "required": ["a"],
     "properties": {
+        "j": {"type": "array", "items": {}, "x-kubernetes-list-type": "set"},
         "a": {"type": "string", "minLength": 2, "maxLength": 3, "pattern": "^x"},
         "b": {"type": "integer", "minimum": 1, "maximum": 3, "enum": [1, 2]},
         "c": {"type": "array", "items": {"type": "boolean"}, "maxItems": 1},
@@ -101,12 +102,15 @@ def test_defaults_come_in_as_the_server_puts_them() -> None:
         ({"a": "xx", "b": True}, ["b must be of type integer, got true"]),
         ({"a": "xx", "c": [1, True]}, ["c number of items must be at most 1, got 2", "c[0] must be of type boolean, got 1"]),
         ({"a": "xx", "z": 1}, ["z is no field of this kind"]),
+        ({"a": "xx", "j": [1, "1", 1, 2]}, ["j must not have 1 twice"]),
+        ({"a": "xx", "j": [1, True, "1"]}, []),
+        (3, ["it must be of type object, got 3"]),
         ({"a": None}, ["a must be of type string, got null"]),
         ({"a": "xx", "f": {"x": []}}, ["f.x must be of type object, got []"]),
     ],
 )  # fmt: skip
 def test_an_instance_is_held_against_its_schema(obj: JsonObject, found: list[str]) -> None:
-    assert [f"{path} {text}" for path, text in problems(obj, SCHEMA)] == found
+    assert [str(problem) for problem in problems(obj, SCHEMA)] == found
 
 
 # -- drawing
@@ -221,6 +225,37 @@ def test_the_objects_are_a_stream_and_the_rest_is_comment() -> None:
     assert documents[1]["stringData"] == {"uid": "u7"}
     assert as_yaml(rendered(BIG, LIVE)).endswith("# status\n# uid: u7\n")
     assert '# secret: pending: node "secret": dependent node "config" not ready' in as_yaml(rendered(BIG))
+
+
+def test_collections_are_expanded_and_what_is_read_is_not_written() -> None:
+    graph = graph_of(FLEET)
+    instance = completed(
+        graph, value("{apiVersion: kro.run/v1alpha1, kind: Fleet, metadata: {name: f}, spec: {zones: [a, b]}}")
+    )
+    empty = rendering(graph, instance, ())
+    assert [(item.id, item.state) for item in empty.resources] == [
+        ("settings", "external"), ("nodes", "external"), ("agents", "pending"),
+    ]  # fmt: skip
+    assert empty.resources[0].why == 'waiting for external reference "settings": not found'
+    live = value(
+        "items: [{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, namespace: default}, data: {level: high}},"
+        " {apiVersion: v1, kind: Pod, metadata: {name: p, namespace: default, labels: {app: x}}},"
+        " {apiVersion: v1, kind: Pod, metadata: {name: q, namespace: other, labels: {app: x}}},"
+        " {apiVersion: v1, kind: Pod, metadata: {name: r, namespace: default}}]"
+    )["items"]
+    found = rendering(graph, instance, live)
+    assert [(item.id, item.state) for item in found.resources] == [
+        ("settings", "external"), ("nodes", "external"), ("agents", "apply"), ("agents", "apply"),
+    ]  # fmt: skip
+    documents = [item.root.value for item in read(as_yaml(found)) if isinstance(item, Document)]
+    assert [(obj["metadata"]["name"], obj["data"]) for obj in documents] == [
+        ("agent-a", {"level": "high", "pods": "2"}), ("agent-b", {"level": "high", "pods": "2"}),
+    ]  # fmt: skip
+    assert drawing.as_text(graph).splitlines() == [
+        "1  settings  v1 ConfigMap  read only",
+        "1  nodes     v1 Pod        read only",
+        "2  agents    v1 ConfigMap  needs settings, nodes; for each zone in schema.spec.zones",
+    ]
 
 
 @pytest.mark.parametrize(

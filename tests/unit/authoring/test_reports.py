@@ -36,6 +36,13 @@ def test_text_shows_the_line_and_a_caret() -> None:
     assert lines[3] == "1 definition checked, 1 error"
 
 
+def test_every_fault_of_one_expression_is_shown() -> None:
+    text = THING.replace("${schema.spec.answer}", "${schema.spec.one + schema.spec.two}")
+    shown = reports.as_text(checked(text), {"a.yaml": text.splitlines()})
+    assert "undefined field 'one'" in shown
+    assert "\n    ERROR: <input>:1:30: undefined field 'two'\n" in shown
+
+
 def test_a_tab_keeps_the_caret_in_its_place() -> None:
     finding = Finding("f", 1, "error", "yaml", "m", line=1, column=4)
     text = reports.as_text(Report((finding, finding), 2), {"f": ["\ta\tb"]})

@@ -65,6 +65,21 @@ spec:
         kind: Node
         metadata:                               #@ namespace metadata
           namespace: x
+    - id: many
+      forEach:
+        - zone: ${web.spec.replicas}            #@ for-each web.spec
+        - other: plain                          #@ expression-standalone plain
+      template:
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: "${zone + other}"}
+    - id: theirs
+      externalRef:
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: "${nobody.name}"}      #@ name-unknown nobody
+    - id: either                                #@ resource-form id
+      externalRef: {apiVersion: v1, kind: ConfigMap, metadata: {name: a, selector: {}}}
     - id: literal
       template:
         apiVersion: v1
@@ -130,6 +145,12 @@ def test_shapes_hide_nothing_else() -> None:
         ("metadata: {name: things}", f"metadata: {{name: {'x' * 64}}}", ["name-length"]),
         ("metadata: {name: things}", f"metadata: {{name: {'x' * 63}}}", []),
         ("    kind: Thing\n", "", ["field-required"]),
+        ("kind: Thing\n", f"kind: T{'x' * 63}\n", ["field-value"]),
+        ("metadata: {name: things}", "metadata: {name: The_Things}", ["name-definition"]),
+        ("apiVersion: v1alpha1\n", "apiVersion: one\n", ["field-value"]),
+        ("kind: Thing\n", "kind: Thing\n    shortNames: [t, t]\n", ["field-value"]),
+        ("kind: Thing\n", "kind: Thing\n    shortNames: [T]\n", ["field-value"]),
+        ("kind: Thing\n", "kind: thing\n", ["name-kind"]),
     ],
 )
 def test_names_are_there_and_short_enough(old: str, new: str, codes: list[str]) -> None:
@@ -218,6 +239,15 @@ def test_an_instance_beside_its_definition_is_held_against_it() -> None:
     assert checked(INSTANCE, THING.replace("kind: Thing", "kind: Other")).findings == ()
     good = INSTANCE.replace("ab", "abc").replace("number: 0", "number: 1").replace("  colour: red\n", "")
     assert checked(good, THING).findings == ()
+
+
+def test_the_items_of_a_list_are_taken_one_by_one() -> None:
+    body = "".join(f"    {line}\n" for line in THING.splitlines())
+    text = f"kind: List\nitems:\n  - kind: Pod\n  -\n{body}"
+    assert checked(text).definitions == 1
+    (found,) = checked(text.replace("kind: Thing", "kind: thing")).findings
+    assert (found.path, found.line) == ("spec.schema.kind", 11)
+    assert checked("kind: List\nitems: 3\n").definitions == 0
 
 
 def test_two_definitions_of_one_name_or_kind_are_told() -> None:

@@ -66,3 +66,25 @@ def compiled(text: str) -> Entry:
     assert report.findings == ()
     (entry,) = found.entries
     return entry
+
+
+FLEET = """\
+apiVersion: kro.run/v1alpha1
+kind: ResourceGraphDefinition
+metadata: {name: fleets}
+spec:
+  schema: {apiVersion: v1alpha1, kind: Fleet, spec: {zones: "[]string"}}
+  resources:
+    - id: settings
+      externalRef: {apiVersion: v1, kind: ConfigMap, metadata: {name: settings}}
+    - id: nodes
+      externalRef: {apiVersion: v1, kind: Pod, metadata: {selector: {matchLabels: {app: x}}}}
+    - id: agents
+      forEach:
+        - zone: ${schema.spec.zones}
+      template:
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: "agent-${zone}"}
+        data: {level: "${settings.data.level}", pods: "${string(size(nodes))}"}
+"""

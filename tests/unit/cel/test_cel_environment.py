@@ -68,8 +68,8 @@ def test_libraries_left_out_are_refused_with_their_reason(text: str, reason: str
         ("base64.encoded(b'a')", ""),
         ("quantiti('1')", "did you mean 'quantity' or 'isQuantity'?"),
         ("schema.spec.zzz", ""),
-        ("'a'.charAt()", "there is string.charAt(int) → string"),
-        ("base64.encode('a')", "there is base64.encode(bytes) → string"),
+        ("'a'.charAt()", "there is string.charAt(int) -> string"),
+        ("base64.encode('a')", "there is base64.encode(bytes) -> string"),
         ("1 + 'a'", ""),
     ],
 )

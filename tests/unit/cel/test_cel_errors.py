@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from cel_site import value_of, variables
 
@@ -183,3 +185,13 @@ def test_faults_of_the_text_in_separate_places_are_reported_together(text: str, 
         parse(text)
     assert [(issue.line, issue.column) for issue in caught.value.issues] == places
     assert str(caught.value).count("ERROR:") == len(places)
+
+
+def test_only_a_deep_expression_asks_the_interpreter_for_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(sys, "getrecursionlimit", lambda: 1_000)
+    monkeypatch.setattr(sys, "setrecursionlimit", asked.append)
+    assert value_of('[1, 2].map(i, {"a": i + 1}).filter(m, m.a > 2 && (m.a < 9 || false)).size()') == 1
+    assert asked == []
+    value_of("(" * 61 + "1" + ")" * 61)
+    assert asked != []

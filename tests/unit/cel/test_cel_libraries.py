@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from cel_site import same, value_of
 
-from kro_es.cel.errors import EvaluationError, Overflow
+from kro_es.cel.errors import BadRegex, EvaluationError, Overflow
+from kro_es.cel.types import STRING
 
 
 @pytest.mark.parametrize(
@@ -128,3 +129,19 @@ def test_a_zone_may_show_a_year_no_timestamp_has(text: str, value: int) -> None:
 def test_the_remainder_overflows_where_the_quotient_does() -> None:
     with pytest.raises(Overflow):
         value_of("-9223372036854775808 % -1")
+
+
+@pytest.mark.parametrize("pattern", [r"a(?=b)", r"(?<!a)b", r"(a)\1", r"(?>a)", r"a\Z", r"a++", "[", "a{1001}"])
+def test_patterns_re2_does_not_know_are_refused(pattern: str) -> None:
+    with pytest.raises(BadRegex, match="error parsing regexp"):
+        value_of("t.matches(p)", {"t": STRING, "p": STRING}, {"t": "ab", "p": pattern})
+
+
+def test_a_pattern_that_backtracking_cannot_end_takes_linear_time() -> None:
+    types = {"t": STRING, "p": STRING}
+    for pattern in ("(a+)+$", "(a|a)*b", "(a*)*c"):
+        assert value_of("t.matches(p)", types, {"t": "a" * 50_000 + "!", "p": pattern}) is False
+
+
+def test_a_match_prefers_the_first_alternative_as_in_perl() -> None:
+    assert value_of(r"'abc'.find('a|ab') + 'aXbX'.findAll('(?i)[a-z]x')[1]") == "abX"
