@@ -73,7 +73,7 @@ class Connection:
     def _ref(resource: Resource, namespace: str | None, name: str) -> ObjectRef:
         return ObjectRef(resource.gvk.group, resource.gvk.kind, namespace or "", name)
 
-    async def kinds(self, gvks: Iterable[Gvk]) -> Mapping[Gvk, KindSchema]:
+    async def kinds(self, gvks: Iterable[Gvk], custom: Mapping[tuple[str, str], str]) -> Mapping[Gvk, KindSchema]:
         served = self.server.kinds()
         return {gvk: served[gvk] for gvk in gvks if gvk in served}
 
