@@ -60,6 +60,7 @@ class _Head:
     version: int
     content: bytes
     managers: dict[str, tuple[str, bytes]]
+    part_of: str
 
 
 class Ingest:
@@ -154,7 +155,11 @@ class Ingest:
         ref = ObjectRef.of(seen.object)
         before = self._heads.get(ref.key)
         head = _Head(
-            uid(seen.object), resource_version(seen.object), content_digest(seen.object), managers(seen.object)
+            uid(seen.object),
+            resource_version(seen.object),
+            content_digest(seen.object),
+            managers(seen.object),
+            labels(seen.object).get(metadata.PART_OF, ""),
         )
         if before is not None and before.uid == head.uid:
             if head.version <= before.version:
@@ -192,6 +197,11 @@ class Ingest:
         """Newest resourceVersion seen, recorded or not: what a write with a precondition needs."""
         head = self._heads.get(ref.key)
         return head.version if head else 0
+
+    def part_of(self, ref: ObjectRef) -> str:
+        """Apply set of the newest state seen; empty when there is none or it is not known here."""
+        head = self._heads.get(ref.key)
+        return head.part_of if head else ""
 
     async def record_gone(self, subject: Subject, how: _End) -> None:
         await self._log.append([self.gone(subject, how)])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, terminating, uid
+from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, Resource, terminating, uid
 from kro_es.decisions.inputs import Child, InstanceInputs, item_key
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.events.redaction import MARK
@@ -114,7 +114,7 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
     theirs = inputs.owner_of(ref) if live is None else ""
     ours = applyset_id(ObjectRef.of(inputs.instance)) if theirs else ""
     if theirs != ours:
-        return Comparison(item, ref, desired, error=_foreign_text(ref, item.node, theirs, ours))
+        return Comparison(item, ref, desired, error=foreign_text(ref, item.node.resource, theirs, ours))
     digest = owned.digest(inputs.redact(desired))
     row = inputs.nodes.get(key)
     drift: tuple[JsonObject, ...] = ()
@@ -123,7 +123,7 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
         recorded = inputs.redact(live.object)
         if fields is not None and owned.owned_digest(recorded, fields) == row["owned_digest"]:
             return Comparison(item, ref, desired)
-        drift = _drift(inputs, key, desired, recorded)
+        drift = _drift(inputs, key, desired, recorded, str(live.row["actor"]))
     taken = _taken_over(inputs, key, desired, digest, live)
     if taken is not None:
         return Comparison(item, ref, desired, taken_over=taken)
@@ -160,11 +160,12 @@ def _recorded_at(row: Row | None, ref: ObjectRef) -> bool:
     return row is not None and (row["kind"], row["namespace"], row["name"]) == (ref.kind, ref.namespace, ref.name)
 
 
-def _drift(inputs: InstanceInputs, node: str, desired: JsonObject, live: JsonObject) -> tuple[JsonObject, ...]:
-    """Fields of the template that read differently in the live object; values redacted."""
+def _drift(
+    inputs: InstanceInputs, node: str, desired: JsonObject, live: JsonObject, manager: str
+) -> tuple[JsonObject, ...]:
+    """Fields of the template that read differently in the live object; values redacted. ``manager`` changed it last."""
     wanted = inputs.redact(desired)
-    found = [{"node": node, **change} for change in differing(wanted, live)]
-    return tuple(found)
+    return tuple({"node": node, **change, "manager": manager} for change in differing(wanted, live))
 
 
 def differing(wanted: JsonValue, live: JsonValue, path: str = "") -> Iterator[JsonObject]:
@@ -191,9 +192,10 @@ def _terminating_text(ref: ObjectRef, node: str) -> str:
     )
 
 
-def _foreign_text(ref: ObjectRef, node: Node, theirs: str, ours: str) -> str:
+def foreign_text(ref: ObjectRef, resource: Resource, theirs: str, ours: str) -> str:
+    """An object of another apply set, in kro's words (spec/03 §6)."""
     where = f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
-    gvk = node.resource.gvk
+    gvk = resource.gvk
     return (
         f"resource belongs to a different ApplySet: {where} ({gvk.group}/{gvk.version}, Kind={gvk.kind}) "
         f'belongs to ApplySet "{theirs}", cannot reassign to "{ours}"'

@@ -9,7 +9,7 @@ from kro_es.api import metadata
 from kro_es.api.conditions import Conditions, author_conditions
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.decisions.inputs import InstanceInputs
-from kro_es.decisions.writes import PlannedWrite
+from kro_es.decisions.writes import STATUS, PlannedWrite
 from kro_es.events.types import NodeReport
 from kro_es.plan import owned
 from kro_es.runtime.resolve import NodeResult, bindings
@@ -27,6 +27,8 @@ class Verdict:
     message: str
     reports: tuple[NodeReport, ...] = ()
     going: bool = False
+    unmanaged: str = ""
+    """Why finalizer and labels could not be installed; the other conditions stay as they are then."""
     projects: bool = True
     """False where status fields are kept as they are (deletion, suspension)."""
     results: tuple[NodeResult, ...] = ()
@@ -48,10 +50,24 @@ class Verdict:
         return cls("True", "AllResourcesReady", "all resources are created and ready", reports, results=results)
 
     @classmethod
-    def conflicting(cls, results: tuple[NodeResult, ...], text: str) -> Verdict:
-        """Nothing is applied, so no node gets any further."""
+    def halted(cls, results: tuple[NodeResult, ...], text: str) -> Verdict:
+        """The pass went no further for all the nodes together."""
         reports = tuple(NodeReport(result.node.id, "IN_PROGRESS", text) for result in results)
         return cls("False", "NotReady", f"resource reconciliation failed: {text}", reports, results=results)
+
+    @classmethod
+    def stopped(cls, results: tuple[NodeResult, ...], text: str) -> Verdict:
+        """The pass ended at a node that can never work; ``text`` is its error."""
+        reports = tuple(
+            NodeReport(result.node.id, result.state, result.error or result.pending or result.waiting)
+            for result in results
+        )
+        return cls("False", "NotReady", f"resource reconciliation failed: {text}", reports, results=results)
+
+    @classmethod
+    def without_marks(cls, text: str) -> Verdict:
+        """kro writes ``ACTIVE`` here, for want of nodes (spec/03 Q3); an error is what it is."""
+        return cls("", "", text, unmanaged=text, projects=False)
 
     @classmethod
     def suspended(cls) -> Verdict:
@@ -64,10 +80,12 @@ class Verdict:
         return cls("False", "ResourceDeleting", text, reports, results=results)
 
     @classmethod
-    def deleting(cls, message: str = "deleting resources") -> Verdict:
-        return cls("Unknown", "UnderDeletion", message, going=True, projects=False)
+    def deleting(cls, message: str = "deleting resources", *, unmanaged: str = "") -> Verdict:
+        return cls("Unknown", "UnderDeletion", message, going=True, projects=False, unmanaged=unmanaged)
 
     def state(self, *, ready: bool) -> str:
+        if self.unmanaged and not self.going:
+            return "ERROR"
         if self.reason == "ResourceDeleting":
             return "IN_PROGRESS"
         return state_of([report.state for report in self.reports], ready=ready, deleting=self.going)
@@ -83,6 +101,8 @@ class Shown:
     state: str
     message: str
     """Why it is not as it should be; empty when it is."""
+    broken: bool = False
+    """A status expression can never work: nothing is written (spec/03 §9.5)."""
 
 
 def shown_status(inputs: InstanceInputs, verdict: Verdict) -> Shown:
@@ -94,7 +114,7 @@ def shown_status(inputs: InstanceInputs, verdict: Verdict) -> Shown:
     try:
         fields = _fields(inputs, verdict, before)
     except StatusError as error:
-        return Shown(None, False, verdict.state(ready=False), f"the status cannot be computed: {error}")
+        return Shown(None, False, verdict.state(ready=False), f"the status cannot be computed: {error}", broken=True)
     conditions, problems = _conditions(inputs, verdict, own)
     state = "ERROR" if problems else verdict.state(ready=ready)
     message = "\n".join(problems) if ready else verdict.message
@@ -118,7 +138,7 @@ def _write(inputs: InstanceInputs, status: JsonObject) -> PlannedWrite:
     digest = owned.digest(inputs.redactor.redact(body, inputs.status_paths))
     return PlannedWrite(
         5, "put", _resource(inputs), ObjectRef.of(instance), body, metadata.CONTROLLER_MANAGER, "status",
-        digest=digest, what="status",
+        digest=digest, what=STATUS,
     )  # fmt: skip
 
 
@@ -128,12 +148,15 @@ def _built_in(inputs: InstanceInputs, verdict: Verdict) -> Conditions:
     if _authored(inputs):
         instance = {**instance, "status": {}}
     conditions = Conditions.load(instance, DEPENDENTS)
-    if not verdict.going:
+    if verdict.unmanaged:
+        conditions.set("InstanceManaged", "False", "ManagementFailed", verdict.unmanaged, inputs.now)
+    elif not verdict.going:
         managed = "instance is properly managed with finalizers and labels"
         resolved = "runtime graph created and all resources resolved"
         conditions.set("InstanceManaged", "True", "Managed", managed, inputs.now)
         conditions.set("GraphResolved", "True", "Resolved", resolved, inputs.now)
-    conditions.set("ResourcesReady", verdict.status, verdict.reason, verdict.message, inputs.now)
+    if verdict.reason:
+        conditions.set("ResourcesReady", verdict.status, verdict.reason, verdict.message, inputs.now)
     return conditions
 
 

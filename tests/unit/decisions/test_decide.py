@@ -63,7 +63,7 @@ def test_one_changed_item_is_the_only_drift() -> None:
     world.objects[ref("i-b")]["data"]["text"] = "mine"
     first = world.settle()[0]
     assert [write.ref.name for write in first.writes] == ["i-b"]
-    assert first.drift == ({"node": "pieces/n/i-b", "path": "data.text", "from": "t", "to": "mine"},)
+    assert first.drift == ({"node": "pieces/n/i-b", "path": "data.text", "from": "t", "to": "mine", "manager": "m"},)
 
 
 def test_a_refused_item_is_named_by_its_place_and_the_others_are_applied_once() -> None:
@@ -153,7 +153,7 @@ def test_an_object_of_others_that_cannot_be_read_is_named_and_asked_for_again() 
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "platform"}}
     world = Simulated(compiled({"id": "x", "externalRef": reference}), {}, unreadable="external ref get x: forbidden")
     assert [made.retry for made in world.settle()] == [True, True]
-    assert message(world).endswith("apply results contain errors: external ref get x: forbidden")
+    assert message(world).endswith("reconciliation failed: external ref get x: forbidden")
     assert status(world)["state"] == "ERROR"
 
 
