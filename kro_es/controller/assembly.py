@@ -14,10 +14,10 @@ from kro_es.controller.loop import Loop
 from kro_es.controller.ports import Cluster, EventLog, Reader
 from kro_es.controller.projector import Projector
 from kro_es.controller.queue import Queue
-from kro_es.controller.taint import Taints
 from kro_es.controller.telemetry import Metrics
 from kro_es.controller.vault import Vault
 from kro_es.controller.world import World
+from kro_es.decisions.taint import Taints
 from kro_es.events.from_watch import Origin
 from kro_es.settings import VERSION, Settings
 

@@ -14,8 +14,8 @@ from kro_es.api.watch import Watched
 from kro_es.controller.ports import Reader
 from kro_es.controller.queue import FIRST_DELAY, LONGEST_DELAY, Key
 from kro_es.controller.single_watches import Watches
-from kro_es.controller.taint import Taints
 from kro_es.decisions.inputs import Child
+from kro_es.decisions.taint import Taints
 from kro_es.errors import ApiError
 from kro_es.events.redaction import paths_of
 from kro_es.projections.projection import Row

@@ -14,8 +14,8 @@ from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, labels, resource_version, uid
 from kro_es.api.watch import Broken, Changed, Listed, Watched, WatchItem
 from kro_es.controller.ports import Cluster, EventLog, Reader
-from kro_es.controller.taint import Taints
 from kro_es.controller.vault import Vault
+from kro_es.decisions.taint import Taints
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import (
     Change,

@@ -11,7 +11,7 @@ from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.graphs import Graphs
 from kro_es.controller.ingest import Ingest
 from kro_es.controller.ports import Cluster, EventLog, Reader
-from kro_es.controller.taint import Taints
+from kro_es.decisions.taint import Taints
 from kro_es.events.from_watch import Origin
 
 

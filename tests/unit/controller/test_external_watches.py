@@ -13,7 +13,7 @@ from kro_es.api.selector import Selector
 from kro_es.api.watch import Watched
 from kro_es.controller.externals import ExternalReads, ExternalWatches
 from kro_es.controller.queue import Key
-from kro_es.controller.taint import Taints
+from kro_es.decisions.taint import Taints
 from kro_es.projections.projection import Row
 from kro_es.runtime.expand import Fatal
 
