@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+
+import orjson
 
 from kro_es.api.definition import ResourceGraphDefinition, read
 from kro_es.api.metadata import GROUP
@@ -11,7 +15,7 @@ from kro_es.api.objects import Gvk, JsonObject
 from kro_es.authoring.sources import Source, Unreadable
 from kro_es.authoring.yaml_reader import Document, YamlError
 from kro_es.authoring.yaml_reader import read as read_yaml
-from kro_es.cel.declarations import KRO
+from kro_es.cel.declarations import FULL, KRO
 from kro_es.errors import DefinitionErrors, DefinitionFault
 from kro_es.graph import dag
 from kro_es.graph.compile import compile_graph, required_kinds
@@ -113,11 +117,25 @@ def compile_all(entries: Iterable[Entry], kinds: Mapping[Gvk, KindSchema]) -> No
 
 
 def _refused_by_kro(entry: Entry, kinds: Mapping[Gvk, KindSchema]) -> tuple[DefinitionFault, ...]:
+    """A second compile is for the few that use a word or a sign which means more here than it does to kro."""
+    if not _beyond_kro().search(orjson.dumps(entry.definition.spec).decode()):
+        return ()
     try:
         compile_graph(entry.definition, kinds, environment=KRO)
     except DefinitionErrors as error:
         return error.faults
     return ()
+
+
+@cache
+def _beyond_kro() -> re.Pattern[str]:
+    """What the functions and operators are written with that kro lacks, or has fewer forms of."""
+    names = [name for name, forms in FULL.functions.items() if forms != KRO.functions.get(name)]
+    words = {name.rpartition(".")[2] for name in names if name[0] != "_"}
+    signs = {name.strip("_@").replace("_", "") for name in names if name[0] == "_"}
+    return re.compile(
+        "|".join(sorted([rf"\b{re.escape(word)}\b" for word in words] + [re.escape(sign) for sign in signs]))
+    )
 
 
 def _ordered(entries: list[Entry]) -> list[Entry]:
