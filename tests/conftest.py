@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import postgres
 from tests.support.controlplane import ControlPlane, ControlPlaneMissing
 from tests.support.external import ExternalControlPlane
 from tests.support.kubelet import FakeKubelet
@@ -56,6 +57,11 @@ def kubelet(control_plane: ControlPlane | ExternalControlPlane) -> Iterator[Fake
     yield found
     if found is not None:
         found.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from postgres.server(tmp_path_factory.mktemp("pg"))
 
 
 @pytest.fixture
