@@ -18,6 +18,8 @@ class Settings:
     kubeconfig: str | None = None
     """None: in the cluster by service account, else the usual places."""
     context: str | None = None
+    leader_elect: bool | None = None
+    """Whether a Lease decides who acts; None: with PostgreSQL yes, with SQLite (one process) no."""
     install_crds: bool = False
     redaction_key_file: str | None = None
     """None: ``<database file>.key`` beside a SQLite file; required for PostgreSQL."""

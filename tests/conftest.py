@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support import postgres
 from tests.support.controlplane import ControlPlane, ControlPlaneMissing
 from tests.support.external import ExternalControlPlane
 from tests.support.kubelet import FakeKubelet
@@ -62,6 +63,11 @@ def kubelet(control_plane: ControlPlane | ExternalControlPlane) -> Iterator[Fake
     yield found
     if found is not None:
         found.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from postgres.server(tmp_path_factory.mktemp("pg"))
 
 
 @pytest.fixture

@@ -55,6 +55,14 @@ def run(  # noqa: PLR0913 - one parameter per flag
         str | None, _option("kubeconfig", "None: $KUBECONFIG, in the cluster, the usual places.")
     ] = None,
     context: Annotated[str | None, _option("context", "Context of the kubeconfig.")] = None,
+    leader_elect: Annotated[
+        bool | None,
+        typer.Option(
+            "--leader-elect/--no-leader-elect",
+            envvar="KRO_ES_LEADER_ELECT",
+            help="One of several controllers acts, by a Lease in $POD_NAMESPACE or kro-system. [default: with PostgreSQL]",
+        ),
+    ] = None,
     install_crds: Annotated[
         bool, typer.Option("--install-crds", envvar="KRO_ES_INSTALL_CRDS", help="Install the two CRDs of kro first.")
     ] = False,
@@ -95,6 +103,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         database=database,
         kubeconfig=kubeconfig or os.environ.get("KUBECONFIG"),
         context=context,
+        leader_elect=leader_elect,
         install_crds=install_crds,
         redaction_key_file=redaction_key_file,
         label_version=label_version,

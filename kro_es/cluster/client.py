@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 import aiohttp
@@ -60,6 +60,8 @@ class ApiClient:
         self._base = str(library.configuration.host).rstrip("/")
         self._user_agent = user_agent
         self._slots = asyncio.Semaphore(concurrency)
+        self.guard: Callable[[], float] = lambda: REQUEST_SECONDS
+        """Asked right before each write is sent: seconds it may take; raises FenceLost when it must not be sent."""
 
     async def __aenter__(self) -> ApiClient:
         return self
@@ -80,15 +82,19 @@ class ApiClient:
         query: Mapping[str, str] | None = None,
         body: JsonObject | None = None,
         content_type: str = "application/json",
+        limit: Callable[[], float] | None = None,
     ) -> JsonObject:
-        """One request, answered by JSON. Raises ApiError.
+        """One request, answered by JSON. Raises ApiError; FenceLost for a write of a former leader.
+
+        ``limit`` is asked for the seconds it may take right before it is sent; for a write that is the guard.
 
         429 is retried (the server did nothing); a connection that broke is not: the caller knows what that means.
         """
+        allowed = limit or (self.guard if method != "GET" else lambda: REQUEST_SECONDS)
         data = None if body is None else orjson.dumps(body)
         for attempt in range(_MOST_RETRIES):
             try:
-                return await self._once(method, path, query, data, content_type)
+                return await self._once(method, path, query, data, content_type, allowed)
             except ApiError as error:
                 if error.status != 429 or attempt == _MOST_RETRIES - 1:
                     raise
@@ -96,10 +102,15 @@ class ApiClient:
         raise AssertionError("unreachable")
 
     async def _once(
-        self, method: str, path: str, query: Mapping[str, str] | None, data: bytes | None, content_type: str
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        data: bytes | None,
+        content_type: str,
+        allowed: Callable[[], float],
     ) -> JsonObject:
         headers = await self._headers(content_type if data is not None else None)
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
         try:
             async with (
                 self._slots,
@@ -109,7 +120,7 @@ class ApiClient:
                     params=query,
                     data=data,
                     headers=headers,
-                    timeout=timeout,
+                    timeout=aiohttp.ClientTimeout(total=allowed()),
                     proxy=self._proxy,
                 ) as answer,
             ):

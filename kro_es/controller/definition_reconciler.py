@@ -239,11 +239,9 @@ class DefinitionReconciler:
     async def _editor(self, obj: JsonObject) -> Actor:
         """The manager that made the edit, as the observation of it says."""
         with self._world.open_reader() as reader:
-            rows = reader.rows("timeline", "definition_uid", obj["metadata"]["uid"])
-        seen = [row for row in rows if row["what"] == "object.observed" and row["actor"] not in ("", "kro-es")]
-        if not seen:
-            return Actor("", "unknown")
-        return Actor(str(seen[-1]["actor"]), "manager")
+            row = reader.row("objects", ObjectRef.of(obj).key)
+        editor = str(row["editor"]) if row else ""
+        return Actor(editor, "manager") if editor else Actor("", "unknown")
 
     async def _activated(self, loaded: _Loaded, graph: ResourceGraph, number: int, conditions: Conditions) -> Outcome:
         """The API first, then the revision: instances never run against a schema that is not there (spec/04 T6)."""

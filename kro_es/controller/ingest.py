@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -223,7 +223,7 @@ class Ingest:
     async def _changed(self, obj: JsonObject, change: Change) -> None:
         event = self.observation(Seen(obj, change, self._clock()))
         if event is not None:
-            await self._log.append([event])
+            await self._record([event])
 
     async def _deleted(self, watched: Watched, obj: JsonObject) -> None:
         if uid(obj) in self._ended:
@@ -272,7 +272,18 @@ class Ingest:
             if how is not None:
                 events.append(self.gone(subject, how))
         for start in range(0, len(events), _BATCH):
-            await self._log.append(events[start : start + _BATCH])
+            await self._record(events[start : start + _BATCH])
+
+    async def _record(self, events: Sequence[NewEvent]) -> None:
+        """One object that no log can keep must not hide the others of its list."""
+        try:
+            await self._log.append(events)
+        except ValueError as error:
+            if len(events) == 1:
+                logger.error("an observation cannot be recorded", error=str(error))
+                return
+            for event in events:
+                await self._record([event])
 
     def _known(self, watched: Watched, version: int) -> list[Subject]:
         """Recorded live objects this watch should show; what was seen after the list was made is not in it."""

@@ -6,16 +6,19 @@ import asyncio
 import os
 import secrets
 import signal
+import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from kro_es.cluster.client import connect
+from kro_es.cluster.client import ApiClient, connect
 from kro_es.cluster.informers import Informers
 from kro_es.cluster.kubernetes import KubernetesCluster
+from kro_es.cluster.lease import Lease
 from kro_es.controller import schedule
 from kro_es.controller.assembly import Given, assemble
 from kro_es.controller.loop import Loop
@@ -31,6 +34,7 @@ from kro_es.settings import VERSION, Settings
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
 from kro_es.store.migrate import migrate
+from kro_es.store.mirror import Mirror
 from kro_es.store.reader import ReaderPool
 from kro_es.store.writer import LogWriter
 
@@ -75,40 +79,44 @@ async def run(settings: Settings) -> None:
 
 
 class _Controller:
-    """Start order matters: database, fence, cluster, closed intents, watches, workers."""
+    """Start order matters: cluster, lease, database, fence, closed intents, watches, workers."""
 
     def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
         self._settings = settings
         self._stack = stack
         self._metrics = Metrics()
         self._queue = Queue()
+        self._loop: Loop | None = None
+        self._writer: LogWriter | None = None
+        self._lease: Lease | None = None
+        self._standing_by = False
 
     async def run(self, stop: asyncio.Event) -> None:
         settings = self._settings
         key = redaction_key(settings)
-        engine = open_engine(settings.database)
-        self._stack.callback(engine.dispose)
-        migrate(engine)
+        await self._probes()
         client = await connect(
             settings.kubeconfig, settings.context, user_agent=f"kro-es/{VERSION}", concurrency=settings.concurrency
         )
         self._stack.push_async_callback(client.close)
         cluster = KubernetesCluster(client)
         cluster_id = await cluster.cluster_id()
-        log = EventLog(engine, PROJECTIONS, cluster=cluster_id)
-        fence = log.issue_fence()
+        if not await self._lead(client, stop):
+            return
+        log, pool, fence = await self._open_log(cluster_id)
         last_alive = log.last_heartbeat()
-        pool = ReaderPool(engine, PROJECTIONS)
         main: list[Loop] = []
-        writer = LogWriter(
+        writer = self._writer = LogWriter(
             log,
             clock=now_micros,
             on_commit=lambda events: main[0].committed(events),  # noqa: PLW0108 - the loop is made after the writer
         )
         self._stack.push_async_callback(writer.close)
+        self._metrics.writable.set_function(lambda: int(writer.healthy))
         given = Given(writer, cluster, Origin(cluster_id, 0, Redactor.of(key)), pool.open, now_micros)
         assembled = assemble(given, self._queue, self._metrics, settings)
         world, loop = assembled.world, assembled.loop
+        self._loop = loop
         world.ingest.last_seen_alive = last_alive
         main.append(loop)
         with pool.open() as reader:
@@ -125,42 +133,109 @@ class _Controller:
 
         beat = schedule.start(alive, loop.resync, settings.resync_hours)
         self._stack.callback(beat.shutdown, wait=False)
-        probes = Probes(
-            self._metrics, lambda: loop.failed is None, lambda: loop.synced and loop.failed is None and writer.healthy
-        )
-        await probes.start(settings.health_address, settings.metrics_address)
-        self._stack.push_async_callback(probes.close)
 
         async def watching() -> None:
             await loop.start_watching(left.kinds, left.members)
             await close_intents(world, left.intents)
             # a crash before the first beat of the clock leaves a gap that begins here, not none
-            alive()
+            await asyncio.to_thread(alive)
 
-        await self._work(loop, watching(), stop)
-        log.heartbeat(now=now_micros())
-        await writer.append([_note(ControllerStopped(fence))])
-        logger.info("stopped", position=log.head())
+        await self._work(loop, writer, watching(), stop)
+        if writer.healthy:
+            await asyncio.to_thread(alive)
+            await writer.append([_note(ControllerStopped(fence))])
+        logger.info("stopped")
 
-    async def _work(self, loop: Loop, start: Coroutine[None, None, None], stop: asyncio.Event) -> None:
+    async def _probes(self) -> None:
+        probes = Probes(self._metrics, lambda: self._loop is None or self._loop.failed is None, self._ready)
+        await probes.start(self._settings.health_address, self._settings.metrics_address)
+        self._stack.push_async_callback(probes.close)
+
+    def _ready(self) -> bool:
+        """Who stands by is as ready as it can be; who acts is ready when it sees, may act, and can record."""
+        if self._standing_by or self._loop is None or self._writer is None:
+            return self._standing_by
+        held = self._lease is None or not self._lease.lost.done()
+        return held and self._loop.synced and self._loop.failed is None and self._writer.healthy
+
+    async def _lead(self, client: ApiClient, stop: asyncio.Event) -> bool:
+        """True when this controller may act; False when it was told to stop before."""
+        wanted = self._settings.leader_elect
+        if wanted if wanted is not None else not self._settings.database.startswith("sqlite"):
+            namespace = os.environ.get("POD_NAMESPACE") or "kro-system"
+            lease = self._lease = Lease(client, namespace, f"{socket.gethostname()}_{secrets.token_hex(4)}")
+            # released when everything else is closed: what was sent is answered by then
+            self._stack.push_async_callback(lease.release)
+            self._standing_by = True
+            tasks = asyncio.create_task(lease.acquire()), asyncio.create_task(stop.wait())
+            await _first(tasks)
+            if stop.is_set():
+                return False
+            self._standing_by = False
+            client.guard = lease.guard
+        self._metrics.leader.set(1)
+        return True
+
+    async def _open_log(self, cluster_id: str) -> tuple[EventLog, ReaderPool, int]:
+        """The log with this controller as its one writer. In a thread: a lease is kept meanwhile."""
+        engine = open_engine(self._settings.database)
+        self._stack.callback(engine.dispose)
+        mirror = None
+        if engine.dialect.name != "sqlite":
+            # A pass must never wait for a server in the middle of the loop: not for a round trip, not in an outage.
+            mirror = Mirror(PROJECTIONS)
+            self._stack.callback(mirror.close)
+        log = EventLog(engine, PROJECTIONS, cluster=cluster_id, mirror=mirror)
+
+        def open_it() -> int:
+            migrate(engine)
+            return log.issue_fence()
+
+        fence = await asyncio.to_thread(open_it)
+        return log, ReaderPool(mirror.engine if mirror else engine, PROJECTIONS), fence
+
+    async def _work(
+        self, loop: Loop, writer: LogWriter, start: Coroutine[None, None, None], stop: asyncio.Event
+    ) -> None:
         workers = [asyncio.create_task(loop.work()) for _ in range(self._settings.workers)]
         stopping = asyncio.create_task(stop.wait())
         watching = asyncio.create_task(start)
+        lost: list[asyncio.Future[Any]] = [writer.lost, *([self._lease.lost] if self._lease else [])]
         try:
-            await asyncio.wait([watching, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if watching.done():
+            done, _ = await asyncio.wait((watching, stopping, *lost), return_when=asyncio.FIRST_COMPLETED)
+            if watching in done:
                 watching.result()
                 logger.info("watching", workers=len(workers))
-            done, _ = await asyncio.wait([*workers, stopping], return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait((*workers, stopping, *lost), return_when=asyncio.FIRST_COMPLETED)
+            for end in lost:
+                if end.done():
+                    loop.failed = end.result()
+                    logger.error("this controller stops acting", error=str(loop.failed))
+                    raise loop.failed
             for task in done:
                 task.result()
         finally:
-            for task in (*workers, stopping, watching):
-                task.cancel()
-            for task in (*workers, stopping, watching):
-                with suppress(asyncio.CancelledError):
-                    await task
+            self._metrics.leader.set(0)
+            await _cancelled((*workers, stopping, watching))
             self._queue.close()
+
+
+async def _first(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Waits for the first of them and ends the others; raises what it raised."""
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await _cancelled(tasks)
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _note(body: ControllerStarted | ControllerStopped) -> NewEvent:

@@ -11,9 +11,14 @@ HEARTBEAT_SECONDS = 10
 
 
 def start(beat: Callable[[], None], resync: Callable[[], None], resync_hours: float) -> AsyncIOScheduler:
+    """``beat`` is called in a thread of its own (it may wait for the database), ``resync`` in the loop."""
+
+    async def in_the_loop() -> None:
+        resync()
+
     scheduler = AsyncIOScheduler(timezone="UTC")
     scheduler.add_job(beat, "interval", seconds=HEARTBEAT_SECONDS)
     if resync_hours > 0:
-        scheduler.add_job(resync, "interval", hours=resync_hours)
+        scheduler.add_job(in_the_loop, "interval", hours=resync_hours)
     scheduler.start()
     return scheduler

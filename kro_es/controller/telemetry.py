@@ -26,6 +26,8 @@ class Metrics:
     events: Counter = field(init=False)
     position: Gauge = field(init=False)
     dropped: Gauge = field(init=False)
+    leader: Gauge = field(init=False)
+    writable: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
         registry = self.registry
@@ -35,6 +37,8 @@ class Metrics:
         self.depth = Gauge("kro_es_queue_length", "Keys waiting for a pass", registry=registry)
         self.events = Counter("kro_es_events", "Events committed", ["type"], registry=registry)
         self.position = Gauge("kro_es_log_position", "Position of the log's head", registry=registry)
+        self.leader = Gauge("kro_es_leader", "1 while this controller is the one that acts", registry=registry)
+        self.writable = Gauge("kro_es_log_writable", "0 while the log's database cannot be written", registry=registry)
         self.dropped = Gauge(
             "kro_es_observations_dropped", "Updates without any change of content, not recorded", registry=registry
         )

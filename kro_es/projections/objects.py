@@ -14,7 +14,7 @@ class Objects:
     """Key: ``group/Kind/namespace/name``. A late observation (lower resourceVersion, same uid) never replaces the head."""
 
     name = "objects"
-    version = 1
+    version = 2
     columns = (
         Column("kind_key", "text", "group/Kind", indexed=True),
         Column("api_version", "text", "apiVersion it was watched at"),
@@ -29,6 +29,7 @@ class Objects:
         Column("instance_uid", "text", "uid of the instance it belongs to", indexed=True),
         Column("node", "text", "node id in the resource graph"),
         Column("actor", "text", "field manager whose change this state shows; empty when unknown"),
+        Column("editor", "text", "field manager of the last change that was not ours"),
         Column("object", "json", "the object, without managedFields, secret leaves redacted"),
     )
 
@@ -50,10 +51,13 @@ class Objects:
             and int(str(row["resource_version"])) > event.resource_version
         ):
             return row
-        return _row(body.object, event)
+        same = row is not None and row["uid"] == event.subject.uid
+        before = str(row["editor"]) if row is not None and same else ""
+        ours = event.actor.source != "manager" or event.actor.name in ("", metadata.CONTROLLER_MANAGER)
+        return _row(body.object, event, before if ours else event.actor.name)
 
 
-def _row(obj: JsonObject, event: Event) -> Row:
+def _row(obj: JsonObject, event: Event, editor: str) -> Row:
     found = labels(obj)
     return {
         "kind_key": f"{event.subject.group}/{event.subject.kind}",
@@ -69,5 +73,6 @@ def _row(obj: JsonObject, event: Event) -> Row:
         "instance_uid": found.get(metadata.INSTANCE_ID, ""),
         "node": found.get(metadata.NODE_ID, ""),
         "actor": event.actor.name,
+        "editor": editor,
         "object": obj,
     }

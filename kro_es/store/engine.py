@@ -9,6 +9,16 @@ from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 WRITE = {"kro_es_write": True}
 """Execution options of a connection that is going to write."""
+_POSTGRESQL = {
+    # A server that went away without a word is noticed in seconds, and a writer that stopped in the middle of a
+    # transaction does not keep the head of the log from its successor.
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "options": "-c idle_in_transaction_session_timeout=20000",
+}
 _PRAGMAS = (
     "PRAGMA busy_timeout = 10000",
     "PRAGMA journal_mode = WAL",
@@ -20,17 +30,24 @@ _PRAGMAS = (
 
 
 def open_engine(url: str) -> Engine:
-    """``postgresql://…``, ``sqlite:///path``, ``sqlite://`` (memory) or a bare path (SQLite); connects lazily."""
+    """``postgresql://…``, ``sqlite:///path``, ``sqlite://`` (memory) or a bare path (SQLite); connects lazily.
+
+    The values of a statement are never part of an error's text.
+    """
     parsed = make_url(url) if "://" in url else URL.create("sqlite", database=url)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        address = parsed.set(drivername="postgresql+psycopg")
+        given = {name: value for name, value in _POSTGRESQL.items() if name not in parsed.query}
+        return create_engine(address, pool_pre_ping=True, hide_parameters=True, connect_args=given)
     if parsed.get_backend_name() != "sqlite":
         raise ValueError(f"unsupported database {parsed.get_backend_name()!r}: use sqlite or postgresql")
     if parsed.database in (None, "", ":memory:"):
         # A database in memory lives as long as its one connection.
-        engine = create_engine(parsed, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        engine = create_engine(
+            parsed, poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
+        )
     else:
-        engine = create_engine(parsed)
+        engine = create_engine(parsed, hide_parameters=True)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

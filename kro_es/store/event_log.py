@@ -17,6 +17,7 @@ from kro_es.store.digest import chain, leaf
 from kro_es.store.engine import WRITE
 from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
+from kro_es.store.mirror import Mirror
 from kro_es.store.names import Names
 from kro_es.store.packing import DELTA, LATE, Packer
 from kro_es.store.sql import Values, run, run_many
@@ -35,7 +36,7 @@ _INSERT = (
 )
 _HEAD = "SELECT position, chain, fence, cluster FROM log_head"
 
-Appended = tuple[Event, ...] | KroEsError | ValueError | TypeError
+Appended = tuple[Event, ...] | Exception
 """What became of one group: its events as they are in the log, or why none of them is."""
 
 
@@ -47,11 +48,21 @@ class _Head:
     cluster: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A transaction that was told to commit; until the answer nobody knows whether it did."""
+
+    last: int
+    chain: bytes
+    """No two transactions have the same: every event has a salt of its own."""
+    results: list[Appended]
+
+
 class EventLog(LogReader):
     """The writing side; used from one thread.
 
-    Without ``fence`` it may append commands only, until :meth:`issue_fence` makes it the log's one writer. Without
-    ``cluster`` events belong to the cluster the log was begun for.
+    It may append commands only, until :meth:`issue_fence` makes it the log's one writer. Without ``cluster`` events
+    belong to the cluster the log was begun for. ``mirror`` has the rows of every commit before the append returns.
     """
 
     def __init__(
@@ -60,11 +71,13 @@ class EventLog(LogReader):
         projections: Sequence[Projection] = (),
         *,
         cluster: str = "",
-        fence: int | None = None,
+        mirror: Mirror | None = None,
     ) -> None:
         super().__init__(engine)
         self._cluster = cluster
-        self._fence = fence
+        self._mirror = mirror
+        self._fence: int | None = None
+        self._doubt: _Doubt | None = None
         self._names = Names()
         self._streams = Streams()
         self._folding = Folding(projections)
@@ -98,10 +111,31 @@ class EventLog(LogReader):
                 else:
                     results.append(tuple(self._built(connection, batch, staged)))
             if batch.events:
-                self._store(connection, batch)
+                digest = self._store(connection, batch)
+                self._doubt = _Doubt(batch.events[-1].position, digest, results)
         if batch.events:
             self._position, self._recorded_at = batch.events[-1].position, batch.now
+            self._reflect()
+        self._doubt = None
         return results
+
+    def carried_out(self) -> list[Appended] | None:
+        """What became of the last append when its commit was never answered; None when it did not happen.
+
+        To be asked before the same groups are appended again.
+        """
+        doubt = self._doubt
+        if doubt is None:
+            return None
+        with self._engine.connect().execution_options(**WRITE) as connection, connection.begin():
+            # The head is free only when that transaction has ended, one way or the other.
+            self._lock(connection)
+            found = run(connection, "SELECT chain FROM commits WHERE last_position = ?", (doubt.last,)).scalar()
+            done = found is not None and bytes(found) == doubt.chain
+            if done and self._mirror is not None:
+                self._mirror.load(connection)
+        self._doubt = None
+        return doubt.results if done else None
 
     def issue_fence(self) -> int:
         """Makes this the one writer, every earlier token is refused from now on; brings projections up to the head."""
@@ -114,12 +148,20 @@ class EventLog(LogReader):
         self._position = -1
         while not self._caught_up():
             pass
+        if self._mirror is not None:
+            with self._reading() as connection:
+                self._mirror.load(connection)
+            self._folding.taken()
         return fence
 
     def heartbeat(self, *, now: int) -> None:
-        """Notes that somebody is watching; what lies between the last note and the next start is a gap."""
+        """Notes that somebody is watching; what lies between the last note and the next start is a gap.
+
+        Nothing happens when another writer owns the log.
+        """
+        sql = "UPDATE heartbeat SET at = ? WHERE EXISTS (SELECT 1 FROM log_head WHERE fence = ?)"
         with self._engine.connect().execution_options(**WRITE) as connection, connection.begin():
-            run(connection, "UPDATE heartbeat SET at = ?", (now,))
+            run(connection, sql, (now, self._fence))
 
     def last_heartbeat(self) -> int:
         """Microseconds since the epoch; 0 when nobody ever watched."""
@@ -170,7 +212,14 @@ class EventLog(LogReader):
             if behind is None or behind >= head.position:
                 return True
             self._folding.fold(connection, self._read(connection, behind + 1, _CATCH_UP_AT_ONCE))
+        self._folding.taken()
         return False
+
+    def _reflect(self) -> None:
+        """The mirror shows what was committed; one that cannot is loaded anew by :meth:`carried_out`."""
+        changes = self._folding.taken()
+        if self._mirror is not None and self._fence is not None:
+            self._mirror.apply(changes, self._position)
 
     def _forget(self) -> None:
         self._position = -1
@@ -228,7 +277,7 @@ class EventLog(LogReader):
         self._bases.put(stream.id, item.version, item.payload)
         return None, *self._packer.pack(item.canonical, flags)
 
-    def _store(self, connection: Connection, batch: _Batch) -> None:
+    def _store(self, connection: Connection, batch: _Batch) -> bytes:
         first, last = batch.events[0].position, batch.events[-1].position
         behind = self._folding.behind
         if behind is not None and behind < first - 1:
@@ -245,6 +294,7 @@ class EventLog(LogReader):
         )
         run(connection, "UPDATE log_head SET position = ?, chain = ?", (last, digest))
         self._folding.fold(connection, batch.events)
+        return digest
 
 
 class _Batch:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from kro_es.events.types import Event
 from kro_es.projections.projection import Projection, Row
 from kro_es.store.lru import Lru
+from kro_es.store.mirror import Changes
 from kro_es.store.rows import RowForm
 from kro_es.store.sql import Values, marks, run, run_many
 
@@ -43,11 +44,11 @@ class FoldedProjection:
         top = run(connection, f"SELECT max(key) FROM {self._form.table}").scalar()  # noqa: S608 the name is ours
         self._top_key = top or ""
 
-    def fold(self, connection: Connection, events: Sequence[Event]) -> None:
+    def fold(self, connection: Connection, events: Sequence[Event]) -> Changes | None:
         """The rows after the events; those up to the projection's own position are skipped."""
         fresh = [event for event in events if event.position > self.position]
         if not fresh or not self.follows:
-            return
+            return None
         touched, parked = self._touched(fresh)
         self._fetch(connection, {key for _, keys in touched for key in keys})
         changed: dict[str, Values | None] = {}
@@ -60,6 +61,7 @@ class FoldedProjection:
         run_many(connection, _PARK, parked)
         self.position = fresh[-1].position
         self._rows.trim()
+        return self._form, changed
 
     def _start_over(self, connection: Connection) -> None:
         run(connection, f"DELETE FROM {self._form.table}")  # noqa: S608 the name is ours
@@ -121,11 +123,10 @@ class FoldedProjection:
         return stored
 
     def _write(self, connection: Connection, changed: dict[str, Values | None]) -> None:
-        rows = [values for values in changed.values() if values is not None]
-        run_many(connection, self._form.delete, [(key,) for key, values in changed.items() if values is None])
-        run_many(connection, self._form.upsert, rows)
-        if rows:
-            self._top_key = max(self._top_key, *(values[0] for values in rows))
+        self._form.write(connection, changed)
+        stored = [key for key, values in changed.items() if values is not None]
+        if stored:
+            self._top_key = max(self._top_key, *stored)
 
 
 def _checked(keys: tuple[str, ...]) -> tuple[str, ...]:
@@ -141,6 +142,7 @@ class Folding:
 
     def __init__(self, projections: Sequence[Projection]) -> None:
         self._folded = [FoldedProjection(projection) for projection in projections]
+        self._changes: list[Changes] = []
         names = [projection.name for projection in projections]
         self._names = tuple(names)
         self._checkpoint = f"UPDATE projection_checkpoints SET position = ? WHERE name IN ({marks(len(names))})"  # noqa: S608
@@ -149,6 +151,7 @@ class Folding:
         """Reads the checkpoints and drops every row at hand; with ``rebuild`` changed projections start over."""
         found = run(connection, "SELECT name, version, position FROM projection_checkpoints")
         stored = {name: (version, position) for name, version, position in found}
+        self._changes.clear()
         for folded in self._folded:
             folded.resume(connection, stored.get(folded.projection.name), rebuild=rebuild)
 
@@ -157,12 +160,17 @@ class Folding:
         """The least position a projection that follows is at; None when none follows."""
         return min((folded.position for folded in self._folded if folded.follows), default=None)
 
+    def taken(self) -> list[Changes]:
+        """What was changed since this was asked last."""
+        found, self._changes = self._changes, []
+        return found
+
     def fold(self, connection: Connection, events: Sequence[Event]) -> None:
         """Folds the events and moves the checkpoints, all in the caller's transaction."""
         if not events:
             return
-        for folded in self._folded:
-            folded.fold(connection, events)
+        found = [folded.fold(connection, events) for folded in self._folded]
+        self._changes += [changes for changes in found if changes is not None]
         following = [folded for folded in self._folded if folded.follows]
         if len(following) == len(self._folded) and len({folded.position for folded in following}) == 1:
             run(connection, self._checkpoint, (following[0].position, *self._names))

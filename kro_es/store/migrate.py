@@ -9,10 +9,14 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, inspect
 
+from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.engine import WRITE
 from kro_es.store.errors import SchemaError
+from kro_es.store.sql import run
+from kro_es.store.tables import projection_schema, table_name
+from kro_es.store.views import create_views, drop_views
 
 _UPGRADE = "run `kro-es db upgrade`"
 
@@ -30,6 +34,32 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+        if revision == "head":
+            fit_projections(connection)
+
+
+def fit_projections(connection: Connection) -> None:
+    """Gives every projection the table this program declares, and the views their words.
+
+    Rows can be folded from the log at any time: a table of another form is made anew, empty, and its checkpoint goes;
+    the next writer fills it.
+    """
+    drop_views(connection)
+    metadata = projection_schema(PROJECTIONS)
+    inspector = inspect(connection)
+    for projection in PROJECTIONS:
+        table = metadata.tables[table_name(projection.name)]
+        if inspector.has_table(table.name):
+            found = {str(column["name"]) for column in inspector.get_columns(table.name)}
+            indexed = {str(name) for index in inspector.get_indexes(table.name) for name in index["column_names"]}
+            wanted = {column.name for column in projection.columns if column.indexed}
+            if found == set(table.columns.keys()) and indexed == wanted:
+                continue
+            table.drop(connection)
+        table.create(connection)
+        for state in ("projection_checkpoints WHERE name", "parked WHERE projection"):
+            run(connection, f"DELETE FROM {state} = ?", (projection.name,))  # noqa: S608 the names are ours
+    create_views(connection)
 
 
 def current(engine: Engine) -> str | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import orjson
+from sqlalchemy import Connection
 
 from kro_es.api.objects import JsonValue
 from kro_es.events.delta import canonical
 from kro_es.projections.projection import Column, Projection, Row
-from kro_es.store.sql import Values, marks
+from kro_es.store.sql import Values, marks, run_many
 from kro_es.store.tables import table_name
 
 _PYTHON: dict[str, type] = {"text": str, "int": int, "blob": bytes}
@@ -43,6 +45,11 @@ class RowForm:
             good = type(value) is kind and (kind is not str or "\0" not in cast(str, value))
             found.append(value if good else _stored(column, value))
         return tuple(found)
+
+    def write(self, connection: Connection, changed: Mapping[str, Values | None]) -> None:
+        """Stores the rows by key; None removes one."""
+        run_many(connection, self.delete, [(key,) for key, values in changed.items() if values is None])
+        run_many(connection, self.upsert, [values for values in changed.values() if values is not None])
 
     def row(self, values: Values) -> Row:
         """The row without its key, which comes first in ``values``."""

@@ -70,6 +70,7 @@ class Staging:
     ) -> StagedEvent | None:
         if self._commands_only and not new.body.TYPE.startswith("command."):
             raise FenceLost(f"a writer without the fence may append commands only, not {new.body.TYPE}")
+        _check_header(new)
         event_id = bytes.fromhex(new.event_id)
         late = self._late(new, head)
         if event_id and (event_id == head.event_id or (late and self._known(head, event_id, ids))):
@@ -100,3 +101,37 @@ class Staging:
             return True
         found = run(self._connection, _RECENT, (head.id, head.version - _ECHOES))
         return any(bytes(row[0]) == event_id for row in found)
+
+
+def _check_header(new: NewEvent) -> None:
+    """Raises ValueError for what one of the databases would refuse, or store as something else."""
+    subject, actor = new.subject, new.actor
+    texts = {
+        "stream": new.stream,
+        "correlation": new.correlation,
+        "group": subject.group,
+        "kind": subject.kind,
+        "namespace": subject.namespace,
+        "name": subject.name,
+        "uid": subject.uid,
+        "actor": actor.name,
+        "actor source": actor.source,
+    }
+    for name, text in texts.items():
+        if "\0" in text or (not text.isprintable() and not _encodable(text)):
+            raise ValueError(f"{new.body.TYPE}: {name} {text!r} has a character no database can keep")
+    for name, number in (
+        ("resource version", new.resource_version),
+        ("time of occurrence", new.occurred_at),
+        ("cause", new.cause),
+    ):
+        if not 0 <= number < 2**63:
+            raise ValueError(f"{new.body.TYPE}: {name} {number} is not between 0 and 2^63")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

