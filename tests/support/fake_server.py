@@ -193,6 +193,14 @@ class FakeServer:
         entries[key] = mine
         return self._put(live, new, "apply", manager, entries)
 
+    def tried(self, act: Callable[[], Object]) -> Object:
+        """A dry run: what the write would answer, or its refusal; afterwards everything is as it was."""
+        before = copy.copy(self.objects), list(self._history), self.version
+        try:
+            return act()
+        finally:
+            self.objects, self._history, self.version = before
+
     def delete(self, ref: ObjectRef, uid: str = "") -> Object | None:
         live = self.get(ref)
         if uid and uid != live["metadata"]["uid"]:
