@@ -34,6 +34,9 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
     with_instances: Annotated[
         bool, typer.Option("--with-instances", help="the definition and every instance of that time")
     ] = False,
+    hold: Annotated[
+        bool, typer.Option("--hold", help="and keep it so, whatever GitOps or people write, until kro-history release")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only the plan; exit 2 when it changes something")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     accept: Annotated[list[str] | None, typer.Option(help="a risk the plan names, e.g. breaking-change")] = None,
@@ -55,7 +58,8 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
     if unknown := accepted - RISKS.keys():
         raise UserError(f"no risk is called {', '.join(sorted(unknown))}; there are {', '.join(RISKS)}")
     where = work.Where(kubeconfig, kube_context)
-    made = _planned(asked, found, to, where, with_instances=with_instances, dry_run=dry_run)
+    how = {"with_instances": with_instances, "hold": hold}
+    made = _planned(asked, found, to, where, how, dry_run=dry_run)
     if output.for_people:
         _print(asked, made)
     else:
@@ -74,7 +78,9 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
 
     async def carried_out() -> Written:
         async with work.reach(where) as cluster:
-            return await work.carry_out(asked.history, cluster, made, reason, breaking=breaking, seconds=seconds)
+            return await work.carry_out(
+                asked.history, cluster, made, reason, breaking=breaking, hold=hold, seconds=seconds
+            )
 
     written = asyncio.run(carried_out())
     _say(f"written, command {written.command}")
@@ -82,21 +88,21 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
         _watch(asked, made, written, seconds)
 
 
-def _planned(asked: State, target: Target, to: str, where: Where, *, with_instances: bool, dry_run: bool) -> Rollback:
+def _planned(asked: State, target: Target, to: str, where: Where, how: dict[str, bool], *, dry_run: bool) -> Rollback:
     """With a plan alone a cluster that does not answer costs the forecast of the objects only."""
     from kro_es.history import rollback as work
     from kro_es.history import whole
 
     async def planned() -> Rollback:
         async with work.reach(where) as cluster:
-            return await work.planned(asked.history, cluster, target, to, with_instances=with_instances)
+            return await work.planned(asked.history, cluster, target, to, **how)
 
     try:
         return asyncio.run(planned())
     except ClusterUnknown:
         if not dry_run:
             raise
-        return whole.of(asked.history, target, to, None, with_instances=with_instances)
+        return whole.of(asked.history, target, to, None, **how)
 
 
 def _print(asked: State, made: Rollback) -> None:
@@ -135,6 +141,44 @@ def _print_objects(asked: State, made: Rollback) -> None:
                 screen.line(f"    {field['path']}: {screen.cell(field['old'])} → {screen.cell(field['new'])}")
         for text in one.unknown:
             screen.line(screen.styled(f"  not foreseen: {text}", YELLOW))
+
+
+def release(  # noqa: PLR0913 - one parameter per flag
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(help="a definition, or KIND/NAME of one instance")],
+    reason: Annotated[str, typer.Option(help="why; kept in the log")],
+    namespace: Namespace = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    kubeconfig: Annotated[str | None, typer.Option(envvar="KUBECONFIG")] = None,
+    kube_context: Annotated[str | None, typer.Option("--context")] = None,
+) -> None:
+    """End a hold: what the cluster shows counts again, with the edits that were not applied meanwhile."""
+    from kro_es.history import holds as held
+    from kro_es.history import rollback as work
+
+    asked = state(context)
+    found = asked.target(target, namespace)
+    pending = held.waiting(asked.history, found)
+    asked.screen.line(asked.screen.styled(f"{found.name}: {len(pending)} field(s) will change", BOLD))
+    asked.screen.changes(pending)
+    asked.screen.flush()
+    if pending and not yes:
+        typer.confirm("Release it?", abort=True)
+
+    async def released() -> None:
+        async with work.reach(work.Where(kubeconfig, kube_context)) as cluster:
+            await work.release(asked.history, cluster, found, reason)
+
+    asyncio.run(released())
+    _say("released")
+
+
+def holds(context: typer.Context, output: Output = Format.TABLE) -> None:
+    """What is held: since when, by whom, why, and how many fields of later edits wait."""
+    from kro_es.history import holds as held
+
+    asked = state(context)
+    asked.show(held.holds(asked.history), output)
 
 
 def _watch(asked: State, made: Rollback, written: Written, seconds: float) -> None:

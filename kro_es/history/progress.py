@@ -65,7 +65,7 @@ def progress(history: History, rollback: Rollback, written: Written) -> Progress
     """How it stands now."""
     number, standings = 0, dict[str, _Standing]()
     for step in rollback.steps:
-        if step.target.is_definition:
+        if step.target.is_definition and step.changes:
             number, refused, standings = _definition(history, step, written.command)
             if refused:
                 return Progress(0, 0, 0, 0, "failed", refused)
@@ -77,7 +77,8 @@ def progress(history: History, rollback: Rollback, written: Written) -> Progress
             standings[name] = standing.worse(standings.get(name, _DONE))
     states = [standing.state for standing in standings.values()]
     failed, pending = states.count("failed"), states.count("pending")
-    waiting = pending or (number == 0 and any(step.target.is_definition for step in rollback.steps))
+    issues = any(step.target.is_definition and step.changes for step in rollback.steps)
+    waiting = pending or (number == 0 and issues)
     verdict = "" if waiting else "failed" if failed else "done"
     texts = tuple(f"{name}: {it.message}" for name, it in standings.items() if it.state == "failed")
     return Progress(number, states.count("done"), failed, pending, verdict, texts)
@@ -125,7 +126,9 @@ def _instance(history: History, plan: Plan, written: Written) -> tuple[int, _Sta
         return revision, _Standing("failed", f"{later[-1]} changed it again since")
     sql = "SELECT count(*) AS n FROM p_timeline WHERE instance_uid = ? AND what = 'instance.settled' AND key > ?"
     settled = int(str(history.rows(sql, (obj["uid"], key(written.command)))[0]["n"]))
-    if not settled or row["settled_generation"] != obj["generation"]:
+    # a hold of what it is already makes no news
+    news = plan.changes or plan.again
+    if (news and not settled) or row["settled_generation"] != obj["generation"]:
         return revision, _PENDING
     if row["state"] == "ERROR":
         return revision, _Standing("failed", str(row["message"]))

@@ -11,17 +11,20 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from kro_es.api import metadata
-from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, resource_version, uid
+from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, annotations_of, resource_version, uid
 from kro_es.cluster.client import connect
 from kro_es.cluster.kubernetes import KubernetesCluster
 from kro_es.errors import ApiError, UserError
 from kro_es.events.types import (
     Actor,
     Body,
+    CommandHold,
     CommandInstanceRollback,
+    CommandRelease,
     CommandRollback,
     NewEvent,
     Subject,
+    definition_stream,
     instance_stream,
 )
 from kro_es.history import plan as plans
@@ -68,6 +71,10 @@ class Cluster(Protocol):
         self, resource: Resource, obj: JsonObject, manager: str, *, dry_run: bool = False
     ) -> JsonObject: ...
 
+    async def merge_patch(
+        self, resource: Resource, namespace: str, name: str, body: JsonObject, *, manager: str, subresource: str = ""
+    ) -> JsonObject: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Where:
@@ -97,7 +104,7 @@ async def reach(where: Where) -> AsyncIterator[KubernetesCluster]:
 
 
 async def planned(
-    history: History, cluster: Cluster, target: Target, to: str, *, with_instances: bool = False
+    history: History, cluster: Cluster, target: Target, to: str, *, with_instances: bool = False, hold: bool = False
 ) -> Rollback:
     """The plan against the cluster the log is of. Raises UserError when it is another one, ClusterUnknown."""
     try:
@@ -105,7 +112,7 @@ async def planned(
     except ApiError as error:
         raise ClusterUnknown(f"the cluster does not answer: {error}") from error
     kinds = await cluster.kinds(whole.needs(history, target, to, with_instances=with_instances), {})
-    return whole.of(history, target, to, kinds, with_instances=with_instances)
+    return whole.of(history, target, to, kinds, with_instances=with_instances, hold=hold)
 
 
 async def _same_cluster(history: History, cluster: Cluster) -> None:
@@ -124,6 +131,7 @@ class _Errand:
     cluster: Cluster
     reason: str
     breaking: bool
+    hold: bool
     user: str = ""
     correlation: str = ""
     log: EventLog = field(init=False)
@@ -133,25 +141,48 @@ class _Errand:
         self.log = EventLog(self.history.engine)
 
     def command(self, plan: Plan) -> int:
+        """Position of the command; with a hold, both are in the log or none."""
         stream, body = self.correlation, _body(plan, self.reason)
         if isinstance(body, CommandInstanceRollback):
             stream = instance_stream(plan.target.uid)
-        return self.note(stream, plan.target.ref, plan.target.uid, body)
+        held = [self.held(plan, plan.target.uid)] if self.hold and plan.again is None else []
+        return self.append(self._event(stream, plan.target.ref, plan.target.uid, body), *held)
 
-    def note(self, stream: str, ref: ObjectRef, obj_uid: str, body: Body) -> int:
-        now = time.time_ns() // 1000
+    def held(self, plan: Plan, obj_uid: str) -> NewEvent:
+        body = CommandHold(obj_uid, plan.spec, mark_of(plan), self.reason)
+        return self._event(_stream(plan.target, obj_uid), plan.target.ref, obj_uid, body)
+
+    def release(self, target: Target) -> NewEvent:
+        body = CommandRelease(target.uid, self.reason)
+        return self._event(_stream(target, target.uid), target.ref, target.uid, body)
+
+    def append(self, *events: NewEvent) -> int:
+        return self.log.append(events, now=time.time_ns() // 1000)[0].position
+
+    def _event(self, stream: str, ref: ObjectRef, obj_uid: str, body: Body) -> NewEvent:
         subject = Subject(ref.group, ref.kind, ref.namespace, ref.name, obj_uid)
-        event = NewEvent(stream, body, subject, Actor(self.user, "cli"), now, correlation=self.correlation)
-        return self.log.append([event], now=now)[0].position
+        now = time.time_ns() // 1000
+        return NewEvent(stream, body, subject, Actor(self.user, "cli"), now, correlation=self.correlation)
 
 
-async def carry_out(
+def _stream(target: Target, obj_uid: str) -> str:
+    return definition_stream(obj_uid) if target.is_definition else instance_stream(obj_uid)
+
+
+def mark_of(plan: Plan) -> str:
+    """What the annotation on a held object says: ``revision 2@<digest>``."""
+    what = "revision" if plan.target.is_definition else "position"
+    return f"{what} {plan.to}@{plan.digest[:16]}"
+
+
+async def carry_out(  # noqa: PLR0913 - what the command line asks for
     history: History,
     cluster: Cluster,
     rollback: Rollback,
     reason: str,
     *,
     breaking: bool = False,
+    hold: bool = False,
     seconds: float = 300.0,
 ) -> Written:
     """Raises UserError when anything moved on since the plan, with what was done by then.
@@ -162,14 +193,14 @@ async def carry_out(
     user = await cluster.user()
     names = "\0".join(f"{step.target.uid}\0{step.to}\0{step.base}" for step in rollback.steps)
     digest = hashlib.sha256(f"{names}\0{time.time_ns()}".encode()).hexdigest()[:12]
-    errand = _Errand(history, cluster, reason, breaking, user, f"command/{digest}")
+    errand = _Errand(history, cluster, reason, breaking, hold, user, f"command/{digest}")
     written = Written()
     for step in rollback.steps:
         try:
             position, obj = await _write(errand, step)
             written.command = written.command or position
             written.versions[step.target.ref.key] = resource_version(obj)
-            if step.target.is_definition and step is not rollback.steps[-1]:
+            if step.target.is_definition and step.changes and step is not rollback.steps[-1]:
                 await _active(errand, step, position, seconds)
         except (UserError, ApiError) as error:
             if not written.versions:
@@ -197,11 +228,12 @@ async def _write(errand: _Errand, plan: Plan) -> tuple[int, JsonObject]:
     if plan.again is not None:
         return await _make_again(errand, resource, plan)
     live = await _live(errand, resource, plan)
-    body = {**live, "spec": plan.spec}
-    if errand.breaking and plan.target.is_definition:
-        meta = live["metadata"]
-        allowed = {**(meta.get("annotations") or {}), metadata.ALLOW_BREAKING: "true"}
-        body["metadata"] = {**meta, "annotations": allowed}
+    if not errand.hold and hold_on(errand.history, plan.target):
+        raise UserError(f"{plan.target.name} is held: release it first, or hold it at this too with --hold")
+    said = {metadata.ALLOW_BREAKING: "true"} if errand.breaking and plan.target.is_definition else {}
+    said |= {metadata.HELD: mark_of(plan)} if errand.hold else {}
+    meta = live["metadata"]
+    body = {**live, "metadata": {**meta, "annotations": {**(meta.get("annotations") or {}), **said}}, "spec": plan.spec}
     # the resourceVersion read above is the precondition: an edit in between is never overwritten
     await cluster.replace(resource, body, metadata.ROLLBACK_MANAGER, dry_run=True)
     position = errand.command(plan)
@@ -217,7 +249,42 @@ async def _make_again(errand: _Errand, resource: Resource, plan: Plan) -> tuple[
             raise UserError(f"{plan.target.name} is there again since the plan was made: plan again") from error
         raise
     position = errand.command(plan)
-    return position, await errand.cluster.create(resource, plan.again, metadata.ROLLBACK_MANAGER)
+    made = await errand.cluster.create(resource, plan.again, metadata.ROLLBACK_MANAGER)
+    if errand.hold:
+        errand.append(errand.held(plan, uid(made)))
+        made = await _marked(errand.cluster, resource, plan.target.ref, mark_of(plan))
+    return position, made
+
+
+async def _marked(cluster: Cluster, resource: Resource, ref: ObjectRef, mark: str | None) -> JsonObject:
+    """The annotation of a hold, written or (None) taken away; the controller looks again because of it."""
+    body = {"metadata": {"annotations": {metadata.HELD: mark}}}
+    return await cluster.merge_patch(resource, ref.namespace, ref.name, body, manager=metadata.ROLLBACK_MANAGER)
+
+
+def hold_on(history: History, target: Target) -> JsonObject | None:
+    """The row of what holds it; None when nothing does."""
+    rows = history.rows("SELECT * FROM p_holds WHERE key = ?", (target.uid,))
+    return rows[0] if rows else None
+
+
+async def release(history: History, cluster: Cluster, target: Target, reason: str) -> None:
+    """What the cluster shows counts again. Raises UserError when it is not held."""
+    await _same_cluster(history, cluster)
+    resource: Resource | None = _DEFINITIONS
+    if not target.is_definition:
+        resource = await cluster.resource_for_group_kind(target.ref.group, target.ref.kind)
+    if resource is None:
+        raise UserError(f"the cluster does not serve {target.ref.group_kind} any more")
+    live = await cluster.get(resource, target.ref.namespace, target.ref.name)
+    if metadata.HELD not in annotations_of(live) and hold_on(history, target) is None:
+        raise UserError(f"{target.name} is not held")
+    errand = _Errand(history, cluster, reason, breaking=False, hold=False, user=await cluster.user())
+    errand.append(errand.release(target))
+    if metadata.HELD not in annotations_of(live):
+        # somebody took the mark away; the controller has to be woken all the same
+        await _marked(cluster, resource, target.ref, "released")
+    await _marked(cluster, resource, target.ref, None)
 
 
 async def _live(errand: _Errand, resource: Resource, plan: Plan) -> JsonObject:

@@ -98,18 +98,28 @@ def _number(history: History, target: Target, to: str, *, with_instances: bool) 
     return number_of(history, target, to)
 
 
-def of(history: History, target: Target, to: str, kinds: Kinds | None, *, with_instances: bool = False) -> Rollback:
-    """``to`` of a definition: a revision or a time; with its instances, and of an instance: a position, a time or RGD@N.
+def of(
+    history: History,
+    target: Target,
+    to: str,
+    kinds: Kinds | None,
+    *,
+    with_instances: bool = False,
+    hold: bool = False,
+) -> Rollback:
+    """``hold`` keeps the steps that change nothing: there is something to be held.
+
+    ``to`` of a definition: a revision or a time; with its instances, and of an instance: a position, a time or RGD@N.
 
     Raises UserError for what cannot be put back.
     """
     if with_instances:
-        return _whole(history, target, to, kinds)
+        return _whole(history, target, to, kinds, hold=hold)
     if target.is_definition:
         one = plans.of_definition(history, target, number_of(history, target, to), kinds)
     else:
         one = plans.of_instance(history, target, to, kinds)
-    steps = (one,) if one.changes or one.again else ()
+    steps = (one,) if one.changes or one.again or hold else ()
     return Rollback(target, history.head, steps, one.forecasts, one.risks, one.notes)
 
 
@@ -129,18 +139,19 @@ def _moment(history: History, target: Target, to: str) -> int:
     return int(str(found[1]["p"])) - 1 if len(found) > 1 else history.head
 
 
-def _whole(history: History, target: Target, to: str, kinds: Kinds | None) -> Rollback:
+def _whole(history: History, target: Target, to: str, kinds: Kinds | None, *, hold: bool) -> Rollback:
     if not target.is_definition:
         raise UserError(f"--with-instances goes with a definition; {target.name} is none")
     position = _moment(history, target, to)
     number = plans.number_at(history, target, position)
     newest, wanted = plans.definition_specs(history, target.ref.name, number)
     group, kind = str(wanted["instance_group"]), str(wanted["instance_kind"])
-    steps, stay = _instances(history, targets.of_kind(history, group, kind), position)
+    steps, stay = _instances(history, targets.of_kind(history, group, kind), position, hold=hold)
     specs = {step.target.ref.key: step.spec for step in steps if step.again is None}
     besides = Instances(specs, tuple(step.again for step in steps if step.again is not None))
     definition = plans.of_definition(history, target, number, kinds, besides)
     order, told = _ordered(history, definition, (int(str(newest["number"])), number), steps, kinds)
+    order = order if definition in order or not hold else (definition, *order)
     at = moments.time_of(history, to) if "@" not in to else moments.time_of(history, str(position))
     blind = notes(history, at, at + 1, {f"{group}/{kind}"})
     risks = (*((Risk("blind-spot", blind),) if blind else ()), *definition.risks)
@@ -148,14 +159,16 @@ def _whole(history: History, target: Target, to: str, kinds: Kinds | None) -> Ro
     return Rollback(target, history.head, order, definition.forecasts, risks, said, whole=True)
 
 
-def _instances(history: History, known: Iterable[Target], position: int) -> tuple[tuple[Plan, ...], tuple[str, ...]]:
+def _instances(
+    history: History, known: Iterable[Target], position: int, *, hold: bool
+) -> tuple[tuple[Plan, ...], tuple[str, ...]]:
     """Plans for those that were there and are not as they were, and what is said about those that came later."""
     steps, stay = [], []
     for one in known:
         then, now = (object_at(history, one.ref, where) for where in (position, history.head))
         if then is not None and not terminating(then):
             made = plans.spec_plan(history, one, position)
-            steps += [made] if made.changes or made.again else []
+            steps += [made] if made.changes or made.again or hold else []
         elif now is not None:
             stay.append(one.name)
     text = f"made since then, and left as they are: {', '.join(stay)}"

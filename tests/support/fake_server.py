@@ -283,7 +283,8 @@ class FakeServer:
                 continue
             fields = fields_v1(paths)
             old = times.get((name, operation))
-            when = old["time"] if old and old["fieldsV1"] == fields and name != manager else rfc3339(self.now)
+            # who loses a field to another manager did nothing: the time of the entry stays
+            when = old["time"] if old and name != manager else rfc3339(self.now)
             managed.append(
                 {"manager": name, "operation": operation, "apiVersion": new["apiVersion"], "time": when}
                 | {"fieldsType": "FieldsV1", "fieldsV1": fields}

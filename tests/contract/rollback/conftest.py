@@ -46,10 +46,10 @@ class Desk:
         self.connection = Connection(self.inside.server, self.fault)
         return self.connection
 
-    async def plan(self, target: str = "webshop-rgd", *, to: str, whole: bool = False) -> Rollback:
+    async def plan(self, target: str = "webshop-rgd", *, to: str, whole: bool = False, hold: bool = False) -> Rollback:
         history = self.history
         found = targets.find(history, target, "team-a")
-        return await rollback.planned(history, self._connected(), found, to, with_instances=whole)
+        return await rollback.planned(history, self._connected(), found, to, with_instances=whole, hold=hold)
 
     async def carry_out(self, made: Rollback, **more: Any) -> rollback.Written:
         """The controller has come to rest afterwards."""
@@ -59,7 +59,7 @@ class Desk:
         return written
 
     async def roll_back(self, target: str = "webshop-rgd", *, to: str, whole: bool = False, **more: Any) -> Progress:
-        made = await self.plan(target, to=to, whole=whole)
+        made = await self.plan(target, to=to, whole=whole, hold=more.get("hold", False))
         return progress(self.history, made, await self.carry_out(made, **more))
 
     async def killed(self, made: Rollback, **more: Any) -> None:
