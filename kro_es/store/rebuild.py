@@ -28,13 +28,14 @@ def rebuild(engine: Engine, projections: Sequence[Projection], into: Engine, *, 
     folding = Folding(projections)
     position = 0
     while position < goal:
-        events = log.read(position + 1, min(_AT_ONCE, goal - position))
+        events = [event for event in log.read(position + 1, _AT_ONCE) if event.position <= goal]
         with into.connect().execution_options(**WRITE) as connection, connection.begin():
             if position == 0:
                 folding.resume(connection, rebuild=True)
             folding.fold(connection, events)
-        position = events[-1].position
-    return position
+        # Behind the last one there may be pruned places.
+        position = events[-1].position if events and events[-1].position < goal else goal
+    return goal
 
 
 def compare(engine: Engine, other: Engine, projections: Sequence[Projection]) -> list[str]:
