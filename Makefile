@@ -19,6 +19,7 @@ help:
 	@echo 'make check            ruff, formatting, mypy, import contracts, lock file up to date'
 	@echo 'make bench            benchmarks, results in .bench/; BENCH=name runs one'
 	@echo 'make format           rewrites the code in the project format'
+	@echo 'make schemas          the schemas of built-in kinds that kro-es validate uses, from a real API server'
 	@echo 'make setup            only the virtual environment; PYTHON=/path/to/python picks the interpreter'
 	@echo 'make clean            removes the virtual environment, caches and results'
 
@@ -71,8 +72,11 @@ format: $(STAMP)
 bench: $(STAMP)
 	@'$(BIN)/python' -m tests.benchmarks $(BENCH)
 
+schemas: $(STAMP)
+	@'$(BIN)/python' -m tests.support.schemas
+
 clean:
 	rm -rf $(VENV) .bench .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find kro_es tests migrations -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test check format bench clean
+.PHONY: help setup demo test check format bench schemas clean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 VERSION = "0.1.0"
 """Version of the engine; recorded with every decision."""
@@ -37,4 +38,6 @@ class Settings:
     """Items one forEach collection may have (kro: --rgd-max-collection-size)."""
     omit: bool = True
     """Whether definitions may use omit() (kro: feature gate CELOmitFunction, closed unless opened)."""
+    functions: Literal["full", "kro"] = "full"
+    """Functions expressions may call: ``full``, or exactly those of ``kro``."""
     log_level: str = "info"

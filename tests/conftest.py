@@ -10,12 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import postgres
 from tests.support.controlplane import ControlPlane, ControlPlaneMissing
 from tests.support.external import ExternalControlPlane
 from tests.support.kubelet import FakeKubelet
 from tests.support.operator import Operator
+
+# what a test run generates is the same every time; a nightly run looks further
+settings.register_profile("run", derandomize=True, deadline=None)
+settings.register_profile("nightly", max_examples=4_000, deadline=None, print_blob=True)
+settings.load_profile("run")
 
 _numbers = itertools.count(1)
 

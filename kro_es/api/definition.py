@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kro_es.api.metadata import GROUP
 from kro_es.api.objects import JsonObject, JsonValue
@@ -63,6 +63,14 @@ class ResourceGraphDefinition:
 
 def parse(obj: JsonValue) -> ResourceGraphDefinition:
     """Raises DefinitionErrors with every wrong shape; nothing else is checked here."""
+    definition, faults = read(obj)
+    if faults:
+        raise DefinitionErrors(faults)
+    return definition
+
+
+def read(obj: JsonValue) -> tuple[ResourceGraphDefinition, tuple[DefinitionFault, ...]]:
+    """What can be read, and every wrong shape; with a fault there is no ``spec`` to take a hash of."""
     reader = _Reader()
     root = reader.object(obj, "object") if obj is not None else {}
     meta = reader.object(root.get("metadata"), "metadata")
@@ -78,9 +86,8 @@ def parse(obj: JsonValue) -> ResourceGraphDefinition:
         ),
         spec=spec,
     )
-    if reader.faults:
-        raise DefinitionErrors(tuple(reader.faults))
-    return definition
+    faults = tuple(reader.faults)
+    return (replace(definition, spec={}), faults) if faults else (definition, ())
 
 
 def _kind(value: JsonValue) -> str:

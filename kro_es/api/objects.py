@@ -70,8 +70,7 @@ class ObjectRef:
     @classmethod
     def of(cls, obj: Mapping[str, JsonValue]) -> ObjectRef:
         meta = obj["metadata"]
-        gvk = Gvk.of(obj)
-        return cls(gvk.group, gvk.kind, meta.get("namespace", ""), meta["name"])
+        return cls(obj["apiVersion"].rpartition("/")[0], obj["kind"], meta.get("namespace", ""), meta["name"])
 
     @property
     def key(self) -> str:

@@ -20,6 +20,8 @@ class Watched:
     namespace: str = ""
     """Empty: every namespace."""
     name: str = ""
+    picked: bool = False
+    """Only objects that were asked for one by one are recorded."""
 
     @property
     def kind_key(self) -> str:
@@ -31,6 +33,7 @@ class Watched:
         parts = [f"namespace={self.namespace}"] if self.namespace else []
         parts += [f"name={self.name}"] if self.name else []
         parts += [self.selector.text] if self.selector is not None else []
+        parts += ["picked"] if self.picked else []
         return ",".join(parts)
 
     def covers(self, ref: ObjectRef, labels: Mapping[str, str]) -> bool:

@@ -60,6 +60,59 @@ def map_entry(operand: Closure, key: str, of: CelType, path: str) -> Closure:
     return run
 
 
+def direct(steps: tuple[str | int, ...], of: CelType, careful: Closure) -> Closure:
+    """Fields of a variable in one step; whatever is not as the schema says is left to ``careful``."""
+    wanted, (root, *keys) = json_class(of), steps or ("",)
+    if wanted is None:
+        return careful
+    if isinstance(root, int):
+        return _from_slot(root, keys[0], wanted, careful) if len(keys) == 1 else careful
+    match keys:
+        case first, second:
+            return _two_fields(root, (first, second), wanted, careful)
+        case first, second, third:
+            return _three_fields(root, (first, second, third), wanted, careful)
+        case _:
+            return careful
+
+
+def _from_slot(slot: int, key: str | int, wanted: type, careful: Closure) -> Closure:
+    def run(frame: Frame) -> CelValue:
+        try:
+            value = frame[slot][key]
+        except (LookupError, TypeError):
+            return careful(frame)
+        return value if type(value) is wanted else careful(frame)
+
+    return run
+
+
+def _two_fields(name: str, keys: tuple[str | int, str | int], wanted: type, careful: Closure) -> Closure:
+    first, second = keys
+
+    def run(frame: Frame) -> CelValue:
+        try:
+            value = frame[0][name][first][second]
+        except (LookupError, TypeError):
+            return careful(frame)
+        return value if type(value) is wanted else careful(frame)
+
+    return run
+
+
+def _three_fields(name: str, keys: tuple[str | int, str | int, str | int], wanted: type, careful: Closure) -> Closure:
+    first, second, third = keys
+
+    def run(frame: Frame) -> CelValue:
+        try:
+            value = frame[0][name][first][second][third]
+        except (LookupError, TypeError):
+            return careful(frame)
+        return value if type(value) is wanted else careful(frame)
+
+    return run
+
+
 def element(container: Closure, key: Closure, of: CelType, pick: Callable[..., CelValue], path: str) -> Closure:
     """``container[key]`` where ``pick`` finds the element; ``of`` is dyn when it needs no reading."""
     wanted = json_class(of)

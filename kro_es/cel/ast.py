@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from kro_es.cel.values import CelValue
@@ -33,6 +33,8 @@ class Ident:
     id: int
     position: Position
     name: str
+    absolute: bool = False
+    """Written with a dot before it: never a variable of a macro."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,42 @@ class Comprehension:
 
 
 Node: TypeAlias = Literal | Ident | Select | Call | ListLiteral | MapLiteral | Comprehension
+
+
+def dotted(node: Node) -> str | None:
+    """``a.b.c`` where the node is a plain chain of names."""
+    if isinstance(node, Ident):
+        return node.name
+    if isinstance(node, Select) and not (node.test or node.optional or node.quoted):
+        operand = dotted(node.operand)
+        return operand and f"{operand}.{node.field}"
+    return None
+
+
+def replaced(node: Node, others: Mapping[int, Node]) -> Node:
+    """The tree with other nodes in the place of those with these ids."""
+    if node.id in others:
+        return others[node.id]
+    match node:
+        case Select():
+            return replace(node, operand=replaced(node.operand, others))
+        case Call():
+            target = None if node.target is None else replaced(node.target, others)
+            return replace(node, target=target, args=tuple(replaced(arg, others) for arg in node.args))
+        case ListLiteral():
+            return replace(node, elements=tuple(replaced(item, others) for item in node.elements))
+        case MapLiteral():
+            entries = (
+                Entry(replaced(entry.key, others), replaced(entry.value, others), entry.optional)
+                for entry in node.entries
+            )
+            return replace(node, entries=tuple(entries))
+        case Comprehension():
+            parts = (node.predicate, node.result)
+            predicate, result = (None if part is None else replaced(part, others) for part in parts)
+            return replace(node, range=replaced(node.range, others), predicate=predicate, result=result)
+        case _:
+            return node
 
 
 def children(node: Node) -> Iterator[Node]:

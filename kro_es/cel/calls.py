@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from kro_es.cel.errors import CelError, CostExceeded, EvaluationError
+from kro_es.cel.errors import CelError, CostExceeded, NoSuchOverload
 from kro_es.cel.overloads import Implementation, Overload
 from kro_es.cel.types import (
     BOOL,
@@ -21,10 +21,11 @@ from kro_es.cel.types import (
     CelType,
     ListType,
     MapType,
+    OpaqueType,
     OptionalType,
     TypeParam,
 )
-from kro_es.cel.values import CelValue, Duration, Optional, Timestamp, Uint, checked_size
+from kro_es.cel.values import CelValue, Duration, Opaque, Optional, Timestamp, Uint, checked_size, type_of
 
 Frame: TypeAlias = list[CelValue]
 """Bindings, comprehension budget, then one slot for each comprehension."""
@@ -36,8 +37,12 @@ _CLASSES: dict[CelType, type] = {
 }  # fmt: skip
 
 
-def no_such_overload() -> EvaluationError:
-    return EvaluationError("no such overload")
+_LONG = 10
+"""Characters that the fixed unit of an addition pays for."""
+
+
+def no_such_overload() -> NoSuchOverload:
+    return NoSuchOverload("no such overload")
 
 
 def select_implementation(overloads: tuple[Overload, ...], given: tuple[CelType, ...]) -> Implementation:
@@ -57,7 +62,8 @@ def _dispatcher(overloads: tuple[Overload, ...]) -> Implementation:
         for overload in overloads:
             if all(_accepts(of, value) for of, value in zip(overload.parameters, values, strict=True)):
                 return overload.implementation(*values)
-        raise no_such_overload()
+        names = ", ".join(type_of(value) for value in values)
+        raise NoSuchOverload(f"no such overload: {overloads[0].function}({names})")
 
     return dispatch
 
@@ -70,6 +76,8 @@ def _accepts(of: CelType, value: CelValue) -> bool:
             return isinstance(value, dict)
         case OptionalType():
             return isinstance(value, Optional) and (not value.present or _accepts(of.inner, value.value))
+        case OpaqueType():
+            return isinstance(value, Opaque) and value.cel_type == of.name
         case _:
             return of not in _CLASSES or type(value) is _CLASSES[of]
 
@@ -86,54 +94,53 @@ def invoke(implementation: Implementation, args: tuple[Closure, ...]) -> Closure
             return lambda frame: implementation(*[arg(frame) for arg in args])
 
 
-def join_text(parts: tuple[Closure, ...], *, certain: bool) -> Closure:
+def join_text(parts: tuple[Closure, ...], exceeded: Callable[[], CostExceeded], *, certain: bool) -> Closure:
     """A chain of string additions in one step; looks at each part unless all are ``certain`` to be strings."""
 
+    first, second = parts if certain and len(parts) == 2 else (None, None)
+
     def run(frame: Frame) -> CelValue:
-        found = [part(frame) for part in parts]
-        if not certain and any(type(part) is not str for part in found):
-            raise no_such_overload()
-        text = "".join(found)
-        checked_size(len(text))
+        if first is not None and second is not None:
+            text = first(frame) + second(frame)
+        else:
+            found = [part(frame) for part in parts]
+            if not certain and any(type(part) is not str for part in found):
+                raise no_such_overload()
+            text = "".join(found)
+        size = len(text)
+        if size > _LONG:
+            checked_size(size)
+            frame[1] -= (size - 1) // 10
+            if frame[1] < 0:
+                raise exceeded()
         return text
 
     return run
 
 
-def logical(left: Closure, right: Closure, decisive: bool) -> Closure:
-    """``||`` (decisive True) or ``&&`` (decisive False): an error on one side yields to a decision on the other."""
+def logical(parts: tuple[Closure, ...], *, decisive: bool) -> Closure:
+    """A chain of ``||`` (decisive True) or ``&&`` (decisive False): a decision outweighs errors of other parts."""
+    other = not decisive
 
     def run(frame: Frame) -> CelValue:
         failure: CelError | None = None
-        try:
-            value = left(frame)
+        for part in parts:
+            try:
+                value = part(frame)
+            except CostExceeded:
+                raise
+            except CelError as error:
+                failure = failure or error
+                continue
             if value is decisive:
                 return value
-            if type(value) is not bool:
-                failure = no_such_overload()
-        except CostExceeded:
-            raise
-        except CelError as error:
-            failure = error
-        return _second(right, frame, decisive, failure)
+            if value is not other:
+                failure = failure or no_such_overload()
+        if failure is not None:
+            raise failure
+        return other
 
     return run
-
-
-def _second(right: Closure, frame: Frame, decisive: bool, failure: CelError | None) -> CelValue:
-    try:
-        value = right(frame)
-    except CostExceeded:
-        raise
-    except CelError as error:
-        raise failure or error from None
-    if value is decisive:
-        return value
-    if failure is not None:
-        raise failure
-    if type(value) is not bool:
-        raise no_such_overload()
-    return value
 
 
 def conditional(condition: Closure, chosen: Closure, otherwise: Closure) -> Closure:

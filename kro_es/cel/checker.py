@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 
 from kro_es.cel.ast import (
     Call,
@@ -15,10 +16,14 @@ from kro_es.cel.ast import (
     Node,
     Position,
     Select,
+    dotted,
+    replaced,
 )
-from kro_es.cel.declarations import FUNCTIONS, UNSUPPORTED
-from kro_es.cel.errors import CelCheckError, CelIssue
+from kro_es.cel.declarations import KRO, UNSUPPORTED, Environment
+from kro_es.cel.errors import MAX_ISSUES, CelCheckError, CelIssue
 from kro_es.cel.inference import Inference
+from kro_es.cel.libraries.formatting import format_fault
+from kro_es.cel.libraries.reflection import NAMED
 from kro_es.cel.overloads import Overload
 from kro_es.cel.parser import ParsedExpression
 from kro_es.cel.references import Read, reads
@@ -37,14 +42,19 @@ from kro_es.cel.types import (
     MapType,
     OptionalType,
     StructType,
+    TypeOf,
     TypeParam,
     type_name,
 )
-from kro_es.cel.values import Uint
+from kro_es.cel.values import TypeValue, Uint
 
 _LITERALS: dict[type, CelType] = {
     bool: BOOL, int: INT, Uint: UINT, float: DOUBLE, str: STRING, bytes: BYTES, type(None): NULL,
 }  # fmt: skip
+_HINTS = 20
+_SHOWN = 4
+"""Overloads a hint lists."""
+_LAST_NAMES = frozenset(name.rpartition(".")[2] for name in NAMED if "." in name)
 _MAP_KEYS = frozenset({BOOL, INT, UINT, STRING, DYN})
 
 
@@ -67,16 +77,28 @@ class CheckedExpression:
     def text(self) -> str:
         return self.parsed.text
 
+    @property
+    def beyond_kro(self) -> tuple[str, ...]:
+        """Functions it uses that kro's own environment does not have, by name."""
+        used = {
+            of[0].function
+            for of in self.overloads.values()
+            if of and not set(of) & set(KRO.functions.get(of[0].function, ()))
+        }
+        return tuple(sorted(used))
+
 
 def check(parsed: ParsedExpression, variables: Mapping[str, CelType]) -> CheckedExpression:
     """Raises CelCheckError with all faults in source order."""
-    make_room()
-    checker = _Checker(variables)
+    make_room(parsed.depth)
+    checker = _Checker(variables, parsed.environment)
     checker.type_of(parsed.root)
     if checker.faults:
         faults = sorted(checker.faults, key=lambda fault: (fault[0].line, fault[0].column))
-        issues: dict[CelIssue, None] = {parsed.source.issue(*fault): None for fault in faults}
+        issues: dict[CelIssue, None] = {parsed.source.issue(*fault): None for fault in faults[:MAX_ISSUES]}
         raise CelCheckError(tuple(issues))
+    if checker.named:
+        parsed = replace(parsed, root=replaced(parsed.root, checker.named))
     types = {key: checker.inference.resolve(of, final=True) for key, of in checker.types.items()}
     return CheckedExpression(
         parsed, types[parsed.root.id], reads(parsed.root), types, checker.overloads, dict(variables)
@@ -90,12 +112,18 @@ def _is_dyn(of: CelType) -> bool:
 class _Checker:
     """One walk over the tree; a node at fault is taken for dyn so that the walk goes on."""
 
-    def __init__(self, variables: Mapping[str, CelType]) -> None:
+    def __init__(self, variables: Mapping[str, CelType], environment: Environment) -> None:
         self.types: dict[int, CelType] = {}
         self.overloads: dict[int, tuple[Overload, ...]] = {}
-        self.faults: list[tuple[Position, str]] = []
+        self.faults: list[tuple[Position, str, str]] = []
+        self.named: dict[int, Node] = {}
+        """What a qualified name or the name of a type stands for, by the id of the node that is its text."""
         self.inference = Inference()
+        self._variables = variables
         self._scope = dict(variables)
+        self._bound: frozenset[str] = frozenset()
+        self._functions = environment.functions
+        self._qualified = frozenset(name for name in variables if "." in name)
 
     def type_of(self, node: Node) -> CelType:
         match node:
@@ -116,21 +144,51 @@ class _Checker:
         self.types[node.id] = of
         return of
 
-    def _fault(self, node: Node, message: str) -> CelType:
-        self.faults.append((node.position, message))
+    def _fault(self, node: Node, message: str, hint: str = "") -> CelType:
+        self.faults.append((node.position, message, hint))
         return DYN
+
+    def _near(self, written: str, known: Iterable[str]) -> str:
+        """A hint: ``written`` is not among the ``known`` names."""
+        # looking for near names takes time, and the first few tell enough
+        near = get_close_matches(written, sorted(known), n=3) if len(self.faults) < _HINTS else []
+        return f"did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
 
     def _name(self, of: CelType) -> str:
         return type_name(self.inference.resolve(of, final=True), short=True)
 
     def _ident(self, node: Ident) -> CelType:
-        if node.name in self._scope:
-            return self._scope[node.name]
-        return self._fault(node, f"undeclared reference to '{node.name}' (in container '')")
+        scope = self._variables if node.absolute else self._scope
+        if node.name in scope:
+            return scope[node.name]
+        return self._type_name(node, node.name) or self._fault(
+            node, f"undeclared reference to '{node.name}' (in container '')", self._near(node.name, self._scope)
+        )
+
+    def _type_name(self, node: Node, name: str) -> CelType | None:
+        if name not in NAMED:
+            return None
+        self.named[node.id] = Literal(node.id, node.position, TypeValue(name))
+        return TypeOf(NAMED[name])
+
+    def _qualified_name(self, node: Select) -> CelType | None:
+        """A variable or a type whose name has dots; a name of the innermost scope comes first."""
+        name = dotted(node)
+        if name is None:
+            return None
+        root = name.partition(".")[0]
+        if root in self._bound and not _root(node).absolute:
+            return None
+        if name in self._qualified:
+            self.named[node.id] = Ident(node.id, node.position, name, absolute=True)
+            return self._variables[name]
+        return None if root in self._scope else self._type_name(node, name)
 
     # -- selection
 
     def _select(self, node: Select) -> CelType:
+        if (self._qualified or node.field in _LAST_NAMES) and (found := self._qualified_name(node)):
+            return found
         operand = self.inference.resolve(self.type_of(node.operand))
         inside = operand.inner if isinstance(operand, OptionalType) else operand
         found = self._field(node, self.inference.resolve(inside))
@@ -144,7 +202,9 @@ class _Checker:
                 declared = operand.field(node.field)
                 if declared is not None:
                     return declared.type
-                return DYN if operand.open else self._fault(node, f"undefined field '{node.field}'")
+                if operand.open:
+                    return DYN
+                return self._fault(node, f"undefined field '{node.field}'", self._near(node.field, operand.fields()))
             case MapType():
                 return operand.value
             case TypeParam():
@@ -159,20 +219,36 @@ class _Checker:
     def _call(self, node: Call) -> CelType:
         faults = len(self.faults)
         given = tuple(self.type_of(operand) for operand in node.operands)
-        if node.function not in FUNCTIONS:
-            if node.function in UNSUPPORTED:
-                return self._fault(node, f"function '{node.function}' is not supported")
-            return self._fault(node, f"undeclared reference to '{node.function}' (in container '')")
+        if node.function not in self._functions:
+            return self._unknown_function(node)
         found = self._resolve(node, node.function, given, member=node.target is not None)
         if found is None:
             # an operand that is at fault already explains this one
             return DYN if len(self.faults) > faults else self._no_overload(node, node.function, given)
+        if node.function == "format" and isinstance(node.target, Literal):
+            self._check_format(node.target.value, node.args[0])
         return found
+
+    def _unknown_function(self, node: Call) -> CelType:
+        name = node.function
+        if name in UNSUPPORTED:
+            return self._fault(node, f"function '{name}' is not supported: {UNSUPPORTED[name]}")
+        member = node.target is not None
+        known = (key for key, of in self._functions.items() if any(overload.member == member for overload in of))
+        return self._fault(node, f"undeclared reference to '{name}' (in container '')", self._near(name, known))
+
+    def _check_format(self, text: str, arguments: Node) -> None:
+        if not isinstance(arguments, ListLiteral) or arguments.optional:
+            return
+        types = [self.inference.resolve(self.types[item.id], final=True) for item in arguments.elements]
+        fault = format_fault(text, types)
+        if fault is not None:
+            self._fault(arguments, fault)
 
     def _resolve(self, node: Node, name: str, given: tuple[CelType, ...], *, member: bool) -> CelType | None:
         result: CelType | None = None
         matched: list[Overload] = []
-        for overload in FUNCTIONS[name]:
+        for overload in self._functions[name]:
             if overload.member != member or len(overload.parameters) != len(given):
                 continue
             *wanted, returned = self.inference.instantiate((*overload.parameters, overload.result))
@@ -191,7 +267,9 @@ class _Checker:
         names = [self._name(of) for of in given]
         is_member = isinstance(node, Call) and node.target is not None
         shown = f"{names[0]}.({', '.join(names[1:])})" if is_member else f"({', '.join(names)})"
-        return self._fault(node, f"found no matching overload for '{name}' applied to '{shown}'")
+        known = [str(of) for of in self._functions.get(name, ()) if name[0].isalpha() and of.member == is_member]
+        hint = f"there is {', '.join(known[:_SHOWN])}" if known else ""
+        return self._fault(node, f"found no matching overload for '{name}' applied to '{shown}'", hint)
 
     # -- literals
 
@@ -229,11 +307,12 @@ class _Checker:
         faults = len(self.faults)
         source = self.inference.resolve(self.type_of(node.range))
         bound = self._bound_types(node, source, quiet=len(self.faults) > faults)
-        outer = dict(self._scope)
-        self._scope.update(zip(node.variables, bound, strict=True))
+        outer, outer_bound = self._scope, self._bound
+        self._scope = {**outer, **dict(zip(node.variables, bound, strict=True))}
+        self._bound = outer_bound | set(node.variables)
         predicate = self.type_of(node.predicate) if node.predicate is not None else BOOL
         result = self.type_of(node.result) if node.result is not None else DYN
-        self._scope = outer
+        self._scope, self._bound = outer, outer_bound
         self._require_bool(node, predicate)
         return self._comprehension_result(node, source, bound, result)
 
@@ -298,11 +377,18 @@ class _Checker:
         return source
 
     def _sortable(self, keys: CelType) -> bool:
-        return any(self.inference.assign((keys,), overload.parameters) for overload in FUNCTIONS["sort"])
+        return any(self.inference.assign((keys,), overload.parameters) for overload in self._functions["sort"])
 
     def _not_optional(self, node: Comprehension, result: CelType) -> CelType:
         assert node.result is not None
         return self._fault(node.result, f"expected type 'optional_type(dyn)' but found '{self._name(result)}'")
+
+
+def _root(node: Node) -> Ident:
+    while isinstance(node, Select):
+        node = node.operand
+    assert isinstance(node, Ident)
+    return node
 
 
 def _optional(of: CelType) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 
+from kro_es.api.objects import JsonValue
 from kro_es.cel import loops
 from kro_es.cel.calls import Closure
-from kro_es.cel.conversion import Decoder, decoder, leaf_decoder
+from kro_es.cel.conversion import Decoder, decoder, item_reader, json_class, leaf_decoder
 from kro_es.cel.errors import CelError, EvaluationError
 from kro_es.cel.inference import erased
-from kro_es.cel.libraries.strings import compile_pattern
+from kro_es.cel.libraries.regexes import compile_pattern
 from kro_es.cel.merging import adder, comparison
 from kro_es.cel.overloads import Implementation, Overload
 from kro_es.cel.types import BOOL, DYN, INT, CelType, ListType, MapType, OptionalType, Primitive
@@ -28,6 +29,10 @@ class Code:
     of: CelType
     json: bool = False
     """The value comes straight from observed JSON."""
+    size: int | None = None
+    """Of a constant: its size in tenths (see ``cost.Meter``)."""
+    steps: tuple[str | int, ...] = ()
+    """Of nothing but fields of a variable: its name or slot, then the keys."""
 
     @property
     def raw(self) -> bool:
@@ -47,6 +52,18 @@ def native(code: Code, *, into_dyn: bool = False) -> Closure:
 def json_reader(of: CelType) -> Decoder | None:
     """Reads a JSON value of this type completely, structs excepted."""
     return leaf_decoder(of) or decoder(of)
+
+
+def items_reader(of: CelType) -> loops.ItemsReader | None:
+    """Reads the elements of an observed list or map; None for dyn."""
+    read, plain = item_reader(of), frozenset({json_class(of)})
+    if read is None:
+        return None
+
+    def run(found: list[JsonValue]) -> list[CelValue]:
+        return found if plain.issuperset(map(type, found)) else [read(value) for value in found]
+
+    return run
 
 
 def listed(source: CelType) -> ListType:
@@ -112,6 +129,7 @@ class Loop:
 
     source: Code
     items: loops.Items
+    units: int
     element_raw: bool
     predicate: Closure | None
     result: Code | None
@@ -125,4 +143,5 @@ def predicate_loop(kind: str, slot: int, loop: Loop) -> Code:
         return Code(run, listed(loop.source.of), loop.element_raw)
     if kind == "exists_one":
         return Code(loops.exactly_one(loop.items, slot, loop.predicate), BOOL)
-    return Code(loops.quantifier(loop.items, slot, loop.predicate, kind == "exists"), BOOL)
+    run = loops.quantifier(loop.items, slot, loop.predicate, loop.units, decisive=kind == "exists")
+    return Code(run, BOOL)

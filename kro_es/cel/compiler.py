@@ -5,19 +5,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from kro_es.api.objects import JsonValue
 from kro_es.cel import access, literals, loops
 from kro_es.cel.ast import Call, Comprehension, Ident, ListLiteral, Literal, MapLiteral, Node, Select
-from kro_es.cel.calls import (
-    Closure,
-    alternative,
-    conditional,
-    invoke,
-    join_text,
-    logical,
-    select_implementation,
-)
+from kro_es.cel.calls import Closure, Frame, alternative, conditional, join_text, logical, select_implementation
+from kro_es.cel.chains import logical_parts, text_parts
+from kro_es.cel.charges import Exceeded, Operand, metered, size_of
 from kro_es.cel.checker import CheckedExpression
 from kro_es.cel.code import (
     Code,
@@ -25,6 +20,7 @@ from kro_es.cel.code import (
     check_pattern,
     common,
     element_type,
+    items_reader,
     json_reader,
     key_type,
     listed,
@@ -32,17 +28,18 @@ from kro_es.cel.code import (
     predicate_loop,
     specialised,
 )
-from kro_es.cel.conversion import item_reader, leaf_decoder, to_json
-from kro_es.cel.errors import EvaluationError
+from kro_es.cel.conversion import leaf_decoder, to_json
+from kro_es.cel.cost import COST_LIMIT, LOOPS, fixed_units, item_units
+from kro_es.cel.errors import CelCheckError, CostExceeded, EvaluationError
+from kro_es.cel.estimate import estimate
 from kro_es.cel.inference import erased, mentions_dyn
 from kro_es.cel.libraries.operators import at, lookup
+from kro_es.cel.loops import Price
 from kro_es.cel.references import Read, static_path
 from kro_es.cel.stack import SHALLOW, make_room
 from kro_es.cel.types import BOOL, DYN, STRING, CelType, ListType, MapType, OptionalType, StructType
 from kro_es.cel.values import CelValue
 
-MAX_ITERATIONS = 1_000_000
-"""Items all comprehensions of one evaluation may visit."""
 _FIRST_SLOT = 2
 _PANICS = (TypeError, AttributeError, ValueError, ArithmeticError, LookupError, RecursionError)
 """What observed objects that contradict their schemas can raise: as in kro, a hard error and not the end of a pass."""
@@ -55,16 +52,36 @@ class CompiledExpression:
     text: str
     result_type: CelType
     reads: frozenset[Read]
+    cost_limit: int
+    """Units one evaluation may spend."""
     _run: Closure = field(repr=False)
-    _slots: int = field(repr=False)
-    _deep: bool = field(repr=False)
+    _frame: tuple[CelValue, ...] = field(repr=False)
+    """What follows the bindings in a new frame: the budget, and an empty slot for each variable."""
+    _depth: int = field(repr=False)
 
     def evaluate(self, bindings: Mapping[str, JsonValue]) -> CelValue:
-        """Raises DataPending when observed data is missing, EvaluationError for everything else."""
-        if self._deep:
-            make_room()
+        """Raises DataPending when observed data is missing, EvaluationError for everything else.
+
+        Of the latter, CostExceeded when the evaluation spends more than it may (see ``cost``).
+        """
+        return self._evaluate([bindings, *self._frame])
+
+    def measure(self, bindings: Mapping[str, JsonValue]) -> tuple[CelValue, int]:
+        """The value and what it cost, in units; raises as :meth:`evaluate`."""
+        frame = [bindings, *self._frame]
+        value = self._evaluate(frame)
+        return value, self.cost_limit - frame[1]
+
+    def measure_json(self, bindings: Mapping[str, JsonValue]) -> tuple[JsonValue, int]:
+        """As :meth:`measure`, with the JSON that is written for the value."""
+        value, units = self.measure(bindings)
+        return to_json(value), units
+
+    def _evaluate(self, frame: Frame) -> CelValue:
+        if self._depth > SHALLOW:
+            make_room(self._depth)
         try:
-            return self._run([bindings, MAX_ITERATIONS, *[None] * self._slots])
+            return self._run(frame)
         except _PANICS as error:
             raise EvaluationError(f"internal error: {error}") from error
 
@@ -73,21 +90,35 @@ class CompiledExpression:
         return to_json(self.evaluate(bindings))
 
 
-def compile_expression(checked: CheckedExpression) -> CompiledExpression:
-    """Raises CelError when a constant regular expression of ``find`` or ``findAll`` is none."""
-    make_room()
-    compiler = _Compiler(checked)
+def compile_expression(checked: CheckedExpression, *, cost_limit: int = COST_LIMIT) -> CompiledExpression:
+    """Raises CelError when a constant regular expression is none, or when every evaluation would cost too much."""
+    make_room(checked.parsed.depth)
+    fixed = fixed_units(checked.root)
+    compiler = _Compiler(checked, fixed, cost_limit)
     code = compiler.code(checked.root)
+    if compiler.slots:
+        # without a macro no text is long enough to cost much
+        _refuse_costly(checked, cost_limit)
     run = native(code) if isinstance(code.of, ListType) else code.run
+    frame = (cost_limit - fixed[checked.root.id], *[None] * compiler.slots)
     return CompiledExpression(
-        checked.text, checked.result_type, checked.reads, run, compiler.slots, checked.parsed.depth > SHALLOW
+        checked.text, checked.result_type, checked.reads, cost_limit, run, frame, checked.parsed.depth
     )
+
+
+def _refuse_costly(checked: CheckedExpression, cost_limit: int) -> None:
+    needed = estimate(checked)
+    if needed.least > cost_limit:
+        message = f"estimated cost is {needed}, and an evaluation may spend {cost_limit} units"
+        raise CelCheckError((checked.parsed.source.issue(checked.root.position, message),))
 
 
 class _Compiler:
     """One walk over the tree; closures never look at it again."""
 
-    def __init__(self, checked: CheckedExpression) -> None:
+    def __init__(self, checked: CheckedExpression, fixed: dict[int, int], cost_limit: int) -> None:
+        self._fixed = fixed
+        self._cost_limit = cost_limit
         self._types = checked.types
         self._overloads = checked.overloads
         self._scope: dict[str, Code] = {}
@@ -96,7 +127,7 @@ class _Compiler:
     def code(self, node: Node) -> Code:
         match node:
             case Literal():
-                return Code(literals.constant(node.value), self._types[node.id])
+                return Code(literals.constant(node.value), self._types[node.id], size=size_of(node.value))
             case Ident():
                 return self._ident(node)
             case Select():
@@ -111,10 +142,10 @@ class _Compiler:
                 return self._comprehension(node)
 
     def _ident(self, node: Ident) -> Code:
-        if node.name in self._scope:
+        if node.name in self._scope and not node.absolute:
             return self._scope[node.name]
         of = self._types[node.id]
-        return Code(access.variable(node.name, of), of, json=True)
+        return Code(access.variable(node.name, of), of, json=True, steps=(node.name,))
 
     # -- fields and elements
 
@@ -131,10 +162,11 @@ class _Compiler:
             read = json_reader(of) if raw else None
             result = of if isinstance(of, OptionalType) else OptionalType(of)
             return Code(access.optional_field(operand.run, key, read, declared=declared is not None), result)
-        path = _path_text(node)
-        if declared is not None:
-            return Code(access.struct_field(operand.run, key, of, path), of, json=True)
-        return Code(access.map_entry(operand.run, key, access.leaf(of, operand.raw), path), of, operand.raw)
+        path, read_as = _path_text(node), of if declared else access.leaf(of, operand.raw)
+        steps = operand.steps and (*operand.steps, key)
+        access_to = access.struct_field if declared else access.map_entry
+        run = access_to(operand.run, key, read_as, path)
+        return Code(access.direct(steps, read_as, run), of, json=declared is not None or operand.raw, steps=steps)
 
     def _element(self, node: Call, container: Code, key: Code) -> Code:
         """``a[k]`` on a list or map."""
@@ -148,15 +180,16 @@ class _Compiler:
     def _call(self, node: Call) -> Code:
         of = self._types[node.id]
         match node.function, node.args:
-            case (("_&&_" | "_||_"), (left, right)):
-                decisive = node.function == "_||_"
-                return Code(logical(self.code(left).run, self.code(right).run, decisive), of)
+            case (("_&&_" | "_||_"), _):
+                chain = tuple(self.code(part).run for part in logical_parts(node))
+                return Code(logical(chain, decisive=node.function == "_||_"), of)
             case "_?_:_", _:
                 return self._conditional(node)
-            case "_+_", _ if self._is_text(node):
-                parts = [self.code(part) for part in self._text_parts(node)]
+            case "_+_", _ if (texts := text_parts(node, self._types)) is not None:
+                parts = [self.code(part) for part in texts]
                 certain = all(part.of == STRING for part in parts)
-                return Code(join_text(tuple(part.run for part in parts), certain=certain), of)
+                runs = tuple(part.run for part in parts)
+                return Code(join_text(runs, self._exceeded(node), certain=certain), of)
             case "dyn", (value,):
                 return Code(native(self.code(value), into_dyn=True), of)
             case (("or" | "orValue"), (other,)) if node.target is not None:
@@ -184,10 +217,13 @@ class _Compiler:
         into_dyn = weak and mentions_dyn(of)
         wanted = overloads[0].parameters
         args = tuple(
-            native(operand, into_dyn=into_dyn or expected == DYN)
+            Operand(native(operand, into_dyn=into_dyn or expected == DYN), operand.of, operand.size)
             for operand, expected in zip(operands, wanted, strict=True)
         )
-        return Code(invoke(implementation, args), of)
+        return Code(metered(node.function, implementation, args, self._exceeded(node)), of)
+
+    def _exceeded(self, node: Node) -> Exceeded:
+        return partial(CostExceeded, self._cost_limit, node.position.line, node.position.column)
 
     def _alternative(self, function: str, optional: Code, other: Code) -> Code:
         """``or`` and ``orValue``."""
@@ -204,22 +240,6 @@ class _Compiler:
         of = DYN if mentions_dyn(chosen.of) or mentions_dyn(otherwise.of) else self._types[node.id]
         branches = (native(branch, into_dyn=of == DYN) for branch in (chosen, otherwise))
         return Code(conditional(condition.run, *branches), of)
-
-    def _is_text(self, node: Node) -> bool:
-        if not (isinstance(node, Call) and node.function == "_+_" and self._types[node.id] == STRING):
-            return False
-        return all(self._types[arg.id] == STRING for arg in node.args)
-
-    def _text_parts(self, node: Node) -> list[Node]:
-        parts: list[Node] = []
-        pending = [node]
-        while pending:
-            part = pending.pop()
-            if isinstance(part, Call) and self._is_text(part):
-                pending.extend(reversed(part.args))
-            else:
-                parts.append(part)
-        return parts
 
     # -- literals
 
@@ -254,34 +274,36 @@ class _Compiler:
 
     def _comprehension(self, node: Comprehension) -> Code:
         source = self.code(node.range)
+        units = item_units(node, self._fixed) if node.kind in LOOPS else 0
         slot = _FIRST_SLOT + self.slots
         self.slots += 1
         outer = self._scope
-        bound, source_items, element_raw = self._bind(node, source, slot)
+        bound, source_items, element_raw = self._bind(node, source, slot, Price(units, self._exceeded(node)))
         self._scope = {**outer, **dict(zip(node.variables, bound, strict=True))}
         predicate = self.code(node.predicate).run if node.predicate is not None else None
         result = self.code(node.result) if node.result is not None else None
         self._scope = outer
-        return self._loop(node, slot, Loop(source, source_items, element_raw, predicate, result))
+        return self._loop(node, slot, Loop(source, source_items, units, element_raw, predicate, result))
 
-    def _bind(self, node: Comprehension, source: Code, slot: int) -> tuple[list[Code], loops.Items, bool]:
+    def _bind(self, node: Comprehension, source: Code, slot: int, price: Price) -> tuple[list[Code], loops.Items, bool]:
         """The variables as code, the items they go through, and whether elements stay raw."""
-        if node.kind in ("bind", "optMap", "optFlatMap"):
-            of = source.of.inner if isinstance(source.of, OptionalType) and node.kind != "bind" else source.of
-            raw = source.raw and node.kind == "bind"
-            return [Code(operator.itemgetter(slot), of, raw)], lambda _: [], raw
+        if node.kind == "bind":
+            return [Code(loops.bound(source.run, slot), source.of, source.raw)], lambda _: [], source.raw
+        if node.kind in ("optMap", "optFlatMap"):
+            of = source.of.inner if isinstance(source.of, OptionalType) else source.of
+            return [Code(operator.itemgetter(slot), of, steps=(slot,))], lambda _: [], False
         pairs = len(node.variables) == 2
         value = element_type(source.of)
-        read = item_reader(value) if source.raw else None
+        read = items_reader(value) if source.raw else None
         raw = source.raw and leaf_decoder(value) is None
-        source_items = loops.items(source.run, pairs=pairs, read=read)
+        source_items = loops.items(source.run, price, pairs=pairs, read=read)
         if pairs:
             return [Code(_pair(slot, 0), key_type(source.of)), Code(_pair(slot, 1), value, raw)], source_items, raw
         if isinstance(source.of, MapType):
             # the keys are the items: nothing of the values is read
-            keys = loops.items(source.run, pairs=False, read=None)
+            keys = loops.items(source.run, price, pairs=False, read=None)
             return [Code(operator.itemgetter(slot), source.of.key)], keys, False
-        return [Code(operator.itemgetter(slot), value, raw)], source_items, raw
+        return [Code(operator.itemgetter(slot), value, raw, steps=(slot,))], source_items, raw
 
     def _loop(self, node: Comprehension, slot: int, loop: Loop) -> Code:
         if loop.result is None:
@@ -290,7 +312,7 @@ class _Compiler:
         known = loop.result.of
         match node.kind:
             case "bind":
-                return Code(loops.bind(loop.source.run, slot, loop.result.run), known, loop.result.json)
+                return Code(loops.bind(slot, loop.result.run), known, loop.result.json)
             case "optMap" | "optFlatMap":
                 flat = node.kind == "optFlatMap"
                 run = loops.optional_map(loop.source.run, slot, result, flat=flat)

@@ -6,9 +6,18 @@ import math
 from collections.abc import Callable
 
 from kro_es.api.objects import JsonValue
-from kro_es.cel.errors import EvaluationError
+from kro_es.cel.errors import EvaluationError, KeyNotString
 from kro_es.cel.omit import OMIT
-from kro_es.cel.text import decode_base64, double_text, duration_text, is_digits, parse_duration, parse_timestamp
+from kro_es.cel.text import (
+    RFC3339_LAYOUT,
+    decode_base64,
+    double_text,
+    duration_text,
+    is_digits,
+    layout_fault,
+    parse_duration,
+    parse_timestamp,
+)
 from kro_es.cel.types import (
     BOOL,
     BYTES,
@@ -18,14 +27,17 @@ from kro_es.cel.types import (
     INT,
     STRING,
     TIMESTAMP,
+    UINT,
     CelType,
     ListType,
     MapType,
+    Primitive,
     StructType,
 )
 from kro_es.cel.values import (
     INT_MAX,
     NANOS,
+    UINT_MAX,
     CelValue,
     DecodedMap,
     Duration,
@@ -81,6 +93,14 @@ def _int(value: JsonValue) -> CelValue:
     raise _invalid("int", value)
 
 
+def _uint(value: JsonValue) -> CelValue:
+    if type(value) is int and 0 <= value <= UINT_MAX:
+        return Uint(value)
+    if type(value) is Uint:
+        return value
+    raise _invalid("uint", value)
+
+
 def _double(value: JsonValue) -> CelValue:
     if type(value) in (float, int):
         return float(value)
@@ -111,7 +131,10 @@ def _timestamp(value: JsonValue) -> CelValue:
     try:
         return parse_timestamp(text)
     except EvaluationError:
-        raise EvaluationError(f"Invalid date-time formatted string {value}") from None
+        raise EvaluationError(
+            f'Invalid date-time formatted string {value}: parsing time "{value}" as "{RFC3339_LAYOUT}": '
+            f"{layout_fault(text)}"
+        ) from None
 
 
 def _duration(value: JsonValue) -> CelValue:
@@ -130,25 +153,31 @@ def _duration(value: JsonValue) -> CelValue:
 _LEAVES: dict[CelType, Decoder] = {
     BOOL: _bool,
     INT: _int,
+    UINT: _uint,
     DOUBLE: _double,
     STRING: _string,
     BYTES: _bytes,
     TIMESTAMP: _timestamp,
     DURATION: _duration,
 }
-_CHANGED = frozenset({BYTES, TIMESTAMP, DURATION, DOUBLE, INT})
+_CHANGED = frozenset({BYTES, TIMESTAMP, DURATION, DOUBLE, INT, UINT})
 
 
 def leaf_decoder(of: CelType) -> Decoder | None:
     """What a JSON scalar of this type is read with; None when JSON is used as it is."""
-    return _LEAVES.get(of)
+    read = _LEAVES.get(of)
+    return _or_null(read) if read is not None and isinstance(of, Primitive) and of.nullable else read
+
+
+def _or_null(read: Decoder) -> Decoder:
+    return lambda value: None if value is None else read(value)
 
 
 def item_reader(of: CelType) -> Decoder | None:
     """What an element of an observed list or map is read with; None for dyn."""
     wanted = json_class(of)
     if wanted is None or of in _LEAVES:
-        return _LEAVES.get(of)
+        return leaf_decoder(of)
     refuse = reader(of)
     return lambda value: value if type(value) is wanted else refuse(value)
 
@@ -169,7 +198,7 @@ def decoder(of: CelType, *, raw: bool = True, into_dyn: bool = False) -> Decoder
         case StructType() if into_dyn:
             return _struct_decoder(of)
         case _:
-            return _LEAVES[of] if raw and of in _CHANGED else None
+            return leaf_decoder(of) if raw and of in _CHANGED else None
 
 
 def _list_decoder(element: Decoder) -> Decoder:
@@ -194,6 +223,8 @@ def _struct_decoder(struct: StructType) -> Decoder:
     def decode(value: JsonValue) -> CelValue:
         if not isinstance(value, dict):
             raise _not_a_map(value)
+        if type(value) is not dict:
+            return value  # made by an expression, not observed
         decoded = {}
         names = {declared.key: (name, declared.type) for name, declared in struct.fields().items()}
         for key, item in value.items():
@@ -218,12 +249,12 @@ _CLASSES: dict[CelType, type] = {BOOL: bool, INT: int, DOUBLE: float, STRING: st
 
 
 def json_class(of: CelType) -> type | None:
-    """Class of JSON values that need no reading at all; None for dyn, which is never looked at."""
+    """Class of JSON values that need no reading at all; None for dyn and the like, which are never looked at."""
     if isinstance(of, ListType):
         return list
     if isinstance(of, StructType | MapType):
         return dict
-    return None if of == DYN else _CLASSES.get(of, Decoder)  # type: ignore[arg-type]  # no value has this class
+    return _CLASSES.get(of, Decoder) if of in _LEAVES else None  # type: ignore[arg-type]  # no value has this class
 
 
 def reader(of: CelType) -> Decoder:
@@ -235,7 +266,9 @@ def reader(of: CelType) -> Decoder:
             raise error(value)
 
         return refuse
-    return _LEAVES[of]
+    found = leaf_decoder(of)
+    assert found is not None, of
+    return found
 
 
 # -- values to JSON
@@ -263,7 +296,7 @@ def to_json(value: CelValue) -> JsonValue:
 def _text_key(key: CelValue) -> str:
     if type(key) is str:
         return key
-    raise EvaluationError(f"map key must be string, got {'int64' if type(key) is int else type_of(key)}")
+    raise KeyNotString(f"map key must be string, got {'int64' if type(key) is int else type_of(key)}")
 
 
 def _scalar_json(value: CelValue) -> JsonValue:

@@ -16,6 +16,7 @@ from kro_es.cel.types import (
     OptionalType,
     Primitive,
     StructType,
+    TypeOf,
     TypeParam,
 )
 
@@ -26,7 +27,7 @@ def parameters(of: CelType) -> tuple[CelType, ...]:
             return (of.element,)
         case MapType():
             return (of.key, of.value)
-        case OptionalType():
+        case OptionalType() | TypeOf():
             return (of.inner,)
         case _:
             return ()
@@ -40,6 +41,8 @@ def _rebuilt(of: CelType, parts: tuple[CelType, ...]) -> CelType:
             return MapType(parts[0], parts[1])
         case OptionalType():
             return OptionalType(parts[0])
+        case TypeOf():
+            return TypeOf(parts[0])
         case _:
             return of
 
@@ -61,6 +64,8 @@ class Inference:
     """The bindings of one expression's type parameters."""
 
     _bound: dict[TypeParam, CelType] = field(default_factory=dict)
+    _trail: list[tuple[TypeParam, CelType | None]] = field(default_factory=list)
+    """What each binding replaced, in order: an overload that does not fit is undone."""
     _fresh: int = 0
 
     def fresh(self) -> TypeParam:
@@ -89,10 +94,15 @@ class Inference:
 
     def assign(self, given: tuple[CelType, ...], wanted: tuple[CelType, ...]) -> bool:
         """Whether all of ``given`` go where ``wanted`` is asked for; binds parameters only if so."""
-        before = dict(self._bound)
+        kept = len(self._trail)
         if len(given) == len(wanted) and all(self._assign(a, b) for a, b in zip(given, wanted, strict=True)):
             return True
-        self._bound = before
+        while len(self._trail) > kept:
+            parameter, before = self._trail.pop()
+            if before is None:
+                del self._bound[parameter]
+            else:
+                self._bound[parameter] = before
         return False
 
     def join(self, first: CelType, second: CelType) -> CelType:
@@ -115,6 +125,8 @@ class Inference:
         if type(given) is not type(wanted):
             return False
         parts = parameters(given)
+        if isinstance(given, TypeOf):
+            return True  # types compare with each other, whatever they are the types of
         if not parts:
             return given == wanted
         return all(self._assign(a, b) for a, b in zip(parts, parameters(wanted), strict=True))
@@ -131,12 +143,16 @@ class Inference:
                 return False, True
             general = self._most_general(of, bound)
             if not self._occurs(parameter, general):
-                self._bound[parameter] = general
+                self._bind(parameter, general)
             return True, True
         if self._occurs(parameter, of):
             return False, False
-        self._bound[parameter] = of
+        self._bind(parameter, of)
         return True, False
+
+    def _bind(self, parameter: TypeParam, of: CelType) -> None:
+        self._trail.append((parameter, self._bound.get(parameter)))
+        self._bound[parameter] = of
 
     def _occurs(self, parameter: TypeParam, of: CelType) -> bool:
         if of == parameter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from kro_es.cel.errors import CelSyntaxError
 from kro_es.cel.source import Source
 from kro_es.cel.values import INT_MAX, UINT_MAX, CelValue, Uint
 
@@ -30,7 +31,7 @@ _QUOTED_NAME = _NAME | frozenset(".-/ ")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """``kind`` is the operator itself, or one of name, quoted, literal, int, end."""
+    """``kind`` is the operator itself, or one of name, quoted, literal, int, end, invalid (the value is the error)."""
 
     kind: str
     offset: int
@@ -47,12 +48,17 @@ class Lexer:
         self._at = 0
 
     def tokens(self) -> list[Token]:
+        """Ends with the end of the text or with what is no token, which the parser may never come to."""
         found = []
         while True:
             self._skip_blank()
-            token = self._token()
+            start = self._at
+            try:
+                token = self._token()
+            except CelSyntaxError as error:
+                token = Token("invalid", start, value=error)
             found.append(token)
-            if token.kind == "end":
+            if token.kind in ("end", "invalid"):
                 return found
 
     def _peek(self, distance: int = 0) -> str:

@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from operator import length_hint
 
+from kro_es.api.objects import JsonValue
 from kro_es.cel.calls import Closure, Frame, no_such_overload
-from kro_es.cel.conversion import Decoder
 from kro_es.cel.errors import CelError, CostExceeded, EvaluationError
 from kro_es.cel.libraries.lists import sort_by
 from kro_es.cel.values import NONE, CelValue, Optional, key_value, map_key
 
 Items = Callable[[Frame], list[CelValue]]
+ItemsReader = Callable[[list[JsonValue]], list[CelValue]]
 
 
-def items(source: Closure, *, pairs: bool, read: Decoder | None) -> Items:
+_UNKNOWN = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What each item of one loop costs, and the error when the budget does not reach."""
+
+    units: int
+    exceeded: Callable[[], CostExceeded]
+
+
+def items(source: Closure, price: Price, *, pairs: bool, read: ItemsReader | None) -> Items:
     """The values one variable takes, or the pairs two take; maps go in the order of their keys."""
+    units, exceeded = price.units, price.exceeded
 
     def run(frame: Frame) -> list[CelValue]:
         found = source(frame)
         if not isinstance(found, list | dict):
             raise no_such_overload()
-        frame[1] -= len(found)
+        frame[1] -= len(found) * units
         if frame[1] < 0:
-            raise CostExceeded("operation cancelled: actual cost limit exceeded")
+            raise exceeded()
         if isinstance(found, list):
-            values = found if read is None else [read(value) for value in found]
+            values = found if read is None else read(found)
             return list(enumerate(values)) if pairs else values
         keys = _ordered(found)
         if not pairs:
             return [key_value(key) for key in keys]
-        return [(key_value(key), found[key] if read is None else read(found[key])) for key in keys]
+        values = [found[key] for key in keys]
+        return list(zip(map(key_value, keys), values if read is None else read(values), strict=True))
 
     return run
 
@@ -48,23 +64,31 @@ def _holds(predicate: Closure, frame: Frame) -> bool:
     raise no_such_overload()
 
 
-def quantifier(source: Items, slot: int, predicate: Closure, decisive: bool) -> Closure:
+def quantifier(source: Items, slot: int, predicate: Closure, units: int, *, decisive: bool) -> Closure:
     """``exists`` (decisive True) and ``all`` (decisive False): a decision outweighs errors of other items."""
+    other = not decisive
 
     def run(frame: Frame) -> CelValue:
         failure: CelError | None = None
-        for item in source(frame):
+        left = iter(source(frame))
+        for item in left:
             frame[slot] = item
             try:
-                if _holds(predicate, frame) is decisive:
-                    return decisive
+                value = predicate(frame)
             except CostExceeded:
                 raise
             except CelError as error:
                 failure = failure or error
+                continue
+            if value is decisive:
+                # what was paid for and not looked at is given back
+                frame[1] += length_hint(left) * units
+                return decisive
+            if value is not other:
+                failure = failure or no_such_overload()
         if failure is not None:
             raise failure
-        return not decisive
+        return other
 
     return run
 
@@ -87,8 +111,11 @@ def select_items(source: Items, slot: int, predicate: Closure) -> Closure:
         found = []
         for item in source(frame):
             frame[slot] = item
-            if _holds(predicate, frame):
+            value = predicate(frame)
+            if value is True:
                 found.append(item)
+            elif value is not False:
+                raise no_such_overload()
         return found
 
     return run
@@ -156,12 +183,41 @@ def sort_items(source: Items, slot: int, result: Closure) -> Closure:
     return run
 
 
-def bind(value: Closure, slot: int, result: Closure) -> Closure:
-    """``cel.bind``."""
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A bound value whose evaluation failed."""
+
+    error: CelError
+
+
+def bind(slot: int, result: Closure) -> Closure:
+    """``cel.bind``; what it binds is evaluated by :func:`bound` when it is first asked for."""
 
     def run(frame: Frame) -> CelValue:
-        frame[slot] = value(frame)
+        frame[slot] = _UNKNOWN
         return result(frame)
+
+    return run
+
+
+def bound(value: Closure, slot: int) -> Closure:
+    """The variable of a ``cel.bind``: evaluated once, whether that succeeds or fails."""
+
+    def run(frame: Frame) -> CelValue:
+        found = frame[slot]
+        if found is _UNKNOWN:
+            found = frame[slot] = evaluate(frame)
+        if type(found) is _Failed:
+            raise found.error
+        return found
+
+    def evaluate(frame: Frame) -> CelValue | _Failed:
+        try:
+            return value(frame)
+        except CostExceeded:
+            raise
+        except CelError as error:
+            return _Failed(error)
 
     return run
 

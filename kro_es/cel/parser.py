@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kro_es.cel.ast import (
     Call,
@@ -15,9 +15,10 @@ from kro_es.cel.ast import (
     Position,
     Select,
     children,
+    dotted,
 )
-from kro_es.cel.declarations import is_namespaced
-from kro_es.cel.errors import CelSyntaxError
+from kro_es.cel.declarations import FULL, Environment
+from kro_es.cel.errors import MAX_ISSUES, CelIssue, CelSyntaxError
 from kro_es.cel.lexer import RESERVED, Lexer, Token
 from kro_es.cel.macros import expand_global, expand_member
 from kro_es.cel.source import Source
@@ -34,6 +35,12 @@ _BINARY = {
     "+": (4, "_+_"), "-": (4, "_-_"),
     "*": (5, "_*_"), "/": (5, "_/_"), "%": (5, "_%_"),
 }  # fmt: skip
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+_OF_ONE_LIST = frozenset({"math.greatest", "math.least"})
+"""Functions that may also be given the elements of their list one by one."""
+_OPERAND = (
+    "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
+)
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
@@ -45,20 +52,25 @@ class ParsedExpression:
     root: Node
     depth: int
     source: Source = field(repr=False, compare=False)
+    environment: Environment = field(repr=False)
 
 
-def parse(text: str) -> ParsedExpression:
-    """Raises CelSyntaxError when ``text`` is not one expression or is too large."""
+def parse(text: str, environment: Environment = FULL) -> ParsedExpression:
+    """Raises CelSyntaxError with all faults when ``text`` is not one expression or is too large.
+
+    The environment says which ``receiver.function`` is one function, and goes with the expression to the checker.
+    """
     source = Source(text)
     if len(text) > MAX_SOURCE:
         message = f"expression code point size exceeds limit: size: {len(text)}, limit {MAX_SOURCE}"
         raise source.syntax_error(0, message)
-    make_room()
-    root = _Parser(source).parse()
+    # nothing else nests the rules of the grammar
+    make_room(sum(map(text.count, "([{?")))
+    root = _Parser(source, environment).parse()
     depth = _depth(root)
     if depth > MAX_DEPTH:
         raise source.syntax_error(0, f"expression recursion limit exceeded: {MAX_DEPTH}")
-    return ParsedExpression(text, root, depth, source)
+    return ParsedExpression(text, root, depth, source, environment)
 
 
 def _depth(root: Node) -> int:
@@ -72,17 +84,60 @@ def _depth(root: Node) -> int:
 class _Parser:
     """Operator precedence climbing; one method per rule of the grammar."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, environment: Environment) -> None:
         self._source = source
+        self._environment = environment
         self._tokens = Lexer(source).tokens()
         self._at = 0
         self._nesting = 0
         self._last_id = 0
+        self._issues: list[CelIssue] = []
+        self._lost = False
+        """A bracket is never closed: brackets say no longer where a fault ends."""
 
     def parse(self) -> Node:
-        root = self._expression()
-        self._expect("end")
+        try:
+            root = self._expression()
+            self._expect("end")
+        except CelSyntaxError as error:
+            self._issues += error.issues
+        if self._issues:
+            raise CelSyntaxError(*dict.fromkeys(sorted(self._issues, key=lambda issue: (issue.line, issue.column))))
         return root
+
+    # -- faults
+
+    def _noted(self, error: CelSyntaxError) -> Node:
+        """Stands in for what is at fault, so that the rest is read too."""
+        if len(self._issues) < MAX_ISSUES:
+            self._issues += error.issues
+        return Literal(0, Position(error.issue.line, error.issue.column), None)
+
+    def _item(self, *ends: str) -> Node:
+        """An expression before one of ``ends``; after a fault in it reading goes on there."""
+        nesting = self._nesting
+        try:
+            node = self._expression()
+            if self._token.kind not in (*ends, "end", *_CLOSING):
+                raise self._unexpected(self._token, f"'{ends[-1]}'")
+            return node
+        except CelSyntaxError as error:
+            if self._lost or len(self._issues) >= MAX_ISSUES or not self._skip(ends):
+                raise
+            self._nesting = nesting
+            return self._noted(error)
+
+    def _skip(self, ends: tuple[str, ...]) -> bool:
+        """Whether one of ``ends`` comes on this level of brackets; what lies before it is passed over."""
+        depth, at = 0, self._at
+        while depth >= 0 and (kind := self._tokens[at].kind) not in ("end", "invalid"):
+            if depth == 0 and kind in ends:
+                self._at = at
+                return True
+            depth += (kind in _OPENING) - (kind in _CLOSING)
+            at += 1
+        self._lost = self._lost or depth >= 0
+        return False
 
     # -- tokens
 
@@ -100,13 +155,23 @@ class _Parser:
 
     def _expect(self, kind: str) -> Token:
         if self._token.kind != kind:
-            raise self._unexpected(self._token)
+            if kind in ("]", "}"):
+                raise self._unexpected(self._token, f"{{'{kind}', ','}}")
+            if self._token.kind == "end":
+                raise self._source.syntax_error(self._token.offset, f"Syntax error: missing '{kind}' at '<EOF>'")
+            raise self._unexpected(self._token, "<EOF>" if kind == "end" else f"'{kind}'")
         return self._advance()
 
-    def _unexpected(self, token: Token) -> CelSyntaxError:
-        end = token.offset + max(1, len(token.text))
-        shown = "<EOF>" if token.kind == "end" else self._source.text[token.offset : end]
-        return self._source.syntax_error(token.offset, f"Syntax error: mismatched input '{shown}'")
+    def _unexpected(self, token: Token, expected: str = "") -> CelSyntaxError:
+        if isinstance(token.value, CelSyntaxError):
+            return token.value
+        shown = "<EOF>"
+        if token.kind != "end":
+            near = self._tokens[max(0, self._at - 1) : self._at + 3]
+            after = next(other.offset for other in near if other.offset > token.offset)
+            shown = self._source.text[token.offset : after].rstrip()
+        wanted = f" expecting {expected}" if expected else ""
+        return self._source.syntax_error(token.offset, f"Syntax error: mismatched input '{shown}'{wanted}")
 
     def _new(self, token: Token) -> tuple[int, Position]:
         self._last_id += 1
@@ -191,7 +256,7 @@ class _Parser:
         if name.text == "in":
             raise self._source.syntax_error(dot.offset, "Syntax error: no viable alternative at input '.in'")
         if name.kind != "name" or name.text in _CONSTANTS:
-            raise self._unexpected(name)
+            raise self._unexpected(name, "IDENTIFIER")
         self._advance()
         if not optional and (parenthesis := self._accept("(")):
             return self._member_call(node, name, parenthesis)
@@ -200,16 +265,22 @@ class _Parser:
     def _member_call(self, target: Node, name: Token, parenthesis: Token) -> Node:
         args = self._sequence(")")
         identity = self._new(parenthesis)
-        receiver = _dotted(target)
-        if receiver is not None and is_namespaced(f"{receiver}.{name.text}"):
-            return Call(*identity, f"{receiver}.{name.text}", None, args)
-        expanded = expand_member(self._source, identity, target, name.text, args)
+        receiver = dotted(target)
+        full = f"{receiver}.{name.text}"
+        if receiver is not None and self._environment.is_namespaced(full):
+            if full in _OF_ONE_LIST and len(args) > 1:
+                args = (ListLiteral(*self._new(parenthesis), args),)
+            return Call(*identity, full, None, args)
+        try:
+            expanded = expand_member(self._source, identity, target, name.text, args)
+        except CelSyntaxError as error:
+            return self._noted(error)
         return expanded or Call(*identity, name.text, target, args)
 
     def _sequence(self, end: str) -> tuple[Node, ...]:
         found: list[Node] = []
         while self._token.kind != end:
-            found.append(self._expression())
+            found.append(self._item(",", end))
             if not self._accept(","):
                 break
             if end == ")" and self._token.kind == end:
@@ -229,7 +300,7 @@ class _Parser:
             case "name":
                 return self._name(token)
             case "(":
-                inner = self._expression()
+                inner = self._item(")")
                 self._expect(")")
                 return inner
             case "[":
@@ -237,8 +308,9 @@ class _Parser:
             case "{":
                 return self._map(token)
             case ".":
-                return self._name(self._expect("name"))
-        raise self._unexpected(token)
+                return self._absolute(self._expect("name"))
+        self._at -= 1
+        raise self._unexpected(token, _OPERAND)
 
     def _int(self, token: Token) -> Literal:
         if token.value > INT_MAX:
@@ -249,15 +321,22 @@ class _Parser:
         if token.text in _CONSTANTS:
             return Literal(*self._new(token), _CONSTANTS[token.text])
         if token.text == "in":
-            raise self._unexpected(token)
+            raise self._unexpected(token, _OPERAND)
         if token.text in RESERVED:
             raise self._source.syntax_error(token.offset, f"reserved identifier: {token.text}")
         if parenthesis := self._accept("("):
             args = self._sequence(")")
             identity = self._new(parenthesis)
-            expanded = expand_global(self._source, identity, token.text, args)
+            try:
+                expanded = expand_global(self._source, identity, token.text, args)
+            except CelSyntaxError as error:
+                return self._noted(error)
             return expanded or Call(*identity, token.text, None, args)
         return Ident(*self._new(token), token.text)
+
+    def _absolute(self, token: Token) -> Node:
+        named = self._name(token)
+        return replace(named, absolute=True) if isinstance(named, Ident) else named
 
     def _list(self, token: Token) -> ListLiteral:
         elements: list[Node] = []
@@ -265,7 +344,7 @@ class _Parser:
         while self._token.kind != "]":
             if self._accept("?"):
                 optional.add(len(elements))
-            elements.append(self._expression())
+            elements.append(self._item(",", "]"))
             if not self._accept(","):
                 break
         self._expect("]")
@@ -277,17 +356,8 @@ class _Parser:
             optional = self._accept("?") is not None
             key = self._expression()
             self._expect(":")
-            entries.append(Entry(key, self._expression(), optional))
+            entries.append(Entry(key, self._item(",", "}"), optional))
             if not self._accept(","):
                 break
         self._expect("}")
         return MapLiteral(*self._new(token), tuple(entries))
-
-
-def _dotted(node: Node) -> str | None:
-    if isinstance(node, Ident):
-        return node.name
-    if isinstance(node, Select) and not (node.test or node.optional or node.quoted):
-        operand = _dotted(node.operand)
-        return operand and f"{operand}.{node.field}"
-    return None

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kro_es.cel.ast import Call, Comprehension, Ident, Literal, Node, Select, children
-from kro_es.cel.declarations import is_global
 from kro_es.cel.parser import ParsedExpression
 
 
@@ -22,7 +21,9 @@ def identifiers(parsed: ParsedExpression) -> tuple[str, ...]:
     """Free identifiers, each once, in source order; a macro's variable is bound in its body only."""
     return tuple(
         dict.fromkeys(
-            node.name for node, bound in _walk(parsed.root) if isinstance(node, Ident) and node.name not in bound
+            node.name
+            for node, bound in _walk(parsed.root)
+            if isinstance(node, Ident) and (node.absolute or node.name not in bound)
         )
     )
 
@@ -30,7 +31,7 @@ def identifiers(parsed: ParsedExpression) -> tuple[str, ...]:
 def unknown_functions(parsed: ParsedExpression) -> tuple[str, ...]:
     """Global functions nobody declares, each once, in source order."""
     calls = (node for node, _ in _walk(parsed.root) if isinstance(node, Call) and node.target is None)
-    return tuple(dict.fromkeys(node.function for node in calls if not is_global(node.function)))
+    return tuple(dict.fromkeys(node.function for node in calls if not parsed.environment.is_global(node.function)))
 
 
 def reads(root: Node) -> frozenset[Read]:
@@ -42,7 +43,7 @@ def reads(root: Node) -> frozenset[Read]:
         path = static_path(node)
         if path is None:
             pending.extend(_scoped(node, bound))
-        elif path[0] not in bound:
+        elif path[0] not in bound or _absolute(node):
             found.add(Read(path[0], path[1]))
     return frozenset(found)
 
@@ -62,6 +63,12 @@ def _scoped(node: Node, bound: frozenset[str]) -> list[tuple[Node, frozenset[str
         return [(child, bound) for child in children(node)]
     inner = bound | frozenset(node.variables)
     return [(child, bound if child is node.range else inner) for child in children(node)]
+
+
+def _absolute(node: Node) -> bool:
+    while not isinstance(node, Ident):
+        node = next(children(node))
+    return node.absolute
 
 
 def static_path(node: Node) -> tuple[str, tuple[str, ...]] | None:

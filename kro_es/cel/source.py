@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from kro_es.cel.ast import Position
 from kro_es.cel.errors import CelIssue, CelSyntaxError
 
+_MAX_EXCERPT = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -24,12 +26,16 @@ class Source:
         line = bisect_right(self.starts, offset)
         return Position(line, offset - self.starts[line - 1] + 1)
 
-    def issue(self, position: Position, message: str) -> CelIssue:
+    def issue(self, position: Position, message: str, hint: str = "") -> CelIssue:
         start = self.starts[position.line - 1]
         end = self.text.find("\n", start)
-        line = self.text[start : end if end >= 0 else len(self.text)]
-        excerpt = f" | {line}\n | {'.' * (position.column - 1)}^"
-        return CelIssue(message, position.line, position.column, excerpt)
+        line, before = self.text[start : end if end >= 0 else len(self.text)], position.column - 1
+        if len(line) > _MAX_EXCERPT:
+            # of a line nobody can read, what stands around the place
+            cut = max(0, before - _MAX_EXCERPT // 2)
+            line, before = line[cut : cut + _MAX_EXCERPT], before - cut
+        excerpt = f" | {line}\n | {'.' * before}^"
+        return CelIssue(message, position.line, position.column, excerpt, hint and f" | {hint}")
 
     def syntax_error(self, offset: int, message: str) -> CelSyntaxError:
         return CelSyntaxError(self.issue(self.position(offset), message))

@@ -6,13 +6,13 @@ import sys
 
 MAX_DEPTH = 1_000
 """Levels of a tree: a chain of operators nests without brackets."""
-SHALLOW = 100
-"""Up to here any stack will do."""
+SHALLOW = 60
+"""Levels any stack has room for."""
 _FRAMES = 8
 """At most, for each level, in the deepest of the stages."""
 
 
-def make_room() -> None:
-    """Raises the recursion limit if some other library left it too low; the frames are Python's, not C's."""
-    if sys.getrecursionlimit() < _FRAMES * MAX_DEPTH:
+def make_room(levels: int) -> None:
+    """Raises the recursion limit where a tree needs more than every stack has; the frames are Python's, not C's."""
+    if levels > SHALLOW and sys.getrecursionlimit() < _FRAMES * MAX_DEPTH:
         sys.setrecursionlimit(_FRAMES * MAX_DEPTH)

@@ -6,7 +6,7 @@ import base64
 import math
 from datetime import UTC, date, datetime
 
-from kro_es.cel.errors import EvaluationError
+from kro_es.cel.errors import ConversionError, EvaluationError
 from kro_es.cel.values import INT_MAX, INT_MIN, NANOS, UINT_MAX, Duration, Timestamp, Uint
 
 _UNITS = {
@@ -23,8 +23,11 @@ _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 _UNIX_DAY = date(1970, 1, 1).toordinal()
 
 
-def conversion_error(source: str, target: str) -> EvaluationError:
-    return EvaluationError(f"type conversion error from '{source}' to '{target}'")
+def conversion_error(source: str, target: str) -> ConversionError:
+    return ConversionError(f"type conversion error from '{source}' to '{target}'")
+
+
+RFC3339_LAYOUT = "2006-01-02T15:04:05Z07:00"
 
 
 def is_digits(text: str) -> bool:
@@ -119,7 +122,7 @@ def parse_timestamp(text: str) -> Timestamp:
         raise conversion_error("string", "google.protobuf.Timestamp")
     moment = _rfc3339(text)
     if moment is None:
-        raise EvaluationError(f'invalid RFC 3339 timestamp "{text}"')
+        raise ConversionError(f'invalid RFC 3339 timestamp "{text}"')
     return Timestamp.checked(moment)
 
 
@@ -144,6 +147,17 @@ def _rfc3339(text: str) -> int | None:
     days = moment.toordinal() - _UNIX_DAY
     seconds = days * 86_400 + moment.hour * 3600 + moment.minute * 60 + moment.second - offset
     return seconds * NANOS + int(fraction[:9].ljust(9, "0"))
+
+
+def layout_fault(text: str) -> str:
+    """Where ``text`` leaves the layout of RFC 3339, as Go's time package says it."""
+    at = 0
+    for part in ("2006", "-", "01", "-", "02", "T", "15", ":", "04", ":", "05"):
+        found = text[at : at + len(part)]
+        if found != part if not part.isdigit() else not (len(found) == len(part) and is_digits(found)):
+            return f'cannot parse "{text[at:]}" as "{part}"'
+        at += len(part)
+    return f'cannot parse "{text[at:]}" as "Z07:00"'
 
 
 def _zone_offset(text: str) -> int | None:

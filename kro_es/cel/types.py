@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from kro_es.api.objects import JsonObject
@@ -21,6 +21,8 @@ class Primitive:
 
     name: str
     short: str
+    nullable: bool = field(default=False, compare=False, repr=False)
+    """Of the scalars of an observed list or map: null is read as null, and no fault."""
 
 
 BOOL = Primitive("bool", "bool")
@@ -64,6 +66,13 @@ class OpaqueType:
     """A type known by name only."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TypeOf:
+    """``type(T)``: the type of a type value."""
+
+    inner: CelType
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +122,7 @@ class StructType:
         return fields.get(name) or (fields.get(f"__{name}__") if name in _WORDS else None)
 
 
-CelType: TypeAlias = Primitive | ListType | MapType | StructType | OptionalType | OpaqueType | TypeParam
+CelType: TypeAlias = Primitive | ListType | MapType | StructType | OptionalType | OpaqueType | TypeOf | TypeParam
 
 
 def escape(key: str) -> str | None:
@@ -160,17 +169,23 @@ def from_openapi(schema: Schema, name: str, ancestors: frozenset[str] = frozense
     below = ancestors if ref is None else ancestors | {ref}
     match schema.type:
         case "array":
-            element = schema.items and from_openapi(schema.items, f"{name}.@idx", below)
+            element = schema.items and _element(schema.items, f"{name}.@idx", below)
             return ListType(element, _list_merge(schema)) if element else None
         case "object":
             values = schema.additional
             if isinstance(values, Schema):
-                return MapType(STRING, from_openapi(values, f"{name}.@elem", below) or DYN)
+                return MapType(STRING, _element(values, f"{name}.@elem", below) or DYN)
             return StructType(name, schema, below)
         case "string":
             return _FORMATS.get(schema.format or "", STRING)
         case scalar:
             return _SCALARS.get(scalar or "")
+
+
+def _element(schema: Schema, name: str, ancestors: frozenset[str]) -> CelType | None:
+    """A property that is null is absent, nullable or not; an item or an entry is there."""
+    of = from_openapi(schema, name, ancestors)
+    return replace(of, nullable=True) if isinstance(of, Primitive) and schema.node.get("nullable") is True else of
 
 
 def _list_merge(schema: Schema) -> tuple[str, ...] | None:
@@ -197,6 +212,8 @@ def type_name(of: CelType, *, short: bool = False) -> str:
             return f"map({type_name(of.key, short=short)}, {type_name(of.value, short=short)})"
         case OptionalType():
             return f"optional_type({type_name(of.inner, short=short)})"
+        case TypeOf():
+            return "type" if isinstance(of.inner, TypeParam) else f"type({type_name(of.inner, short=short)})"
         case _:
             return of.name
 
@@ -308,6 +325,9 @@ def to_openapi(of: CelType, *, nested: bool = False) -> JsonObject:
             return {"type": "object", "additionalProperties": to_openapi(of.value, nested=nested)}
         case StructType():
             return _struct_schema(of)
+        case OpaqueType() if of.name.startswith("kubernetes."):
+            # to kro they are objects whose fields it does not know
+            return {"type": "object", "additionalProperties": True}
         case _:
             return {"description": f"unknown CEL type: {type_name(of)}", PRESERVE_UNKNOWN: True}
 

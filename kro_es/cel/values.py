@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from kro_es.api.objects import JsonValue
-from kro_es.cel.errors import EvaluationError
+from kro_es.cel.errors import EvaluationError, Overflow
 from kro_es.cel.omit import OMIT, Omit
 
 CelValue: TypeAlias = JsonValue
@@ -37,7 +37,7 @@ class Timestamp:
     @classmethod
     def checked(cls, nanos: int) -> Timestamp:
         if not _FIRST_SECOND <= nanos // NANOS <= _LAST_SECOND:
-            raise EvaluationError("timestamp overflow")
+            raise Overflow("timestamp overflow")
         return cls(nanos)
 
     def moment(self) -> datetime:
@@ -64,7 +64,7 @@ class Duration:
     @classmethod
     def checked(cls, nanos: int) -> Duration:
         if not INT_MIN <= nanos <= INT_MAX:
-            raise EvaluationError("duration overflow")
+            raise Overflow("duration overflow")
         return cls(nanos)
 
 
@@ -93,6 +93,21 @@ class DecodedMap(dict[str, CelValue]):
         self.raw = raw
 
 
+class Opaque:
+    """A value of a library's own type: it has functions, and no form that could be written."""
+
+    __slots__ = ()
+    cel_type: ClassVar[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TypeValue(Opaque):
+    """A type as a value: what ``type(x)`` gives, and what the name of a type stands for."""
+
+    cel_type: ClassVar[str] = "type"
+    name: str
+
+
 NONE = Optional()
 _PLAIN = frozenset({str, int, bool, float, bytes, type(None), Uint, Timestamp, Duration})
 _NUMERIC = frozenset({int, float, Uint})
@@ -104,19 +119,22 @@ def equal(left: CelValue, right: CelValue) -> bool:
     if left_type is right_type and left_type in _PLAIN:
         return bool(left == right)
     if left_type in _NUMERIC and right_type in _NUMERIC:
-        return bool(left == right)
+        # as in cel-go an integer is rounded when it meets a double
+        return float(left) == float(right) if float in (left_type, right_type) else bool(left == right)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(equal(a, b) for a, b in zip(left, right, strict=True))
     if isinstance(left, dict) and isinstance(right, dict):
         return len(left) == len(right) and all(key in right and equal(value, right[key]) for key, value in left.items())
     if isinstance(left, Optional) and isinstance(right, Optional):
         return left.present == right.present and equal(left.value, right.value)
+    if left_type is right_type and isinstance(left, Opaque):
+        return bool(left == right)
     # within lists and maps kro lets the marker on the left pass for anything
     return left is OMIT
 
 
 def contains(items: list[CelValue], wanted: CelValue) -> bool:
-    return any(equal(item, wanted) for item in items)
+    return wanted is not OMIT and any(equal(wanted, item) for item in items)
 
 
 def map_key(value: CelValue) -> CelValue:
@@ -154,10 +172,10 @@ _NAMES: dict[type, str] = {
     Timestamp: "google.protobuf.Timestamp",
     Duration: "google.protobuf.Duration",
     Optional: "optional_type",
-    Omit: "omit",
+    Omit: "kro.omit",
 }
 
 
 def type_of(value: CelValue) -> str:
     """Name of the run-time type, as messages print it."""
-    return _NAMES.get(type(value), type(value).__name__)
+    return value.cel_type if isinstance(value, Opaque) else _NAMES.get(type(value), type(value).__name__)

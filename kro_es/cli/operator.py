@@ -1,26 +1,46 @@
-"""``kro-es``: run the controller, look after its database."""
+"""``kro-es``: run the controller, look after its database, write definitions."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Annotated, Any, Literal
 
 import typer
-import uvloop
-from rich.console import Console
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from kro_es.cli.database import app as database_app
-from kro_es.controller.run import run as run_controller
-from kro_es.controller.telemetry import configure_logging
+from kro_es.cli.authoring import app as authoring_app
 from kro_es.errors import KroEsError
 from kro_es.settings import VERSION, Settings
 
+_PROGRAMS = {"db": "kro_es.cli.database", "cel": "kro_es.cli.cel"}
+"""Groups of commands and the module with their ``app``."""
+
+
+class _Commands(TyperGroup):
+    """A group is imported when it is asked for: ``validate`` starts without a database."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *_PROGRAMS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _PROGRAMS:
+            return super().get_command(ctx, cmd_name)
+        found = get_group(import_module(_PROGRAMS[cmd_name]).app)
+        found.name = cmd_name
+        return found
+
+
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="kro's definitions, event-sourced."
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="kro's definitions, event-sourced.",
 )
-app.add_typer(database_app, name="db")
+app.add_typer(authoring_app)
 
 
 def _option(name: str, text: str) -> Any:
@@ -66,9 +86,19 @@ def run(  # noqa: PLR0913 - one parameter per flag
         int, _option("max_collection", "Items one forEach collection may have.")
     ] = Settings.max_collection,
     omit: Annotated[bool, _option("omit", "Whether definitions may use omit().")] = Settings.omit,
+    functions: Annotated[
+        Literal["full", "kro"], _option("functions", "Functions expressions may call: all, or exactly those of kro.")
+    ] = Settings.functions,
     log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
+    import asyncio
+
+    import uvloop
+
+    from kro_es.controller.run import run as run_controller
+    from kro_es.controller.telemetry import configure_logging
+
     settings = Settings(
         database=database,
         kubeconfig=kubeconfig or os.environ.get("KUBECONFIG"),
@@ -85,6 +115,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         max_revisions=max_revisions,
         max_collection=max_collection,
         omit=omit,
+        functions=functions,
         log_level=log_level,
     )
     configure_logging(log_level)
@@ -95,15 +126,18 @@ def run(  # noqa: PLR0913 - one parameter per flag
 @app.command()
 def version() -> None:
     """Print the version."""
-    Console().print(VERSION)
+    typer.echo(VERSION)
 
 
 def main() -> None:
-    """Entry point; an expected error is one line on stderr and exit code 1."""
+    """Entry point; an expected error is one line on stderr and exit code 1, a closed pipe is no error."""
     try:
         app()
     except KroEsError as error:
-        Console(stderr=True).print(f"kro-es: {error}", style="red", highlight=False, markup=False)
+        typer.secho(f"kro-es: {error}", fg="red", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 

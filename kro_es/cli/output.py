@@ -1,63 +1,211 @@
-"""Answers as a table, JSON or YAML; colours only where a person looks."""
+"""Answers as a table, JSON, YAML or CSV; colours and a pager only where a person looks."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import orjson
-import yaml
-from rich.console import Console
-from rich.table import Table as RichTable
 
-from kro_es.api.objects import JsonValue
+from kro_es.api.objects import JsonObject, JsonValue
+from kro_es.history.times import lasted
+
+if TYPE_CHECKING:
+    from kro_es.history.source import Answer
+
+BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_NARROWEST = 16
+"""A column that is folded keeps at least so many characters."""
 
 
 class Format(enum.StrEnum):
     TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
     YAML = "yaml"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+    @property
+    def for_people(self) -> bool:
+        return self in (Format.TABLE, Format.WIDE)
 
 
-def show(answer: JsonValue, form: Format, columns: Sequence[str] = ()) -> None:
-    """``answer``: a list of rows, or any JSON; ``columns`` picks and orders those of the table."""
-    console = Console(soft_wrap=form is not Format.TABLE)
-    if form is Format.JSON:
-        console.print(
-            orjson.dumps(answer, option=orjson.OPT_INDENT_2, default=str).decode(), highlight=False, markup=False
-        )
-    elif form is Format.YAML or not isinstance(answer, list):
-        console.print(yaml.safe_dump(answer, sort_keys=False).rstrip(), highlight=False, markup=False)
-    else:
-        console.print(_table(answer, columns))
+@dataclass
+class Screen:
+    """Where answers go. Text is gathered and shown at the end, through a pager when it is long and a person looks."""
+
+    now: int
+    utc: bool = False
+    relative: bool = False
+    pager: bool = True
+    _lines: list[str] = field(default_factory=list)
+    _notes: list[str] = field(default_factory=list)
+
+    def answer(self, answer: Answer, form: Format) -> None:
+        """Rows as asked for; what must be known about them goes to stderr, so that it never mixes with data."""
+        match form:
+            case Format.JSON:
+                self.line(indented(answer.rows))
+            case Format.YAML:
+                self.line(_yaml(answer.rows))
+            case Format.JSONL:
+                self._lines += [orjson.dumps(row, default=str).decode() for row in answer.rows]
+            case Format.CSV:
+                self._csv(answer)
+            case _:
+                self._table(answer, wide=form is Format.WIDE)
+        self.notes(answer.notes)
+
+    def document(self, value: JsonValue, form: Format) -> None:
+        """One JSON value; for people as YAML."""
+        if form is Format.CSV:
+            form = Format.YAML
+        if form in (Format.JSON, Format.JSONL):
+            self.line(indented(value) if form is Format.JSON else _json(value))
+        else:
+            self.line(_yaml(value))
+
+    def changes(self, changes: Iterable[JsonObject]) -> None:
+        """One line a field: red what goes, green what comes."""
+        for change in changes:
+            if change["change"] != "added":
+                self.line(self.styled(f"- {change['path']}: {_json(change['old'])}", RED))
+            if change["change"] != "removed":
+                self.line(self.styled(f"+ {change['path']}: {_json(change['new'])}", GREEN))
+
+    def line(self, text: str = "") -> None:
+        self._lines.append(text)
+
+    def notes(self, notes: Sequence[str]) -> None:
+        self._notes += [_ISO.sub(lambda found: self.time(found[0]), note) for note in notes]
+
+    def styled(self, text: str, style: str) -> str:
+        return coloured(text, style, sys.stdout)
+
+    def flush(self) -> None:
+        """Writes what was gathered. Raises BrokenPipeError when nobody reads on."""
+        text, self._lines = "\n".join(self._lines), []
+        notes, self._notes = self._notes, []
+        if text:
+            self._write(text)
+        for note in notes:
+            print(coloured(f"note: {note}", YELLOW, sys.stderr), file=sys.stderr)  # noqa: T201 the one place for it
+
+    def _write(self, text: str) -> None:
+        long = text.count("\n") + 1 >= shutil.get_terminal_size().lines
+        if self.pager and sys.stdout.isatty() and long and _paged(text):
+            return
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def time(self, text: str) -> str:
+        """An RFC 3339 time as a person reads it: here, in UTC, or how long ago."""
+        moment = datetime.fromisoformat(text)
+        if self.relative:
+            seconds = self.now / 1_000_000 - moment.timestamp()
+            return f"{lasted(seconds)} ago" if seconds >= 0 else f"in {lasted(-seconds)}"
+        if self.utc:
+            return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+    def cell(self, value: object) -> str:
+        if value is None or value == "":
+            return ""
+        text = value if isinstance(value, str) else _json(value)
+        if _ISO.fullmatch(text):
+            return self.time(text)
+        # what an object holds must not move the cursor of the terminal it is shown on
+        return _CONTROL.sub("�", text.replace("\n", " "))
+
+    def _table(self, answer: Answer, *, wide: bool) -> None:
+        rows = answer.rows
+        names = list((answer.wide or (rows[0] if rows else ())) if wide else answer.columns)
+        names = names or (list(rows[0]) if rows else [])
+        if not rows:
+            self.line(self.styled("nothing", DIM))
+            return
+        cells = [[self.cell(row.get(name)) for name in names] for row in rows]
+        heads = [name.upper().replace("_", " ") for name in names]
+        widths = [max(len(heads[i]), *(len(row[i]) for row in cells)) for i in range(len(names))]
+        widths = _fitted(widths, shutil.get_terminal_size().columns) if sys.stdout.isatty() else widths
+        self.line(self.styled(_row(heads, widths)[0], BOLD))
+        for row in cells:
+            self._lines += _row(row, widths)
+
+    def _csv(self, answer: Answer) -> None:
+        import csv
+        import io
+
+        out = io.StringIO()
+        names = list(answer.rows[0]) if answer.rows else list(answer.columns)
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(names)
+        for row in answer.rows:
+            values = (row[name] for name in names)
+            writer.writerow([_json(one) if isinstance(one, dict | list | bool) else one for one in values])
+        self.line(out.getvalue().rstrip("\n"))
 
 
-def _table(rows: list[dict[str, object]], columns: Sequence[str]) -> RichTable:
-    names = list(columns) or (list(rows[0]) if rows else [])
-    found = RichTable(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        found.add_column(name.upper().replace("_", " "), overflow="fold")
-    for row in rows:
-        found.add_row(*(_cell(row.get(name)) for name in names))
+def _fitted(widths: list[int], screen: int) -> list[int]:
+    """The widest columns give way until the row fits the screen."""
+    found = list(widths)
+    while sum(found) + 2 * (len(found) - 1) > screen:
+        widest = max(range(len(found)), key=found.__getitem__)
+        if found[widest] <= _NARROWEST:
+            break
+        found[widest] = max(_NARROWEST, found[widest] - 1)
     return found
 
 
-def _cell(value: object) -> str:
-    text = "" if value is None else value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
-    return text.replace("[", r"\[")
+def _row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    folded = [textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, widths, strict=True)]
+    return [
+        "  ".join(
+            (lines[index] if index < len(lines) else "").ljust(width)
+            for lines, width in zip(folded, widths, strict=True)
+        ).rstrip()
+        for index in range(max(map(len, folded)))
+    ]
 
 
-def show_changes(changes: Sequence[dict[str, object]]) -> None:
-    """One line a field: red what goes, green what comes."""
-    console = Console(soft_wrap=True)
-    if not changes:
-        console.print("no difference")
-    for change in changes:
-        if change["change"] != "added":
-            console.print(f"- {change['path']}: {_plain(change['old'])}", style="red", highlight=False, markup=False)
-        if change["change"] != "removed":
-            console.print(f"+ {change['path']}: {_plain(change['new'])}", style="green", highlight=False, markup=False)
+def _paged(text: str) -> bool:
+    """Through ``$PAGER``; False where there is none."""
+    command = shlex.split(os.environ.get("PAGER") or "less")
+    if not command or shutil.which(command[0]) is None:
+        return False
+    subprocess.run(command, input=f"{text}\n".encode(), env={"LESS": "-FRX", **os.environ}, check=False)  # noqa: S603
+    return True
 
 
-def _plain(value: object) -> str:
+def coloured(text: str, style: str, stream: object) -> str:
+    """``NO_COLOR`` and anything but a terminal: plain."""
+    on = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"  # type: ignore[attr-defined]
+    return f"\x1b[{style}m{text}\x1b[0m" if on else text
+
+
+def _json(value: object) -> str:
     return orjson.dumps(value, default=str).decode()
+
+
+def indented(value: object) -> str:
+    """JSON as a person can read it."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
+
+
+def _yaml(value: JsonValue) -> str:
+    from kro_es.authoring.yaml_writer import write
+
+    return write(orjson.loads(orjson.dumps(value, default=str))).rstrip()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from kro_es.api.objects import Gvk, JsonObject, JsonValue, Resource
 from kro_es.cluster.client import ApiClient
 from kro_es.errors import ApiError
+from kro_es.graph.published import of_crd
 from kro_es.schema.openapi import KindSchema, Schema
 
+_CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _GVK = "x-kubernetes-group-version-kind"
 _KEPT_SECONDS = 10.0
 _DROPPED = frozenset({"description", "example", "title"})
@@ -27,9 +29,30 @@ class Discovery:
         self._documents: dict[str, dict[str, JsonObject]] = {}
         self._located: dict[tuple[str, str], tuple[float, Resource]] = {}
 
-    async def kinds(self, gvks: Iterable[Gvk]) -> dict[Gvk, KindSchema]:
-        """Schemas of the kinds that are served; the others are absent from the answer."""
-        wanted = sorted(set(gvks))
+    async def kinds(self, gvks: Iterable[Gvk], custom: Mapping[tuple[str, str], str]) -> dict[Gvk, KindSchema]:
+        """Schemas of the kinds that are served; the others are absent from the answer.
+
+        ``custom``: group and kind to the name of its CRD. Such a schema is read from there: the OpenAPI documents
+        follow a new or changed CRD only a second or two later.
+        """
+        found = await self._custom(gvks, custom)
+        return {**found, **await self._published(set(gvks) - found.keys())}
+
+    async def _custom(self, gvks: Iterable[Gvk], custom: Mapping[tuple[str, str], str]) -> dict[Gvk, KindSchema]:
+        wanted = {gvk: custom[gvk.group, gvk.kind] for gvk in gvks if (gvk.group, gvk.kind) in custom}
+        found: dict[Gvk, KindSchema] = {}
+        for name in sorted(set(wanted.values())):
+            try:
+                crd = await self._client.request("GET", f"{_CRDS}/{name}")
+            except ApiError as error:
+                if not error.not_found:
+                    raise
+            else:
+                found |= of_crd(crd)
+        return {gvk: found[gvk] for gvk in wanted if gvk in found}
+
+    async def _published(self, gvks: Iterable[Gvk]) -> dict[Gvk, KindSchema]:
+        wanted = sorted(gvks)
         paths = (await self._client.request("GET", "/openapi/v3"))["paths"] if wanted else {}
         found: dict[Gvk, KindSchema] = {}
         for gvk in wanted:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 import structlog
 
 from kro_es.api.watch import Listed, Watched, WatchItem
-from kro_es.cluster.client import ApiClient
-from kro_es.cluster.watch import watch
 
 logger = structlog.get_logger(__name__)
 
@@ -18,8 +16,12 @@ logger = structlog.get_logger(__name__)
 class Informers:
     """``sink`` is awaited for every item in order: a slow log pauses the reading, nothing is dropped."""
 
-    def __init__(self, client: ApiClient, sink: Callable[[Watched, WatchItem], Awaitable[None]]) -> None:
-        self._client = client
+    def __init__(
+        self,
+        watch: Callable[[Watched], AsyncIterator[WatchItem]],
+        sink: Callable[[Watched, WatchItem], Awaitable[None]],
+    ) -> None:
+        self._watch = watch
         self._sink = sink
         self._tasks: dict[Watched, asyncio.Task[None]] = {}
         self._listed: dict[Watched, asyncio.Event] = {}
@@ -48,7 +50,7 @@ class Informers:
         """A sink that fails ends this watch's turn; it begins again with a list, so nothing is lost."""
         while True:
             try:
-                async for item in watch(self._client, key):
+                async for item in self._watch(key):
                     await self._sink(key, item)
                     if isinstance(item, Listed):
                         self._listed[key].set()

@@ -42,8 +42,8 @@ class KubernetesCluster:
         found: str = (await self.get(_NAMESPACES, "", "kube-system"))["metadata"]["uid"]
         return found
 
-    async def kinds(self, gvks: Iterable[Gvk]) -> Mapping[Gvk, KindSchema]:
-        return await self._discovery.kinds(gvks)
+    async def kinds(self, gvks: Iterable[Gvk], custom: Mapping[tuple[str, str], str]) -> Mapping[Gvk, KindSchema]:
+        return await self._discovery.kinds(gvks, custom)
 
     async def resource_for_group_kind(self, group: str, kind: str) -> Resource | None:
         return await self._discovery.resource_for_group_kind(group, kind)

@@ -13,6 +13,7 @@ from kro_es.api import metadata
 from kro_es.api.conditions import Conditions
 from kro_es.api.definition import ResourceGraphDefinition, parse
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, terminating
+from kro_es.controller.crds import CustomKinds, Served
 from kro_es.controller.definition_status import DEPENDENTS, status_body
 from kro_es.controller.definition_writes import DefinitionWrites
 from kro_es.controller.graph_revisions import GraphRevisions, imported
@@ -55,24 +56,56 @@ class DefinitionReconciler:
     def __init__(
         self,
         world: World,
+        custom_kinds: CustomKinds,
         *,
-        serve: Callable[[ResourceGraph, str, str], Awaitable[None]],
+        serve: Callable[..., Awaitable[None]],
         withdraw: Callable[[str], None],
         max_revisions: int,
     ) -> None:
         self._world = world
+        self._custom_kinds = custom_kinds
+        # what each definition and its kinds looked like when its last pass ended well
+        self._settled: dict[Key, object] = {}
         self._serve = serve
         self._withdraw = withdraw
         self._writes = DefinitionWrites(world)
         self._revisions = GraphRevisions(world, self._writes, max_revisions)
 
+    def forget_settled(self) -> None:
+        """The next pass of every definition looks at everything again."""
+        self._settled.clear()
+
     async def reconcile(self, key: Key) -> Outcome:
+        """One pass; none when neither the definition nor a kind it is compiled against has changed since the last."""
+        obj = self._object(key)
+        if obj is not None and self._settled.get(key) == self._standing(key, obj):
+            return "settled"
+        outcome = await self._pass(key)
+        if outcome == "settled" and obj is not None:
+            self._settled[key] = self._standing(key, obj)
+        return outcome
+
+    def _object(self, key: Key) -> JsonObject | None:
+        with self._world.open_reader() as reader:
+            row = reader.row("objects", key.ref)
+        found = row["object"] if row is not None and row["uid"] == key.uid else None
+        assert found is None or isinstance(found, dict)
+        return found
+
+    def _standing(self, key: Key, obj: JsonObject) -> object:
+        meta = obj["metadata"]
+        edited = (meta.get("generation"), meta.get("annotations"), terminating(obj))
+        return edited, self._custom_kinds.standing(key)
+
+    async def _pass(self, key: Key) -> Outcome:
         world = self._world
         with world.open_reader() as reader:
             row = reader.row("objects", key.ref)
             head = reader.row("definitions", key.uid) or {}
         if row is None or row["uid"] != key.uid:
             self._withdraw(key.uid)
+            self._custom_kinds.reads(key, ())
+            self._settled.pop(key, None)
             return "settled"
         obj = row["object"]
         assert isinstance(obj, dict)
@@ -86,6 +119,8 @@ class DefinitionReconciler:
         try:
             definition = parse(obj)
             loaded = _Loaded(obj, row, head, definition, spec_hash(definition))
+            own = (definition.schema.group, definition.schema.kind)
+            self._custom_kinds.reads(key, {own, *((gvk.group, gvk.kind) for gvk in required_kinds(definition))})
         except DefinitionErrors as error:
             return await self._refused(obj, head, "", error, conditions)
         return await self._resolved(loaded, conditions)
@@ -130,8 +165,10 @@ class DefinitionReconciler:
 
     async def _compile(self, definition: ResourceGraphDefinition) -> ResourceGraph:
         """Schemas first, then the pure compile, off the event loop: a large graph must not hold up the others."""
-        kinds = await self._world.cluster.kinds(required_kinds(definition))
-        return await asyncio.to_thread(compile_graph, definition, kinds, omit=self._world.omit)
+        kinds = await self._world.cluster.kinds(required_kinds(definition), self._custom_kinds.names)
+        return await asyncio.to_thread(
+            compile_graph, definition, kinds, omit=self._world.omit, environment=self._world.environment
+        )
 
     async def _refused(
         self, obj: JsonObject, head: Row, found_hash: str, error: DefinitionErrors, conditions: Conditions
@@ -161,7 +198,7 @@ class DefinitionReconciler:
             return
         graph = await self._compile(parse({**obj, "spec": row["spec"]}))
         self._world.graphs.put(definition_uid, number, graph)
-        await self._serve(graph, obj["metadata"]["name"], definition_uid)
+        await self._serve(graph, obj["metadata"]["name"], definition_uid, again=False)
 
     async def _issue(self, loaded: _Loaded, graph: ResourceGraph) -> int:
         """The next number; a rollback command that asked for exactly this spec is its cause."""
@@ -211,17 +248,23 @@ class DefinitionReconciler:
         obj, outcome = loaded.object, "settled"
         definition_uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
         try:
-            accepted = await self._writes.ensure_crd(obj, graph)
+            crd = await self._writes.ensure_crd(obj, graph)
         except ApiError as error:
             conditions.set("KindReady", "False", "Failed", error.message, self._now())
+            await self._serve_last_good(obj, loaded.head)
             outcome = "retry"
         else:
-            text = f"kind {accepted} has been accepted and ready"
+            gvk = graph.instance.gvk
+            self._custom_kinds.accepted((gvk.group, gvk.kind), Served.of(crd))
+            text = f"kind {crd['status']['acceptedNames']['kind']} has been accepted and ready"
             conditions.set("KindReady", "True", "Ready", text, self._now())
+            before = self._world.graphs.get(definition_uid, number)
             self._world.graphs.put(definition_uid, number, graph)
             if int(str(loaded.head.get("active", 0))) != number:
                 await self._activate(obj, graph, number)
-            await self._serve(graph, name, definition_uid)
+            # the same spec against a changed schema is another graph
+            renewed = before is not None and before.schemas_digest != graph.schemas_digest
+            await self._serve(graph, name, definition_uid, again=renewed)
             conditions.set("ControllerReady", "True", "Running", "controller is running", self._now())
         await self._writes.status(obj, status_body(obj, conditions, graph, number))
         return "settled" if outcome == "settled" else "retry"

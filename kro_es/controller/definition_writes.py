@@ -61,8 +61,8 @@ class DefinitionWrites:
         if changed:
             await self._patch_definition(obj, {"status": changed}, what="status", subresource="status")
 
-    async def ensure_crd(self, obj: JsonObject, graph: ResourceGraph) -> str:
-        """The instance CRD as the graph wants it, established; returns the accepted kind (spec/04 §2.6)."""
+    async def ensure_crd(self, obj: JsonObject, graph: ResourceGraph) -> JsonObject:
+        """The instance CRD as the graph wants it; returns it as established (spec/04 §2.6)."""
         meta = obj["metadata"]
         wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.version)
         name = wanted["metadata"]["name"]
@@ -77,9 +77,7 @@ class DefinitionWrites:
             )
         else:
             await self._update_crd(obj, live, wanted)
-        established = await self._world.cluster.wait_established(name)
-        accepted: str = established["status"]["acceptedNames"]["kind"]
-        return accepted
+        return await self._world.cluster.wait_established(name)
 
     async def _update_crd(self, obj: JsonObject, live: JsonObject, wanted: JsonObject) -> None:
         name, mine = wanted["metadata"]["name"], obj["metadata"]["name"]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
-from kro_es.api.objects import JsonObject, ObjectRef, Resource
+from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels
 from kro_es.api.selector import Selector
 from kro_es.api.watch import Watched
 from kro_es.controller.ports import Reader
-from kro_es.controller.queue import Key
-from kro_es.controller.taint import Taints
+from kro_es.controller.queue import FIRST_DELAY, LONGEST_DELAY, Key
+from kro_es.controller.single_watches import Watches
 from kro_es.decisions.inputs import Child
+from kro_es.decisions.taint import Taints
+from kro_es.errors import ApiError
 from kro_es.events.redaction import paths_of
 from kro_es.projections.projection import Row
 from kro_es.runtime.expand import Fatal
@@ -39,17 +41,19 @@ class ExternalWatches:
 
     def __init__(self, wake: Callable[[Key], None]) -> None:
         self._wake = wake
-        self._ensure: Callable[[Watched], Awaitable[None]] | None = None
-        self._stop: Callable[[Watched], Awaitable[None]] | None = None
+        self._kept: Watches | None = None
         self._watches: dict[Watched, _Watch] = {}
         self._by_kind: dict[tuple[str, str], set[Watched]] = {}
         self._wanted: dict[Key, frozenset[Watched]] = {}
         self._found: dict[Key, frozenset[str]] = {}
         self._readers: dict[str, set[Key]] = {}
+        self._selected: dict[Watched, set[str]] = {}
+        self.position = 0
+        """Up to which event of the log this object has been told of changes."""
 
-    def attach(self, ensure: Callable[[Watched], Awaitable[None]], stop: Callable[[Watched], Awaitable[None]]) -> None:
-        """``ensure`` returns when the first list is in the log."""
-        self._ensure, self._stop = ensure, stop
+    def attach(self, watches: Watches) -> None:
+        """What keeps the watches."""
+        self._kept = watches
 
     # --- who reads what -----------------------------------------------------------------------------------------
 
@@ -83,13 +87,17 @@ class ExternalWatches:
         if found:
             self._found[key] = found
 
-    def changed(self, ref: ObjectRef, labels: Mapping[str, str] | None) -> None:
-        """An object was seen, or (``labels`` None) is gone: wake whoever saw it before or would see it now."""
+    def changed(self, ref: ObjectRef, found: Mapping[str, str] | None) -> None:
+        """An object of labels ``found`` was seen, or (None) is gone: wake whoever saw it before or would see it now."""
         keys = set(self._readers.get(ref.key, ()))
-        if labels is not None:
-            for watched in self._by_kind.get((ref.group, ref.kind), ()):
-                if watched.covers(ref, labels):
-                    keys |= self._watches[watched].readers
+        for watched in self._by_kind.get((ref.group, ref.kind), ()):
+            selected = self._selected.get(watched)
+            if found is not None and watched.covers(ref, found):
+                keys |= self._watches[watched].readers
+                if selected is not None:
+                    selected.add(ref.key)
+            elif selected is not None:
+                selected.discard(ref.key)
         for key in sorted(keys):
             self._wake(key)
 
@@ -98,13 +106,26 @@ class ExternalWatches:
     def _watch(self, watched: Watched) -> _Watch:
         found = self._watches.get(watched)
         if found is None:
-            assert self._ensure is not None
-            start = asyncio.ensure_future(self._ensure(watched))
+            assert self._kept is not None
+            start = asyncio.create_task(self._begin(self._kept, watched))
             deadline = asyncio.get_running_loop().time() + LIST_SECONDS
             found = self._watches[watched] = _Watch(start, deadline)
             self._by_kind.setdefault((watched.resource.gvk.group, watched.resource.gvk.kind), set()).add(watched)
             start.add_done_callback(lambda task: self._started(watched, task))
         return found
+
+    async def _begin(self, kept: Watches, watched: Watched) -> None:
+        """Until it is listed; a refusal is tried again as long as somebody waits."""
+        pause = FIRST_DELAY
+        while True:
+            try:
+                await kept.ensure(watched)
+            except ApiError as error:
+                logger.warning("cannot be watched", kind=watched.kind_key, what=watched.text, error=error.message)
+                await asyncio.sleep(pause)  # a refusal, by nature: no event tells when it ends
+                pause = min(2 * pause, LONGEST_DELAY)
+            else:
+                return
 
     def _started(self, watched: Watched, task: asyncio.Future[None]) -> None:
         found = self._watches.get(watched)
@@ -126,6 +147,16 @@ class ExternalWatches:
         found = self._watches.get(watched)
         return found is not None and not self.listed(watched) and asyncio.get_running_loop().time() > found.deadline
 
+    def selected(self, watched: Watched, position: int) -> list[str] | None:
+        """Keys of what a watch covers at a position of the log; None when that is only to be found in the rows."""
+        found = self._selected.get(watched)
+        return sorted(found) if found is not None and position == self.position else None
+
+    def note_selected(self, watched: Watched, position: int, found: Iterable[str]) -> None:
+        """What the rows said, so that they need not be gone through again: a kind may have very many objects."""
+        if position == self.position and watched in self._watches:
+            self._selected[watched] = set(found)
+
     async def wait(self, wanted: Sequence[Watched]) -> None:
         """Until all are listed, or until the first of them is overdue."""
         watches = [self._watches[watched] for watched in wanted if watched in self._watches]
@@ -141,10 +172,11 @@ class ExternalWatches:
             if found is None or found.readers:
                 continue
             del self._watches[watched]
+            self._selected.pop(watched, None)
             self._by_kind[watched.resource.gvk.group, watched.resource.gvk.kind].discard(watched)
             found.start.cancel()
-            assert self._stop is not None
-            await self._stop(watched)
+            assert self._kept is not None
+            await self._kept.stop(watched)
 
 
 class ExternalReads:
@@ -179,14 +211,23 @@ class ExternalReads:
         watched = Watched(resource, selector, namespace)
         if not self._known(watched):
             return ()
-        found = []
+        rows = self._rows(watched)
+        return [child for row in rows if (child := self._child(row)) is not None]
+
+    def _rows(self, watched: Watched) -> list[Row]:
+        position = self._reader.position
+        keys = self._watches.selected(watched, position)
+        if keys is not None:
+            return [row for key in keys if (row := self._reader.row("objects", key)) is not None]
+        found = {}
         for row in self._reader.rows("objects", "kind_key", watched.kind_key):
             obj = row["object"]
             assert isinstance(obj, dict)
-            if watched.covers(ObjectRef.of(obj), obj["metadata"].get("labels") or {}):
-                child = self._child(row)
-                found += [child] if child else []
-        return found
+            ref = ObjectRef.of(obj)
+            if watched.covers(ref, labels(obj)):
+                found[ref.key] = row
+        self._watches.note_selected(watched, position, found)
+        return list(found.values())
 
     def _known(self, watched: Watched) -> bool:
         self.wanted[watched] = None

@@ -14,8 +14,8 @@ from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, labels, resource_version, uid
 from kro_es.api.watch import Broken, Changed, Listed, Watched, WatchItem
 from kro_es.controller.ports import Cluster, EventLog, Reader
-from kro_es.controller.taint import Taints
 from kro_es.controller.vault import Vault
+from kro_es.decisions.taint import Taints
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import (
     Change,
@@ -60,6 +60,7 @@ class _Head:
     version: int
     content: bytes
     managers: dict[str, tuple[str, bytes]]
+    part_of: str
 
 
 class Ingest:
@@ -87,6 +88,7 @@ class Ingest:
         self._unwatched_since: dict[Watched, tuple[int, str]] = {}
         self._own_deletes: set[str] = set()
         self._active: set[Watched] = set()
+        self._picks: set[str] = set()
         # uids whose end is recorded: their events still on the way must not bring them back
         self._applied: set[str] = set()
         self._ended: OrderedDict[str, None] = OrderedDict()
@@ -96,10 +98,10 @@ class Ingest:
         """Updates that changed nothing a person would call content."""
 
     async def sink(self, watched: Watched, item: WatchItem) -> None:
-        match item:
-            case Listed():
+        match self._picked(item) if watched.picked else item:
+            case Listed() as listed:
                 self._active.add(watched)
-                await self._listed(watched, item)
+                await self._listed(watched, listed)
             case Changed(type="DELETED", object=obj):
                 self._unwatched_since.pop(watched, None)
                 await self._deleted(watched, obj)
@@ -108,6 +110,22 @@ class Ingest:
                 await self._changed(obj, "added" if kind == "ADDED" else "modified")
             case Broken(reason=reason):
                 self._unwatched_since.setdefault(watched, (self._clock(), reason))
+
+    def pick(self, ref: ObjectRef) -> None:
+        """Watches of whole kinds that record only what is asked for record this object from here on."""
+        self._picks.add(ref.key)
+
+    def drop(self, ref: ObjectRef) -> None:
+        self._picks.discard(ref.key)
+
+    def _picked(self, item: WatchItem) -> WatchItem | None:
+        match item:
+            case Listed(objects=objects, resource_version=version):
+                return Listed(tuple(obj for obj in objects if ObjectRef.of(obj).key in self._picks), version)
+            case Changed(object=obj):
+                return item if ObjectRef.of(obj).key in self._picks else None
+            case _:
+                return item
 
     def stopped(self, watched: Watched) -> None:
         """Nobody needs the watch any more: what is recorded of its objects is old from here on."""
@@ -137,7 +155,11 @@ class Ingest:
         ref = ObjectRef.of(seen.object)
         before = self._heads.get(ref.key)
         head = _Head(
-            uid(seen.object), resource_version(seen.object), content_digest(seen.object), managers(seen.object)
+            uid(seen.object),
+            resource_version(seen.object),
+            content_digest(seen.object),
+            managers(seen.object),
+            labels(seen.object).get(metadata.PART_OF, ""),
         )
         if before is not None and before.uid == head.uid:
             if head.version <= before.version:
@@ -175,6 +197,11 @@ class Ingest:
         """Newest resourceVersion seen, recorded or not: what a write with a precondition needs."""
         head = self._heads.get(ref.key)
         return head.version if head else 0
+
+    def part_of(self, ref: ObjectRef) -> str:
+        """Apply set of the newest state seen; empty when there is none or it is not known here."""
+        head = self._heads.get(ref.key)
+        return head.part_of if head else ""
 
     async def record_gone(self, subject: Subject, how: _End) -> None:
         await self._log.append([self.gone(subject, how)])
@@ -224,7 +251,7 @@ class Ingest:
             return gone
         if uid(live) != subject.uid:
             return gone
-        if any(other.covers(ref, labels(live)) for other in self._active):
+        if any(other.covers(ref, labels(live)) and not other.picked for other in self._active):
             await self._changed(live, "read")
             return None
         return ObjectLeftSelection()
@@ -266,7 +293,8 @@ class Ingest:
                 obj = row["object"]
                 assert isinstance(obj, dict)
                 ref = ObjectRef.of(obj)
-                if watched.covers(ref, labels(obj)) and int(str(row["resource_version"])) <= version:
+                shown = watched.covers(ref, labels(obj)) and (not watched.picked or ref.key in self._picks)
+                if shown and int(str(row["resource_version"])) <= version:
                     found.append(Subject(ref.group, ref.kind, ref.namespace, ref.name, str(row["uid"])))
         return found
 

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 import structlog
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, ObjectRef, Resource, resource_version, uid
+from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels, resource_version, uid
 from kro_es.controller.externals import ExternalReads
 from kro_es.controller.ports import Reader
 from kro_es.controller.queue import Key
 from kro_es.controller.release import Outcome, Releases
 from kro_es.controller.world import World
 from kro_es.decisions import record
+from kro_es.decisions.children import foreign_text
 from kro_es.decisions.decide import Decision, decide
 from kro_es.decisions.inputs import Child, InstanceInputs
 from kro_es.decisions.record import Thread
-from kro_es.decisions.writes import PlannedWrite
+from kro_es.decisions.writes import UID_CONFLICT, PlannedWrite
 from kro_es.errors import ApiError
-from kro_es.events.from_watch import UNKNOWN, Seen
+from kro_es.events.from_watch import Seen
 from kro_es.events.redaction import scrub
 from kro_es.events.types import Actor, Event, NewEvent, ObjectDeleted, ReconcileDecided
 from kro_es.plan import owned
@@ -62,7 +63,11 @@ class InstanceReconciler:
             if inputs is None:
                 return "settled"
             if decision.gone:
-                return await self._releases.release(inputs, surely=inputs.instance_uid not in self._unanswered)
+                surely = inputs.instance_uid not in self._unanswered
+                released = await self._releases.release(inputs, surely=surely, failed=failed)
+                if released == "refused":
+                    continue
+                return released
             if decision.taken_over:
                 await self._world.log.append(record.taken_over(inputs, decision))
                 continue
@@ -91,13 +96,11 @@ class InstanceReconciler:
         own = applyset_id(ObjectRef.of(instance))
         children = [Child(obj, child) for child, obj in self._children(reader, own, key.uid)]
         nodes = {str(node["node"]): node for node in reader.rows("nodes", "instance_uid", key.uid)}
-        seen = {child.uid: one for child in children if (one := reader.row("seen_fields", child.uid))}
+        seen = _seen_fields(reader, children, nodes.values())
         sets = {str(row["fields_digest"]) for row in (*nodes.values(), *seen.values())}
         found = {digest: reader.row("field_sets", digest) for digest in sets}
         fields: dict[str, JsonObject] = {digest: _fields(one) for digest, one in found.items() if one}
         self._known_fields |= fields.keys()
-        owners = self._owners(reader)
-        paths = world.taints.paths(instance)
         redactor = world.origin.redactor
         return InstanceInputs(
             instance=instance,
@@ -109,10 +112,10 @@ class InstanceReconciler:
             settled=reader.row("instances", key.uid),
             field_set=fields.get,
             seen_fields={child_uid: fields[str(row["fields_digest"])] for child_uid, row in seen.items()},
-            owner_of=owners,
+            owner_of=self._owners(reader),
             redact=lambda obj: redactor.redact(obj, world.taints.paths(obj)),
             redactor=redactor,
-            status_paths=paths,
+            status_paths=world.taints.paths(instance),
             position=reader.position,
             now=world.clock(),
             version=world.version,
@@ -181,22 +184,46 @@ class InstanceReconciler:
         self, inputs: InstanceInputs, write: PlannedWrite, index: int, thread: Thread, intent: int
     ) -> tuple[str, str]:
         """One write and its outcome in the log; returns the node (or what it was) and the error text, if any."""
-        name = write.node or write.what
+        name = write.key
         # taken before the write: its echo on the watch may be here before the answer
         before = self._world.ingest.latest_version(write.ref)
         try:
+            if write.verb == "apply" and write.node:
+                self._claim(inputs, write)
             answer = await self._send(inputs, write)
         except ApiError as error:
             if error.outcome_unknown:
                 self._unanswered.add(inputs.instance_uid)
             text = scrub(error.message, self._world.ingest.vault.texts)
+            if write.verb == "delete" and error.conflict:
+                text = UID_CONFLICT
+                # another object has the name by now, and may be on its way to us
+                self._unanswered.add(inputs.instance_uid)
             outcome = record.failed(write, index, intent, error, text)
             await self._world.log.append(
                 [thread.event(outcome, self._world.clock(), subject=record.target(write, None))]
             )
             return name, text
-        await self._world.log.append(self._outcome(write, index, thread, intent, (before, answer)))
-        return name, ""
+        else:
+            await self._world.log.append(self._outcome(write, index, thread, intent, (before, answer)))
+            return name, ""
+        finally:
+            self._unclaim(inputs, write)
+
+    def _claim(self, inputs: InstanceInputs, write: PlannedWrite) -> None:
+        """All instances apply with one field manager, so the server sees no conflict between two of them: we must.
+
+        Held until the outcome is in the log. Raises ApiError when the object is, or is about to be, another's.
+        """
+        own = applyset_id(ObjectRef.of(inputs.instance))
+        known = self._world.ingest.part_of(write.ref)
+        theirs = known if known not in ("", own) else self._claims.setdefault(write.ref, own)
+        if theirs != own:
+            raise ApiError(409, "Claimed", foreign_text(write.ref, write.resource, theirs, own))
+
+    def _unclaim(self, inputs: InstanceInputs, write: PlannedWrite) -> None:
+        if self._claims.get(write.ref) == applyset_id(ObjectRef.of(inputs.instance)):
+            del self._claims[write.ref]
 
     async def _send(self, inputs: InstanceInputs, write: PlannedWrite) -> JsonObject | None:
         cluster = self._world.cluster
@@ -215,10 +242,6 @@ class InstanceReconciler:
 
         It is then read and recorded as it was before it is taken over (architecture §2).
         """
-        own = applyset_id(ObjectRef.of(inputs.instance))
-        claimed = self._claims.setdefault(write.ref, own)
-        if claimed != own:
-            raise ApiError(409, "Claimed", f"another instance is creating {write.ref}")
         try:
             return await self._world.cluster.apply(resource, write.body, write.manager, force=write.force)
         except ApiError as error:
@@ -228,9 +251,11 @@ class InstanceReconciler:
             seen = self._world.ingest.observation(Seen(live, "read", self._world.clock()))
             if seen is not None:
                 await self._world.log.append([seen])
+            own = applyset_id(ObjectRef.of(inputs.instance))
+            theirs = labels(live).get(metadata.PART_OF, own)
+            if theirs != own:
+                raise ApiError(409, "Claimed", foreign_text(write.ref, resource, theirs, own)) from error
             return await self._world.cluster.apply(resource, write.body, write.manager, force=True)
-        finally:
-            self._claims.pop(write.ref, None)
 
     async def _put_status(self, resource: Resource, write: PlannedWrite) -> JsonObject:
         """PUT needs the newest resourceVersion; ours may be old by an update that changed nothing we record."""
@@ -270,7 +295,8 @@ class InstanceReconciler:
         if write.verb == "delete" and not record.still_there(answer):
             observed = [self._world.ingest.gone(subject, ObjectDeleted("response"))]
         elif answer is not None:
-            actor = Actor(write.manager, "controller") if write.manager else UNKNOWN
+            # a delete has no field manager; it is the owner of the child who asked for it
+            actor = Actor(write.manager or metadata.CHILD_MANAGER, "controller")
             seen = Seen(answer, "response", now, actor=actor, cause=intent, correlation=thread.correlation)
             event = self._world.ingest.observation(seen)
             observed = [event] if event else []
@@ -287,6 +313,13 @@ class InstanceReconciler:
             *observed,
             thread.event(record.outcome(write, index, intent, answer), now, subject=subject, cause=intent),
         ]
+
+
+def _seen_fields(reader: Reader, children: Iterable[Child], nodes: Iterable[Row]) -> dict[str, Row]:
+    """By uid, of children the log has no apply of; for all others the question is spared."""
+    applied = {str(node["uid"]) for node in nodes}
+    found = {child.uid: reader.row("seen_fields", child.uid) for child in children if child.uid not in applied}
+    return {child_uid: row for child_uid, row in found.items() if row is not None}
 
 
 def _fields(row: Row) -> JsonObject:

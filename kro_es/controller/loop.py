@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 import structlog
 
@@ -13,11 +12,13 @@ from kro_es.api import metadata
 from kro_es.api.objects import Gvk, Resource
 from kro_es.api.selector import Requirement, Selector
 from kro_es.api.watch import Watched, WatchItem
+from kro_es.controller.crds import CustomKinds
 from kro_es.controller.definition_reconciler import DefinitionReconciler
-from kro_es.controller.definition_writes import DEFINITIONS
+from kro_es.controller.definition_writes import CRDS, DEFINITIONS
 from kro_es.controller.instance_reconciler import InstanceReconciler
 from kro_es.controller.projector import Projector
 from kro_es.controller.queue import Key, Queue
+from kro_es.controller.single_watches import SingleWatches, Watches
 from kro_es.controller.telemetry import Metrics
 from kro_es.controller.world import World
 from kro_es.errors import ApiError, FenceLost, KroEsError
@@ -31,16 +32,6 @@ MEMBERS = Selector((Requirement(metadata.PART_OF, "Exists"),))
 """Children are watched by the presence of this label, so that a busy cluster costs nothing."""
 
 
-class Watches(Protocol):
-    """Kept watches, shared by all who need the same."""
-
-    async def ensure(self, watched: Watched) -> None:
-        """Start the watch unless it runs; returns when its first list is in the log."""
-        ...
-
-    async def stop(self, watched: Watched) -> None: ...
-
-
 class Loop:
     """Workers over one queue; definitions and instances share it, a key is never worked on twice at once."""
 
@@ -51,8 +42,9 @@ class Loop:
         self._queue = queue
         self._projector = projector
         self._metrics = metrics
+        self._custom_kinds = CustomKinds(queue.add)
         self._definitions = DefinitionReconciler(
-            world, serve=self.serve, withdraw=self.withdraw, max_revisions=max_revisions
+            world, self._custom_kinds, serve=self.serve, withdraw=self.withdraw, max_revisions=max_revisions
         )
         self._instances = InstanceReconciler(world)
         self._watches: Watches | None = None
@@ -62,12 +54,7 @@ class Loop:
 
     def attach(self, watches: Watches) -> None:
         self._watches = watches
-        self._world.externals.attach(watches.ensure, self._stop)
-
-    async def _stop(self, watched: Watched) -> None:
-        assert self._watches is not None
-        await self._watches.stop(watched)
-        self._world.ingest.stopped(watched)
+        self._world.externals.attach(SingleWatches(watches, self._world.ingest, self._world.cluster))
 
     async def start_watching(self, kinds: Mapping[Gvk, str], members: Iterable[Gvk]) -> None:
         """Kinds of recorded instances first, then the definitions.
@@ -80,6 +67,7 @@ class Loop:
         for gvk, definition_uid in sorted(kinds.items()):
             await self._ensure(Resource(gvk, "", namespaced=True), None)
             self._projector.serve(gvk.group, gvk.kind, definition_uid)
+        await self._ensure(CRDS, None)
         await self._ensure(DEFINITIONS, None)
         # what did not change while we were away makes no event: every recorded definition gets its pass from here
         self.resync()
@@ -94,15 +82,15 @@ class Loop:
             resource = served
         await self._watches.ensure(Watched(resource, selector))
 
-    async def serve(self, graph: ResourceGraph, definition: str, definition_uid: str) -> None:
-        """Watch what the graph needs, then let its instances follow it."""
+    async def serve(self, graph: ResourceGraph, definition: str, definition_uid: str, *, again: bool) -> None:
+        """Watch what the graph needs, then let its instances follow it; ``again``: each gets a pass whatever it had."""
         for resource in sorted({node.resource for node in graph.nodes if not node.external}):
             await self._ensure(resource, MEMBERS)
         gvk = graph.instance.gvk
         first = self._world.graphs.server(gvk.group, gvk.kind) != definition_uid
         self._world.graphs.serve(gvk.group, gvk.kind, definition, definition_uid)
         await self._ensure(graph.instance, None)
-        if first:
+        if first or again:
             self._projector.serve(gvk.group, gvk.kind, definition_uid)
 
     def withdraw(self, definition_uid: str) -> None:
@@ -115,12 +103,14 @@ class Loop:
     def committed(self, events: Sequence[Event]) -> None:
         for event in events:
             self._metrics.events.labels(event.type).inc()
+            self._custom_kinds.committed(event)
         if events:
             self._metrics.position.set(events[-1].position)
         self._projector.committed(events)
 
     def resync(self) -> None:
         """Every key once: a net under the events, not what the controller runs on."""
+        self._definitions.forget_settled()
         with self._world.open_reader() as reader:
             for row in reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}"):
                 self._queue.add(

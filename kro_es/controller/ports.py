@@ -36,7 +36,9 @@ class Reader(Protocol):
 class Cluster(Protocol):
     """The Kubernetes API as the reconcilers use it; every refusal is an ``ApiError``."""
 
-    async def kinds(self, gvks: Iterable[Gvk]) -> Mapping[Gvk, KindSchema]: ...
+    async def kinds(self, gvks: Iterable[Gvk], custom: Mapping[tuple[str, str], str]) -> Mapping[Gvk, KindSchema]:
+        """Schemas of the kinds that are served. ``custom``: group and kind to the name of the CRD that defines it."""
+        ...
 
     async def resource_for_group_kind(self, group: str, kind: str) -> Resource | None: ...
 

@@ -66,24 +66,39 @@ class Projector:
                     self._activated(definition_uid)
                 case _:
                     pass
+        if events:
+            self._externals.position = events[-1].position
 
     def _observed(self, event: Event) -> None:
         body = event.body
         assert isinstance(body, ObjectObserved)
         subject = event.subject
         ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
-        owner = self._owner(labels(body.object))
+        # an object that lost the label still is a child: its instance puts the label back
+        before = self._owners.get(ref.key)
+        owner = self._owner(labels(body.object)) or before
         if owner is not None:
             self._owners[ref.key] = owner
         self._externals.changed(ref, labels(body.object))
-        if body.change == "response":
-            return  # the pass that wrote it is still running and reads it next
+        # the pass that wrote it is still running and reads it next: the others have to be told
+        written = body.change == "response"
+        by_owner = written and event.actor.name == metadata.CHILD_MANAGER
+        own = self._own_key(event)
+        if own is not None and (by_owner or not written):
+            self._queue.add(own)
+        for key in (before, owner):
+            if key is not None and not by_owner:
+                self._queue.add(key)
+
+    def _own_key(self, event: Event) -> Key | None:
+        """Definitions and instances have passes of their own; an instance may be a child of another one too."""
+        subject = event.subject
+        ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
         if (subject.group, subject.kind) == (metadata.GROUP, metadata.DEFINITION_KIND):
-            self._queue.add(Key("definition", subject.uid, ref.key))
-        elif (subject.group, subject.kind) in self._kinds:
-            self._queue.add(Key("instance", subject.uid, ref.key))
-        if owner is not None:
-            self._queue.add(owner)
+            return Key("definition", subject.uid, ref.key)
+        if (subject.group, subject.kind) in self._kinds:
+            return Key("instance", subject.uid, ref.key)
+        return None
 
     def _vanished(self, event: Event) -> None:
         subject = event.subject
@@ -92,10 +107,11 @@ class Projector:
         owner = self._owners.pop(ref.key, None)
         if owner is not None:
             self._queue.add(owner)
-        if (subject.group, subject.kind) == (metadata.GROUP, metadata.DEFINITION_KIND):
-            self._queue.add(Key("definition", subject.uid, ref.key))
-        elif (subject.group, subject.kind) in self._kinds:
-            self._queue.forget(Key("instance", subject.uid, ref.key))
+        own = self._own_key(event)
+        if own is not None and own.kind == "definition":
+            self._queue.add(own)
+        elif own is not None:
+            self._queue.forget(own)
 
     def _activated(self, definition_uid: str) -> None:
         for (group, kind), uid in self._kinds.items():

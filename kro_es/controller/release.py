@@ -12,7 +12,7 @@ from kro_es.controller.world import World
 from kro_es.decisions import record
 from kro_es.decisions.decide import Decision
 from kro_es.decisions.inputs import InstanceInputs
-from kro_es.decisions.writes import PlannedWrite
+from kro_es.decisions.writes import RELEASE, PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Seen, subject_of
 from kro_es.events.types import Actor, NewEvent, ObjectDeleted
@@ -21,6 +21,7 @@ from kro_es.plan.applyset import applyset_id, parse_inventory
 logger = structlog.get_logger(__name__)
 
 Outcome = Literal["settled", "retry"]
+Released = Literal["settled", "retry", "refused"]
 
 
 class Releases:
@@ -29,8 +30,11 @@ class Releases:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def release(self, inputs: InstanceInputs, *, surely: bool) -> Outcome:
-        """``surely``: every write of ours for the instance was answered, so what is recorded is all there can be."""
+    async def release(self, inputs: InstanceInputs, *, surely: bool, failed: dict[str, str]) -> Released:
+        """``surely``: every write of ours for the instance was answered, so what is recorded is all there can be.
+
+        A refusal is put into ``failed``, for the next decision of the pass to tell.
+        """
         left = await self._left(inputs, surely=surely)
         if left:
             names = [str(ref) for ref in left]
@@ -43,10 +47,10 @@ class Releases:
         meta = inputs.instance["metadata"]
         rest = [name for name in meta.get("finalizers") or () if name != metadata.FINALIZER]
         body = {"metadata": {"uid": meta["uid"], "finalizers": rest}}
-        write = PlannedWrite(4, "patch", resource, ref, body, metadata.CONTROLLER_MANAGER, what="finalizer released")
-        return await self._released(inputs, write)
+        write = PlannedWrite(4, "patch", resource, ref, body, metadata.CONTROLLER_MANAGER, what=RELEASE)
+        return await self._released(inputs, write, failed)
 
-    async def _released(self, inputs: InstanceInputs, write: PlannedWrite) -> Outcome:
+    async def _released(self, inputs: InstanceInputs, write: PlannedWrite, failed: dict[str, str]) -> Released:
         world, ref = self._world, write.ref
         thread = record.thread(inputs)
         decision = Decision((write,), state="DELETING", why="everything it owned is proved gone")
@@ -61,7 +65,8 @@ class Releases:
             if not error.not_found:
                 failure = record.failed(write, 0, intent, error, error.message)
                 await world.log.append([thread.event(failure, world.clock())])
-                return "retry"
+                failed[write.key] = failure.message
+                return "refused"
         now = world.clock()
         done = thread.event(record.outcome(write, 0, intent, answer), now)
         gone = thread.event(record.gone(inputs), now)

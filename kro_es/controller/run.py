@@ -15,34 +15,27 @@ from typing import Any
 
 import structlog
 
-from kro_es.api.objects import Gvk, ObjectRef
 from kro_es.cluster.client import ApiClient, connect
 from kro_es.cluster.informers import Informers
 from kro_es.cluster.kubernetes import KubernetesCluster
 from kro_es.cluster.lease import Lease
 from kro_es.controller import schedule
-from kro_es.controller.externals import ExternalWatches
-from kro_es.controller.graphs import Graphs
-from kro_es.controller.ingest import Ingest
+from kro_es.controller.assembly import Given, assemble
 from kro_es.controller.loop import Loop
-from kro_es.controller.projector import Projector
 from kro_es.controller.queue import Queue
-from kro_es.controller.taint import Taints
+from kro_es.controller.recovery import close_intents, recover
 from kro_es.controller.telemetry import Metrics, Probes
-from kro_es.controller.vault import Vault
-from kro_es.controller.world import World
 from kro_es.errors import UserError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
-from kro_es.events.types import Actor, ControllerStarted, ControllerStopped, NewEvent, OutcomeUnknown, Subject
-from kro_es.projections.projection import Row
+from kro_es.events.types import Actor, ControllerStarted, ControllerStopped, NewEvent, Subject
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.settings import VERSION, Settings
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
 from kro_es.store.migrate import migrate
 from kro_es.store.mirror import Mirror
-from kro_es.store.reader import ReaderPool, Snapshot
+from kro_es.store.reader import ReaderPool
 from kro_es.store.writer import LogWriter
 
 logger = structlog.get_logger(__name__)
@@ -112,8 +105,6 @@ class _Controller:
             return
         log, pool, fence = await self._open_log(cluster_id)
         last_alive = log.last_heartbeat()
-        externals = ExternalWatches(self._queue.add)
-        projector = Projector(self._queue, pool.open, externals)
         main: list[Loop] = []
         writer = self._writer = LogWriter(
             log,
@@ -122,38 +113,18 @@ class _Controller:
         )
         self._stack.push_async_callback(writer.close)
         self._metrics.writable.set_function(lambda: int(writer.healthy))
-        taints, graphs = Taints(), Graphs()
-        origin = Origin(cluster_id, 0, Redactor.of(key))
-        ingest = Ingest(writer, cluster, origin, taints=taints, vault=Vault(), open_reader=pool.open, clock=now_micros)
-        ingest.last_seen_alive = last_alive
-        world = World(
-            log=writer,
-            cluster=cluster,
-            ingest=ingest,
-            origin=origin,
-            taints=taints,
-            graphs=graphs,
-            externals=externals,
-            open_reader=pool.open,
-            clock=now_micros,
-            engine=VERSION,
-            version=settings.label_version,
-            max_collection=settings.max_collection,
-            omit=settings.omit,
-        )
-        loop = self._loop = Loop(world, self._queue, projector, self._metrics, max_revisions=settings.max_revisions)
+        given = Given(writer, cluster, Origin(cluster_id, 0, Redactor.of(key)), pool.open, now_micros)
+        assembled = assemble(given, self._queue, self._metrics, settings)
+        world, loop = assembled.world, assembled.loop
+        self._loop = loop
+        world.ingest.last_seen_alive = last_alive
         main.append(loop)
         with pool.open() as reader:
-            ingest.applied(str(row["uid"]) for _, row in reader.all_rows("nodes") if row["uid"])
-            ingest.applied(child_uid for child_uid, _ in reader.all_rows("seen_fields"))
-            projector.seed(row for _, row in reader.all_rows("objects"))
-            for _, row in reader.all_rows("revisions"):
-                taints.learn_row(row)
-            kinds, members, left = _kinds(reader), _members(reader), _open_intents(reader)
+            left = recover(reader, assembled)
         await writer.append([_note(ControllerStarted(VERSION, fence))])
         if settings.install_crds:
             await cluster.install_own_crds()
-        informers = Informers(client, loop.sink)
+        informers = Informers(cluster.watch, loop.sink)
         self._stack.push_async_callback(informers.close)
         loop.attach(informers)
 
@@ -164,8 +135,8 @@ class _Controller:
         self._stack.callback(beat.shutdown, wait=False)
 
         async def watching() -> None:
-            await loop.start_watching(kinds, members)
-            await _close_intents(writer, pool, left)
+            await loop.start_watching(left.kinds, left.members)
+            await close_intents(world, left.intents)
             # a crash before the first beat of the clock leaves a gap that begins here, not none
             await asyncio.to_thread(alive)
 
@@ -265,49 +236,6 @@ async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         with suppress(asyncio.CancelledError):
             await task
-
-
-def _kinds(reader: Snapshot) -> dict[Gvk, str]:
-    """Kinds of the instances the log knows, with the definition that served them last."""
-    found: dict[Gvk, str] = {}
-    for _, row in reader.all_rows("revisions"):
-        if row["state"] == "active" and reader.rows("instances", "definition_uid", row["definition_uid"]):
-            gvk = Gvk(str(row["instance_group"]), str(row["instance_version"]), str(row["instance_kind"]))
-            found[gvk] = str(row["definition_uid"])
-    return found
-
-
-def _members(reader: Snapshot) -> set[Gvk]:
-    """Kinds of the recorded children, at the versions they were watched at."""
-    rows = (row for _, row in reader.all_rows("objects") if row["part_of"])
-    return {Gvk.parse(str(row["api_version"]), str(row["kind_key"]).split("/")[1]) for row in rows}
-
-
-def _open_intents(reader: Snapshot) -> list[tuple[str, Row]]:
-    """Intents of an earlier run that were never answered."""
-    return list(reader.all_rows("open_writes"))
-
-
-async def _close_intents(writer: LogWriter, pool: ReaderPool, left: Sequence[tuple[str, Row]]) -> None:
-    """Each with what the lists show of its target; called when they are in the log."""
-    events = []
-    with pool.open() as reader:
-        for key, row in left:
-            intent, index = (int(part) for part in key.split("/"))
-            ref = ObjectRef(str(row["api_group"]), str(row["kind"]), str(row["namespace"]), str(row["name"]))
-            found = reader.row("objects", ref.key)
-            subject = Subject(ref.group, ref.kind, ref.namespace, ref.name, str(found["uid"]) if found else "")
-            body = OutcomeUnknown(intent, index, _shown(found, intent))
-            events.append(NewEvent(str(row["stream"]), body, subject, CONTROLLER, now_micros(), cause=intent))
-    if events:
-        await writer.append(events)
-
-
-def _shown(found: Row | None, intent: int) -> str:
-    if found is None:
-        return "the target is not there, or not of a kind that is watched"
-    when = "after" if int(str(found["position"])) > intent else "before"
-    return f"resourceVersion {found['resource_version']}, first seen {when} the intent"
 
 
 def _note(body: ControllerStarted | ControllerStopped) -> NewEvent:

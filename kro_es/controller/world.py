@@ -6,11 +6,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from kro_es.cel.declarations import Environment
 from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.graphs import Graphs
 from kro_es.controller.ingest import Ingest
 from kro_es.controller.ports import Cluster, EventLog, Reader
-from kro_es.controller.taint import Taints
+from kro_es.decisions.taint import Taints
 from kro_es.events.from_watch import Origin
 
 
@@ -34,3 +35,5 @@ class World:
     """Items one collection may have."""
     omit: bool
     """Whether definitions may use omit()."""
+    environment: Environment
+    """The functions definitions may call."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, terminating
+from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, Resource, terminating, uid
 from kro_es.decisions.inputs import Child, InstanceInputs, item_key
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.events.redaction import MARK
@@ -16,6 +16,7 @@ from kro_es.graph.node import Node
 from kro_es.plan import owned
 from kro_es.plan.applyset import applyset_id, child_annotations, child_labels, item_labels
 from kro_es.projections.projection import Row
+from kro_es.runtime.resolve import NodeResult
 
 CHILDREN = 2
 """Stage of child writes: after finalizer (0) and inventory (1), so that a crash never leaves a child unlisted."""
@@ -32,6 +33,12 @@ class Item:
     index: int
     size: int
     live: Child | None
+    labels: Mapping[str, str]
+    """Those of every child of the node."""
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef.of(self.desired)
 
     def key(self, ref: ObjectRef) -> str:
         """What its outcome is recorded under."""
@@ -48,6 +55,7 @@ class Comparison:
     """One object against the cluster."""
 
     item: Item
+    ref: ObjectRef
     desired: JsonObject
     write: PlannedWrite | None = None
     drift: tuple[JsonObject, ...] = ()
@@ -57,16 +65,24 @@ class Comparison:
     """Live object of a node that needs no write but has no apply in the log."""
 
 
-def stamped(inputs: InstanceInputs, item: Item) -> JsonObject:
+def items_of(inputs: InstanceInputs, result: NodeResult, by_uid: Mapping[str, Child]) -> Iterator[Item]:
+    """The objects a node stands for; none where nothing is written or what should be is not known."""
+    assert inputs.followed is not None
+    if not result.desired:
+        return
+    own = child_labels(inputs.instance, inputs.followed.graph.instance, result.node.id, inputs.version)
+    size = len(result.desired)
+    for index, (desired, there) in enumerate(zip(result.desired, result.observed, strict=True)):
+        yield Item(result.node, desired, index, size, by_uid[uid(there)] if there is not None else None, own)
+
+
+def stamped(item: Item) -> JsonObject:
     """The rendered object with everything the controller adds (spec/03 §2.2); ``stringData`` folded into ``data``."""
-    graph = inputs.followed
-    assert graph is not None
     node, desired = item.node, item.desired
     meta = dict(desired["metadata"])
-    instance = graph.graph.instance
     meta["labels"] = {
         **(meta.get("labels") or {}),
-        **child_labels(inputs.instance, instance, node.id, inputs.version),
+        **item.labels,
         **(item_labels(item.index, item.size) if node.for_each else {}),
     }
     meta["annotations"] = {**(meta.get("annotations") or {}), **child_annotations(node.order)}
@@ -89,16 +105,16 @@ def _folded(obj: JsonObject) -> JsonObject:
 def compare(inputs: InstanceInputs, item: Item) -> Comparison:
     """What the object needs; spec/03 §6 with the comparison of architecture §2 (two digests, no rendered defaults)."""
     live = item.live
-    desired = stamped(inputs, item)
-    ref = ObjectRef.of(desired)
+    desired = stamped(item)
+    ref = item.ref
     key = item.key(ref)
     if live is not None and terminating(live.object):
-        return Comparison(item, desired, terminating=_terminating_text(ref, item.node.id))
+        return Comparison(item, ref, desired, terminating=_terminating_text(ref, item.node.id))
     # a live child is known by our label: only what is not there yet may be somebody else's
     theirs = inputs.owner_of(ref) if live is None else ""
-    ours = applyset_id(ObjectRef.of(inputs.instance))
-    if theirs and theirs != ours:
-        return Comparison(item, desired, error=_foreign_text(ref, item.node, theirs, ours))
+    ours = applyset_id(ObjectRef.of(inputs.instance)) if theirs else ""
+    if theirs != ours:
+        return Comparison(item, ref, desired, error=foreign_text(ref, item.node.resource, theirs, ours))
     digest = owned.digest(inputs.redact(desired))
     row = inputs.nodes.get(key)
     drift: tuple[JsonObject, ...] = ()
@@ -106,13 +122,13 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
         fields = inputs.field_set(str(row["fields_digest"]))
         recorded = inputs.redact(live.object)
         if fields is not None and owned.owned_digest(recorded, fields) == row["owned_digest"]:
-            return Comparison(item, desired)
-        drift = _drift(inputs, key, desired, recorded)
+            return Comparison(item, ref, desired)
+        drift = _drift(inputs, key, desired, recorded, str(live.row["actor"]))
     taken = _taken_over(inputs, key, desired, digest, live)
     if taken is not None:
-        return Comparison(item, desired, taken_over=taken)
+        return Comparison(item, ref, desired, taken_over=taken)
     if key in inputs.failed:
-        return Comparison(item, desired, error=inputs.failed[key])
+        return Comparison(item, ref, desired, error=inputs.failed[key])
     write = PlannedWrite(
         CHILDREN,
         "apply",
@@ -124,7 +140,7 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
         digest=digest,
         force=live is not None or _recorded_at(row, ref),
     )
-    return Comparison(item, desired, write, drift)
+    return Comparison(item, ref, desired, write, drift)
 
 
 def _taken_over(
@@ -144,11 +160,12 @@ def _recorded_at(row: Row | None, ref: ObjectRef) -> bool:
     return row is not None and (row["kind"], row["namespace"], row["name"]) == (ref.kind, ref.namespace, ref.name)
 
 
-def _drift(inputs: InstanceInputs, node: str, desired: JsonObject, live: JsonObject) -> tuple[JsonObject, ...]:
-    """Fields of the template that read differently in the live object; values redacted."""
+def _drift(
+    inputs: InstanceInputs, node: str, desired: JsonObject, live: JsonObject, manager: str
+) -> tuple[JsonObject, ...]:
+    """Fields of the template that read differently in the live object; values redacted. ``manager`` changed it last."""
     wanted = inputs.redact(desired)
-    found = [{"node": node, **change} for change in differing(wanted, live)]
-    return tuple(found)
+    return tuple({"node": node, **change, "manager": manager} for change in differing(wanted, live))
 
 
 def differing(wanted: JsonValue, live: JsonValue, path: str = "") -> Iterator[JsonObject]:
@@ -175,9 +192,10 @@ def _terminating_text(ref: ObjectRef, node: str) -> str:
     )
 
 
-def _foreign_text(ref: ObjectRef, node: Node, theirs: str, ours: str) -> str:
+def foreign_text(ref: ObjectRef, resource: Resource, theirs: str, ours: str) -> str:
+    """An object of another apply set, in kro's words (spec/03 §6)."""
     where = f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
-    gvk = node.resource.gvk
+    gvk = resource.gvk
     return (
         f"resource belongs to a different ApplySet: {where} ({gvk.group}/{gvk.version}, Kind={gvk.kind}) "
         f'belongs to ApplySet "{theirs}", cannot reassign to "{ours}"'
@@ -194,7 +212,7 @@ def conflicts(items: Iterable[Comparison]) -> str:
     seen: dict[ObjectRef, str] = {}
     found = []
     for comparison in items:
-        first = seen.setdefault(ObjectRef.of(comparison.desired), comparison.item.id)
+        first = seen.setdefault(comparison.ref, comparison.item.id)
         if first != comparison.item.id:
             found.append(f"resourceID: {comparison.item.id} conflicts with resourceID: {first}")
     return f"found resources with conflicts: {', '.join(found)}" if found else ""

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, ObjectRef, Resource, annotations_of, terminating
+from kro_es.api.objects import JsonObject, Resource, annotations_of, terminating
 from kro_es.api.selector import Selector
 from kro_es.decisions import children, deletion, upkeep
-from kro_es.decisions.children import Comparison, Item
+from kro_es.decisions.children import Comparison
 from kro_es.decisions.inputs import Child, Externals, InstanceInputs
-from kro_es.decisions.status import Verdict, status_write
-from kro_es.decisions.writes import PlannedWrite
+from kro_es.decisions.status import Verdict, shown_status
+from kro_es.decisions.writes import INVENTORY, RELEASE, STATUS, PlannedWrite
 from kro_es.events.types import InstanceSettled, NodeReport, ResourceTakenOver
 from kro_es.runtime.resolve import NodeResult, resolve
 
@@ -58,10 +58,6 @@ class _Pass:
                 found.setdefault(item.node.id, where + comparison.error)
         return found
 
-    @property
-    def terminating(self) -> str:
-        return next((item.terminating for item in self.comparisons if item.terminating), "")
-
 
 def decide(inputs: InstanceInputs) -> Decision:
     """Spec/03 §3 as one function of numbered steps; the order of the checks is the contract."""
@@ -69,17 +65,38 @@ def decide(inputs: InstanceInputs) -> Decision:
         return _deleting(inputs)
     if inputs.followed is None:
         return Decision(why="no active revision")
-    if suspended(inputs.instance):
-        return _reported(inputs, Verdict.suspended())
+    if STATUS in inputs.failed:
+        return Decision(retry=True, why="the status could not be written")
+    problem = upkeep.unmanageable(inputs)
+    if problem:
+        return _reported(inputs, Verdict.without_marks(problem), retry=True)
     marks = upkeep.marks(inputs)
+    if suspended(inputs.instance):
+        return _reported(inputs, Verdict.suspended(), marks)
     found = _look(inputs)
-    if found.terminating:
-        return _reported(inputs, Verdict.terminating(found.results, found.terminating), marks)
-    if any(result.state == "ERROR" and result.fatal for result in found.results):
-        return _reported(inputs, Verdict.of(found.results, found.errors), marks, retry=True)
+    return _halted(inputs, found, marks) or _acting(inputs, found, marks) or _resting(inputs, found, marks)
+
+
+def _halted(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ...]) -> Decision | None:
+    """What ends a pass before any child is written: in graph order, then what concerns all nodes together."""
+    for result in found.results:
+        if result.fatal:
+            return _reported(inputs, Verdict.stopped(found.results, result.error), marks, retry=True)
+        mine = (item.terminating for item in found.comparisons if item.item.node is result.node)
+        text = next(filter(None, mine), "")
+        if text:
+            return _reported(inputs, Verdict.terminating(found.results, text), marks)
     conflicts = children.conflicts(found.comparisons)
     if conflicts:
-        return _reported(inputs, Verdict.conflicting(found.results, conflicts), marks, retry=True)
+        return _reported(inputs, Verdict.halted(found.results, conflicts), marks, retry=True)
+    if INVENTORY in inputs.failed:
+        text = f"failed to patch instance with applyset labels: {inputs.failed[INVENTORY]}"
+        return _reported(inputs, Verdict.halted(found.results, text), marks, retry=True)
+    return None
+
+
+def _acting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ...]) -> Decision | None:
+    """Children to record, apply or delete; None when there are none."""
     taken = tuple(item.taken_over for item in found.comparisons if item.taken_over is not None)
     if taken:
         return Decision(taken_over=taken, why="already as wanted")
@@ -88,9 +105,18 @@ def decide(inputs: InstanceInputs) -> Decision:
         superset = upkeep.inventory(inputs, _desired(found), shrink=False)
         drift = tuple(change for item in found.comparisons for change in item.drift)
         return Decision((*marks, *superset, *applies), _reports(found), "IN_PROGRESS", drift, why=_why(drift))
+    refused = deletion.refused(inputs, found.orphans)
+    if refused:
+        text = refused if refused == deletion.REPLACED else f"failed: {refused}"
+        return _reported(inputs, Verdict.halted(found.results, f"prune {text}"), marks, retry=True)
     prune = _prune(inputs, found)
     if prune:
         return Decision((*marks, *prune), _reports(found), "IN_PROGRESS", why="pruning what left the graph")
+    return None
+
+
+def _resting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ...]) -> Decision:
+    """Nothing is left to do with children: the inventory becomes exact and the status says how it stands."""
     settled = not found.errors and not any(result.pending for result in found.results)
     inventory = upkeep.inventory(inputs, _desired(found), shrink=settled and not found.orphans)
     verdict = Verdict.of(found.results, found.errors)
@@ -128,17 +154,14 @@ def _look(inputs: InstanceInputs) -> _Pass:
         by_node.setdefault(str(child.row["node"]), []).append(child.object)
     observed = _Observed(by_node, inputs.externals)
     results = resolve(inputs.followed.graph, inputs.instance, observed, limit=inputs.max_collection)
-    live = {child.ref: child for child in inputs.children}
-    comparisons = []
-    for result in results:
-        desired = result.desired or ()
-        for index, (obj, there) in enumerate(zip(desired, result.observed, strict=False)):
-            found = live[ObjectRef.of(there)] if there is not None else None
-            comparisons.append(children.compare(inputs, Item(result.node, obj, index, len(desired), found)))
-    wanted = {ObjectRef.of(item.desired) for item in comparisons}
+    by_uid = {child.uid: child for child in inputs.children}
+    comparisons = tuple(
+        children.compare(inputs, item) for result in results for item in children.items_of(inputs, result, by_uid)
+    )
+    wanted = {item.ref for item in comparisons}
     unknown = {result.node.id for result in results if result.desired is None and result.state != "SKIPPED"}
     kept = tuple(child for child in inputs.children if str(child.row["node"]) not in unknown)
-    return _Pass(results, tuple(comparisons), children.orphans(kept, wanted))
+    return _Pass(results, comparisons, children.orphans(kept, wanted))
 
 
 def _desired(found: _Pass) -> tuple[JsonObject, ...]:
@@ -163,19 +186,28 @@ def _reports(found: _Pass) -> tuple[NodeReport, ...]:
 
 
 def _reported(
-    inputs: InstanceInputs, verdict: Verdict, marks: tuple[PlannedWrite, ...] = (), *, retry: bool = False
+    inputs: InstanceInputs,
+    verdict: Verdict,
+    marks: tuple[PlannedWrite, ...] = (),
+    *,
+    retry: bool = False,
+    note: str = "",
 ) -> Decision:
-    """The last decision of a pass: status, and the fact that the instance settled, when either is new."""
-    write, ready = status_write(inputs, verdict)
-    writes = (*marks, *((write,) if write else ()))
+    """The last decision of a pass: status, and the fact that the instance settled, when either is new.
+
+    ``note`` says in the log what the wire contract has no words for.
+    """
+    shown = shown_status(inputs, verdict)
+    message = f"{shown.message}: {note}" if note else shown.message
+    writes = (*marks, *((shown.write,) if shown.write else ()))
     followed = inputs.followed
     settled = InstanceSettled(
         followed.definition_uid if followed else "",
         followed.number if followed else 0,
         inputs.instance["metadata"].get("generation", 0),
-        verdict.state(ready=ready),
-        ready,
-        "" if ready else verdict.message,
+        shown.state,
+        shown.ready,
+        message,
     )
     return Decision(
         writes,
@@ -183,7 +215,7 @@ def _reported(
         settled.state,
         (),
         None if _same(inputs, settled) else settled,
-        retry,
+        retry or shown.broken,
         why=verdict.reason,
     )
 
@@ -203,9 +235,14 @@ def _deleting(inputs: InstanceInputs) -> Decision:
     found = deletion.decide(inputs)
     if found.released:
         return Decision(why="finalizer already released")
+    if STATUS in inputs.failed:
+        return Decision(retry=True, why="the status could not be written")
     if found.writes:
-        status, _ = status_write(inputs, Verdict.deleting())
+        status = shown_status(inputs, Verdict.deleting()).write
         return Decision((*found.writes, *((status,) if status else ())), (), "DELETING", why="deleting resources")
     if found.waiting:
-        return _reported(inputs, Verdict.deleting(found.message), retry=bool(found.blocked))
+        return _reported(inputs, Verdict.deleting(found.message), retry=bool(found.blocked), note=found.waits_for)
+    if RELEASE in inputs.failed:
+        text = f"failed removing finalizer: failed to update unmanaged state: {inputs.failed[RELEASE]}"
+        return _reported(inputs, Verdict.deleting(unmanaged=text), retry=True, note=text)
     return Decision(state="DELETING", gone=True, why="everything recorded is gone")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kro_es.api import metadata
 from kro_es.api.objects import Gvk, ObjectRef, Resource, terminating
 from kro_es.decisions.inputs import Child, InstanceInputs
-from kro_es.decisions.writes import PlannedWrite
+from kro_es.decisions.writes import UID_CONFLICT, PlannedWrite, delete_key
 from kro_es.plan.applyset import applyset_id, validate_inventory
 from kro_es.plan.waves import deletion_wave, prune_order
 
@@ -20,7 +21,22 @@ class Deletion:
     waiting: bool = False
     blocked: str = ""
     message: str = "deleting resources"
+    waits_for: str = ""
+    """The objects of this wave that are still there and what holds them, for the log."""
     released: bool = False
+
+
+REPLACED = "encountered UID conflicts; retrying"
+
+
+def refused(inputs: InstanceInputs, members: Iterable[Child]) -> str:
+    """Why a delete of this pass did not work, in kro's words; empty when none was refused."""
+    for child in members:
+        text = inputs.failed.get(delete_key(child.ref), "")
+        if text:
+            where = f"{child.ref.namespace}/{child.ref.name}" if child.ref.namespace else child.ref.name
+            return REPLACED if text == UID_CONFLICT else f"delete {where}: {text}"
+    return ""
 
 
 def decide(inputs: InstanceInputs) -> Deletion:
@@ -36,13 +52,19 @@ def decide(inputs: InstanceInputs) -> Deletion:
         return Deletion()
     wave = {ObjectRef.of(obj) for obj in deletion_wave([child.object for child in inputs.children])}
     members = [child for child in inputs.children if child.ref in wave]
-    failed = next((inputs.failed[child.node] for child in members if child.node in inputs.failed), "")
+    failed = refused(inputs, members)
     if failed:
-        return Deletion(waiting=True, blocked=failed, message=f"deletion blocked: {failed}")
+        text = f"deletion {failed}" if failed == REPLACED else failed
+        return Deletion(waiting=True, blocked=failed, message=f"deletion blocked: {text}")
     going = [child for child in members if not terminating(child.object)]
     if going:
         return Deletion(tuple(_delete(child) for child in going))
-    return Deletion(waiting=True)
+    return Deletion(waiting=True, waits_for=", ".join(_held(child) for child in members))
+
+
+def _held(child: Child) -> str:
+    finalizers = child.object["metadata"].get("finalizers") or ()
+    return f"{child.ref} (finalizers: {', '.join(finalizers)})" if finalizers else str(child.ref)
 
 
 def prunes(inputs: InstanceInputs, orphans: tuple[Child, ...]) -> tuple[PlannedWrite, ...]:

@@ -48,7 +48,7 @@ class Externals(Protocol):
     def named(self, resource: Resource, namespace: str, name: str) -> Child | None: ...
 
     def selected(self, resource: Resource, namespace: str, selector: Selector) -> Sequence[Child]:
-        """By namespace and name."""
+        """In the order the API server lists them: by the text ``namespace/name``."""
         ...
 
     @property

@@ -140,7 +140,7 @@ def failed(write: PlannedWrite, index: int, intent: int, error: ApiError, messag
 
 def gone(inputs: InstanceInputs) -> InstanceGone:
     row = inputs.settled
-    return InstanceGone(str(row["definition_uid"]) if row else "")
+    return InstanceGone(str(row["definition_uid"]) if row else "", tuple(sorted(inputs.nodes)))
 
 
 def target(write: PlannedWrite, answer: JsonObject | None) -> Subject:

@@ -9,7 +9,7 @@ from kro_es.api import metadata
 from kro_es.api.conditions import Conditions, author_conditions
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.decisions.inputs import InstanceInputs
-from kro_es.decisions.writes import PlannedWrite
+from kro_es.decisions.writes import STATUS, PlannedWrite
 from kro_es.events.types import NodeReport
 from kro_es.plan import owned
 from kro_es.runtime.resolve import NodeResult, bindings
@@ -27,6 +27,8 @@ class Verdict:
     message: str
     reports: tuple[NodeReport, ...] = ()
     going: bool = False
+    unmanaged: str = ""
+    """Why finalizer and labels could not be installed; the other conditions stay as they are then."""
     projects: bool = True
     """False where status fields are kept as they are (deletion, suspension)."""
     results: tuple[NodeResult, ...] = ()
@@ -48,10 +50,24 @@ class Verdict:
         return cls("True", "AllResourcesReady", "all resources are created and ready", reports, results=results)
 
     @classmethod
-    def conflicting(cls, results: tuple[NodeResult, ...], text: str) -> Verdict:
-        """Nothing is applied, so no node gets any further."""
+    def halted(cls, results: tuple[NodeResult, ...], text: str) -> Verdict:
+        """The pass went no further for all the nodes together."""
         reports = tuple(NodeReport(result.node.id, "IN_PROGRESS", text) for result in results)
         return cls("False", "NotReady", f"resource reconciliation failed: {text}", reports, results=results)
+
+    @classmethod
+    def stopped(cls, results: tuple[NodeResult, ...], text: str) -> Verdict:
+        """The pass ended at a node that can never work; ``text`` is its error."""
+        reports = tuple(
+            NodeReport(result.node.id, result.state, result.error or result.pending or result.waiting)
+            for result in results
+        )
+        return cls("False", "NotReady", f"resource reconciliation failed: {text}", reports, results=results)
+
+    @classmethod
+    def without_marks(cls, text: str) -> Verdict:
+        """kro writes ``ACTIVE`` here, for want of nodes (spec/03 Q3); an error is what it is."""
+        return cls("", "", text, unmanaged=text, projects=False)
 
     @classmethod
     def suspended(cls) -> Verdict:
@@ -64,29 +80,51 @@ class Verdict:
         return cls("False", "ResourceDeleting", text, reports, results=results)
 
     @classmethod
-    def deleting(cls, message: str = "deleting resources") -> Verdict:
-        return cls("Unknown", "UnderDeletion", message, going=True, projects=False)
+    def deleting(cls, message: str = "deleting resources", *, unmanaged: str = "") -> Verdict:
+        return cls("Unknown", "UnderDeletion", message, going=True, projects=False, unmanaged=unmanaged)
 
     def state(self, *, ready: bool) -> str:
+        if self.unmanaged and not self.going:
+            return "ERROR"
         if self.reason == "ResourceDeleting":
             return "IN_PROGRESS"
         return state_of([report.state for report in self.reports], ready=ready, deleting=self.going)
 
 
-def status_write(inputs: InstanceInputs, verdict: Verdict) -> tuple[PlannedWrite | None, bool]:
-    """The status write when the computed status differs from the recorded one, and whether the instance is ready."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The status after a pass."""
+
+    write: PlannedWrite | None
+    """None when the instance shows it already, or when it cannot be computed."""
+    ready: bool
+    state: str
+    message: str
+    """Why it is not as it should be; empty when it is."""
+    broken: bool = False
+    """A status expression can never work: nothing is written (spec/03 §9.5)."""
+
+
+def shown_status(inputs: InstanceInputs, verdict: Verdict) -> Shown:
+    """The write when the computed status differs from the recorded one, and what it says."""
     instance = inputs.instance
     before = instance.get("status") or {}
     own = _built_in(inputs, verdict)
     ready = own.status_of("Ready") == "True"
-    fields = _fields(inputs, verdict, before)
-    if fields is None:
-        return None, False
-    shown, degraded = _shown(inputs, verdict, own)
-    state = "ERROR" if degraded else verdict.state(ready=ready)
-    status = {**fields, "conditions": shown, "state": state}
-    if status == before:
-        return None, ready
+    try:
+        fields = _fields(inputs, verdict, before)
+    except StatusError as error:
+        return Shown(None, False, verdict.state(ready=False), f"the status cannot be computed: {error}", broken=True)
+    conditions, problems = _conditions(inputs, verdict, own)
+    state = "ERROR" if problems else verdict.state(ready=ready)
+    message = "\n".join(problems) if ready else verdict.message
+    status = {**fields, "conditions": conditions, "state": state}
+    write = None if status == before else _write(inputs, status)
+    return Shown(write, ready, state, message)
+
+
+def _write(inputs: InstanceInputs, status: JsonObject) -> PlannedWrite:
+    instance = inputs.instance
     body = {
         "apiVersion": instance["apiVersion"],
         "kind": instance["kind"],
@@ -98,11 +136,10 @@ def status_write(inputs: InstanceInputs, verdict: Verdict) -> tuple[PlannedWrite
         "status": status,
     }
     digest = owned.digest(inputs.redactor.redact(body, inputs.status_paths))
-    write = PlannedWrite(
+    return PlannedWrite(
         5, "put", _resource(inputs), ObjectRef.of(instance), body, metadata.CONTROLLER_MANAGER, "status",
-        digest=digest, what="status",
+        digest=digest, what=STATUS,
     )  # fmt: skip
-    return write, ready
 
 
 def _built_in(inputs: InstanceInputs, verdict: Verdict) -> Conditions:
@@ -111,12 +148,15 @@ def _built_in(inputs: InstanceInputs, verdict: Verdict) -> Conditions:
     if _authored(inputs):
         instance = {**instance, "status": {}}
     conditions = Conditions.load(instance, DEPENDENTS)
-    if not verdict.going:
+    if verdict.unmanaged:
+        conditions.set("InstanceManaged", "False", "ManagementFailed", verdict.unmanaged, inputs.now)
+    elif not verdict.going:
         managed = "instance is properly managed with finalizers and labels"
         resolved = "runtime graph created and all resources resolved"
         conditions.set("InstanceManaged", "True", "Managed", managed, inputs.now)
         conditions.set("GraphResolved", "True", "Resolved", resolved, inputs.now)
-    conditions.set("ResourcesReady", verdict.status, verdict.reason, verdict.message, inputs.now)
+    if verdict.reason:
+        conditions.set("ResourcesReady", verdict.status, verdict.reason, verdict.message, inputs.now)
     return conditions
 
 
@@ -136,15 +176,15 @@ def _ours(conditions: list[JsonObject]) -> bool:
     return {item.get("type") for item in conditions}.issuperset(DEPENDENTS)
 
 
-def _shown(inputs: InstanceInputs, verdict: Verdict, own: Conditions) -> tuple[list[JsonObject], bool]:
-    """The conditions of the instance: kro's own, or the author's and nothing else; whether one of these cannot work."""
+def _conditions(inputs: InstanceInputs, verdict: Verdict, own: Conditions) -> tuple[list[JsonObject], tuple[str, ...]]:
+    """The conditions of the instance: kro's own, or the author's and nothing else; which of these can never work."""
     built_in = own.to_json()
     if not _authored(inputs):
-        return built_in, False
+        return built_in, ()
     before = _before(inputs)
     if verdict.going:
         going = [item for item in built_in if item["type"] == "ResourcesReady"]
-        return [*(item for item in before if item.get("type") != "ResourcesReady"), *going], False
+        return [*(item for item in before if item.get("type") != "ResourcesReady"), *going], ()
     assert inputs.followed is not None
     entries = inputs.followed.graph.conditions or ()
     found = authored(entries, bindings(inputs.instance, verdict.results), built_in)
@@ -159,17 +199,14 @@ def _shown(inputs: InstanceInputs, verdict: Verdict, own: Conditions) -> tuple[l
         inputs.now,
         dropped=found.dropped,
     )
-    return shown, found.degraded
+    return shown, found.problems
 
 
-def _fields(inputs: InstanceInputs, verdict: Verdict, before: JsonObject) -> JsonObject | None:
-    """The definition's fields; None when one of them can never be evaluated (nothing is written then)."""
+def _fields(inputs: InstanceInputs, verdict: Verdict, before: JsonObject) -> JsonObject:
+    """The definition's fields. Raises StatusError when one can never be evaluated: nothing is written then."""
     if not verdict.projects or inputs.followed is None:
         return {name: value for name, value in before.items() if name not in ("state", "conditions")}
-    try:
-        return projection(inputs.followed.graph, bindings(inputs.instance, verdict.results))
-    except StatusError:
-        return None
+    return projection(inputs.followed.graph, bindings(inputs.instance, verdict.results))
 
 
 def _resource(inputs: InstanceInputs) -> Resource:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, annotations_of, labels
 from kro_es.decisions.inputs import InstanceInputs
-from kro_es.decisions.writes import PlannedWrite
+from kro_es.decisions.writes import FINALIZER, INVENTORY, PlannedWrite
 from kro_es.plan import owned
 from kro_es.plan.applyset import (
     Inventory,
@@ -16,9 +16,28 @@ from kro_es.plan.applyset import (
     inventory_metadata,
     of_objects,
     parse_inventory,
+    validate_inventory,
 )
 
 _KEYS = (metadata.TOOLING, metadata.GROUP_KINDS, metadata.NAMESPACES, metadata.INVENTORY_HASH)
+
+
+def unmanageable(inputs: InstanceInputs) -> str:
+    """Why finalizer and labels cannot be installed, in kro's words; empty when they can (spec/03 §3 step 5)."""
+    found = inputs.failed.get(FINALIZER, "")
+    instance = inputs.instance
+    if not found and not _finalized(instance) and _has_inventory(instance):
+        fault = validate_inventory(instance, _id(inputs))
+        if fault:
+            found = (
+                "cannot install finalizer with invalid ApplySet inventory; repair the metadata, "
+                f"or remove it only after confirming no managed members remain: {fault}"
+            )
+    return f"finalizer/labeling failed: {found}" if found else ""
+
+
+def _finalized(instance: JsonObject) -> bool:
+    return metadata.FINALIZER in (instance["metadata"].get("finalizers") or ())
 
 
 def marks(inputs: InstanceInputs) -> tuple[PlannedWrite, ...]:
@@ -28,10 +47,9 @@ def marks(inputs: InstanceInputs) -> tuple[PlannedWrite, ...]:
     """
     followed = inputs.followed
     assert followed is not None
-    meta = inputs.instance["metadata"]
     wanted = instance_labels(followed.definition, followed.definition_uid, inputs.version)
     found = labels(inputs.instance)
-    finalized = metadata.FINALIZER in (meta.get("finalizers") or ())
+    finalized = _finalized(inputs.instance)
     stale = {name for name, value in wanted.items() if found.get(name) != value} - {metadata.VERSION}
     if finalized and not stale:
         return ()
@@ -41,7 +59,7 @@ def marks(inputs: InstanceInputs) -> tuple[PlannedWrite, ...]:
         extra_labels, extra = inventory_metadata(Inventory(frozenset(), frozenset()), _id(inputs), inputs.version)
         body["metadata"]["labels"] = {**wanted, **extra_labels}
         body["metadata"]["annotations"] = extra
-    return (_patch(inputs, body, metadata.LABELLER, stage=0, what="finalizer and labels"),)
+    return (_patch(inputs, body, metadata.LABELLER, stage=0, what=FINALIZER),)
 
 
 def inventory(inputs: InstanceInputs, desired: Sequence[JsonObject], *, shrink: bool) -> tuple[PlannedWrite, ...]:
@@ -61,7 +79,7 @@ def inventory(inputs: InstanceInputs, desired: Sequence[JsonObject], *, shrink: 
         return ()
     body = _head(inputs.instance)
     body["metadata"] |= {"labels": new_labels, "annotations": new}
-    return (_patch(inputs, body, metadata.PARENT_MANAGER, stage=1, what="inventory"),)
+    return (_patch(inputs, body, metadata.PARENT_MANAGER, stage=1, what=INVENTORY),)
 
 
 def _id(inputs: InstanceInputs) -> str:

@@ -8,6 +8,16 @@ from typing import Literal
 from kro_es.api.objects import JsonObject, ObjectRef, Resource
 from kro_es.events.types import Write
 
+UID_CONFLICT = "UID conflict"
+"""Stands for the error of a delete whose object was replaced meanwhile."""
+FINALIZER, INVENTORY, STATUS, RELEASE = "finalizer and labels", "inventory", "status", "finalizer released"
+"""``what`` of the writes to the instance itself."""
+
+
+def delete_key(ref: ObjectRef) -> str:
+    return f"delete {ref.key}"
+
+
 Verb = Literal["apply", "create", "delete", "patch", "put"]
 
 
@@ -29,6 +39,11 @@ class PlannedWrite:
     """Precondition of a delete."""
     what: str = ""
     """For people: finalizer, inventory, status ..."""
+
+    @property
+    def key(self) -> str:
+        """What its failure is known by for the rest of the pass: the object of a delete, the node, or what it is."""
+        return delete_key(self.ref) if self.verb == "delete" else self.node or self.what
 
     def described(self, index: int) -> Write:
         gvk = self.resource.gvk

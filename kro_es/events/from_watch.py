@@ -62,7 +62,7 @@ def subject_of(obj: Mapping[str, object]) -> Subject:
 
 def observed(origin: Origin, seen: Seen, paths: Iterable[Path]) -> NewEvent:
     """The observation as an event: managedFields dropped, the leaves at ``paths`` redacted."""
-    recorded = origin.redactor.redact(without_managed_fields(seen.object), paths)
+    recorded = origin.redactor.redact(recordable(without_managed_fields(seen.object)), paths)
     return NewEvent(
         stream=object_stream(ObjectRef.of(seen.object).key),
         body=ObjectObserved(recorded, seen.change, seen.late),
@@ -93,6 +93,19 @@ def vanished(
         resource_version=version,
         event_id=origin.identity(subject.uid, 0, "vanished"),
     )
+
+
+def recordable(obj: JsonObject) -> JsonObject:
+    """The object as far as it is worth keeping: a CRD's schemas, which may be half a megabyte, become their digests."""
+    if obj.get("kind") != "CustomResourceDefinition":
+        return obj
+    versions = [
+        {**version, "schema": hashlib.sha256(orjson.dumps(version["schema"], option=orjson.OPT_SORT_KEYS)).hexdigest()}
+        if version.get("schema")
+        else version
+        for version in obj["spec"].get("versions") or ()
+    ]
+    return {**obj, "spec": {**obj["spec"], "versions": versions}}
 
 
 def without_managed_fields(obj: JsonObject) -> JsonObject:

@@ -207,6 +207,7 @@ class ResourceApplied:
     intent: int
     index: int
     node: str
+    """Id of the node; for an item of a collection followed by ``/namespace/name``, here and in all outcomes."""
     desired_digest: str
     owned_digest: str
     fields_digest: str
@@ -294,6 +295,8 @@ class InstanceGone:
 
     TYPE: ClassVar[str] = "instance.gone"
     definition_uid: str
+    nodes: tuple[str, ...] = ()
+    """What was recorded of its nodes and of the items of its collections ends with it."""
 
 
 # --- commands and the log itself --------------------------------------------------------------------------------
@@ -310,6 +313,20 @@ class CommandRollback:
     base: int
     """The newest revision when the plan was shown: the command's precondition."""
     spec_hash: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandInstanceRollback:
+    """Somebody asked for the spec an instance had to be written again."""
+
+    TYPE: ClassVar[str] = "command.instance_rollback"
+    instance_uid: str
+    to: int
+    """Position of the log the spec is taken from."""
+    base: int
+    """Position of the observation the plan was made against: the command's precondition."""
+    spec_digest: str
     reason: str
 
 
@@ -388,6 +405,7 @@ Body: TypeAlias = (
     | InstanceSettled
     | InstanceGone
     | CommandRollback
+    | CommandInstanceRollback
     | ControllerStarted
     | ControllerStopped
     | LogPruned

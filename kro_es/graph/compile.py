@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from kro_es.api.definition import ResourceGraphDefinition
 from kro_es.api.objects import Gvk, JsonObject
+from kro_es.cel.declarations import FULL, Environment
 from kro_es.cel.errors import CelError
 from kro_es.cel.types import DYN, CelType, ListType
 from kro_es.graph import dag, status_schema, typing, validate
@@ -16,7 +17,7 @@ from kro_es.graph.fieldpath import FieldPath
 from kro_es.graph.hash import spec_hash
 from kro_es.graph.node import AuthorCondition, Node, ResourceGraph, StatusField
 from kro_es.graph.nodes import NodeBuilder
-from kro_es.graph.references import INSTANCE
+from kro_es.graph.references import INSTANCE, Inspector
 from kro_es.graph.resources import Resource, ResourceReader, required_kinds
 from kro_es.graph.status import compile_status
 from kro_es.schema import crd, simple
@@ -34,10 +35,11 @@ def compile_graph(
     version: str = "devel",
     *,
     omit: bool = True,
+    environment: Environment = FULL,
 ) -> ResourceGraph:
     """Raises DefinitionErrors; a fault of one resource hides no fault of another.
 
-    ``omit``: whether omit() may be used (kro's feature gate CELOmitFunction).
+    ``omit``: whether omit() may be used (kro's feature gate CELOmitFunction). ``environment``: the functions there are.
     """
     faults = Faults()
     validate.naming(definition, faults)
@@ -45,13 +47,14 @@ def compile_graph(
     reader = ResourceReader(definition, kinds, faults)
     resources = [reader.read(index) for index in range(len(definition.resources))]
     variables = _variables(definition, spec, resources)
-    builder = NodeBuilder(resources, variables, faults, namespaced=definition.schema.namespaced, omit=omit)
+    inspector = Inspector((resource.id for resource in resources), faults, omit=omit, environment=environment)
+    builder = NodeBuilder(resources, variables, faults, inspector, namespaced=definition.schema.namespaced)
     order, waves = _order(resources, builder, faults)
     nodes = builder.nodes(order, waves)
-    tainted = builder.tainted
-    status = compile_status(definition.schema.status, variables, tainted, faults)
+    status = compile_status(definition.schema.status, variables, builder.tainted, faults, environment)
     inferred = _status_schema(status, faults)
-    conditions = compile_conditions(definition.schema.status.get("conditions"), variables, tainted, faults)
+    block = definition.schema.status.get("conditions")
+    conditions = compile_conditions(block, variables, builder.tainted, faults, environment)
     faults.raise_if_any()
     schema = crd.instance_schema(spec, inferred)
     return ResourceGraph(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from kro_es.api.objects import JsonValue
 from kro_es.cel.ast import Call, Ident, Literal, MapLiteral, Node, children
+from kro_es.cel.declarations import Environment
 from kro_es.cel.errors import CelError, CelSyntaxError
 from kro_es.cel.libraries.runtime import CONDITION, RUNTIME, fault
 from kro_es.cel.parser import ParsedExpression, parse
@@ -29,11 +30,12 @@ def compile_conditions(
     variables: Mapping[str, CelType],
     tainted: Mapping[str, tuple[FieldPath, ...]],
     faults: Faults,
+    environment: Environment,
 ) -> tuple[AuthorCondition, ...] | None:
     """The entries that compile, in the order listed; None when there is no block. Its shape was checked with the status."""
     if not isinstance(block, list) or not block:
         return None
-    parsed = [item for index, text in enumerate(block) if (item := _parsed(index, text, faults))]
+    parsed = [item for index, text in enumerate(block) if (item := _parsed(index, text, faults, environment))]
     declared = [(site, _literal_types(expression)) for site, expression in parsed]
     _unique(declared, faults)
     every = frozenset(name for _, names in declared for name in names)
@@ -49,7 +51,9 @@ def compile_conditions(
     return tuple(found)
 
 
-def _parsed(index: int, text: JsonValue, faults: Faults) -> tuple[Site, ParsedExpression] | None:
+def _parsed(
+    index: int, text: JsonValue, faults: Faults, environment: Environment
+) -> tuple[Site, ParsedExpression] | None:
     if not isinstance(text, str):
         return None
     path = f"status.conditions[{index}]"
@@ -60,7 +64,7 @@ def _parsed(index: int, text: JsonValue, faults: Faults) -> tuple[Site, ParsedEx
         return None
     site = Site(STATUS, None, ("status", "conditions", index), expression)
     try:
-        return site, parse(expression.source)
+        return site, parse(expression.source, environment)
     except CelSyntaxError as error:
         faults.add_expression(site, f"{_PREFIX}condition {quote(expression.text)}: parse error: {error}", error)
         return None

@@ -34,16 +34,16 @@ class NodeBuilder:
         resources: Iterable[Resource],
         variables: Mapping[str, CelType],
         faults: Faults,
+        inspector: Inspector,
         *,
         namespaced: bool,
-        omit: bool,
     ) -> None:
-        """``namespaced``: whether the instances are; ``omit``: whether omit() may be used."""
+        """``namespaced``: whether the instances are."""
         self._variables = variables
         self._namespaced = namespaced
         self._faults = faults
         self._resources = {resource.id: resource for resource in reversed(list(resources))}
-        self._inspector = Inspector(self._resources, faults, omit=omit)
+        self._inspector = inspector
         ordered = sorted(self._resources.values(), key=lambda resource: resource.index)
         self._fields = {resource.id: self._inspect_fields(resource) for resource in ordered}
         self._dimensions = {resource.id: self._inspect_dimensions(resource) for resource in ordered}
@@ -250,7 +250,7 @@ class NodeBuilder:
         own = site.resource or ""
         prefix = f"failed to validate resource {quote(own)}: resource {quote(own)} readyWhen: "
         try:
-            parsed = parse(site.expression.source)
+            parsed = parse(site.expression.source, self._inspector.environment)
         except CelSyntaxError as error:
             self._faults.add_expression(site, f"{prefix}failed to inspect expression: parse error: {error}", error)
             return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from kro_es.cel.ast import Call, Node, children
-from kro_es.cel.declarations import UNSUPPORTED
+from kro_es.cel.declarations import UNSUPPORTED, Environment
 from kro_es.cel.errors import CelSyntaxError
 from kro_es.cel.parser import ParsedExpression, parse
 from kro_es.cel.references import identifiers, unknown_functions
@@ -46,10 +46,11 @@ def undeclared(parsed: ParsedExpression) -> tuple[str, ...]:
 class Inspector:
     """Inspects templates, forEach and includeWhen of one definition; readyWhen and status have rules of their own."""
 
-    def __init__(self, ids: Collection[str], faults: Faults, *, omit: bool) -> None:
+    def __init__(self, ids: Iterable[str], faults: Faults, *, omit: bool, environment: Environment) -> None:
         self._ids = frozenset(ids)
         self._faults = faults
         self._omit = omit
+        self.environment = environment
 
     def template(self, site: Site, iterators: Collection[str]) -> Referring | None:
         """None when something was reported, here and below."""
@@ -74,7 +75,7 @@ class Inspector:
     def _inspect(self, site: Site, source: str, iterators: Collection[str]) -> Referring | None:
         prefix = f"failed to build dependency graph: failed to extract dependencies{source}: "
         try:
-            parsed = parse(site.expression.source)
+            parsed = parse(site.expression.source, self.environment)
         except CelSyntaxError as error:
             self._faults.add_expression(site, f"{prefix}failed to inspect expression: parse error: {error}", error)
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kro_es.api.objects import JsonObject
+from kro_es.cel.declarations import Environment
 from kro_es.cel.errors import CelError, CelSyntaxError
 from kro_es.cel.parser import ParsedExpression, parse
 from kro_es.cel.references import identifiers
@@ -23,14 +24,15 @@ def compile_status(
     variables: Mapping[str, CelType],
     tainted: Mapping[str, tuple[FieldPath, ...]],
     faults: Faults,
+    environment: Environment,
 ) -> tuple[StatusField, ...]:
     """The fields that compile, in document order; the others are reported."""
     found: list[StatusField] = []
     for item in extract_fields(status, faults):
         site = Site(STATUS, None, ("status", *item.path), item.expression)
         path = fieldpath.text(item.path)
-        parsed = _inspect(site, path, variables, faults)
-        if parsed is None:
+        parsed = _parsed(site, path, environment, faults)
+        if parsed is None or not _known(site, path, parsed, variables, faults):
             continue
         try:
             program = typing.program(parsed, variables)
@@ -47,16 +49,24 @@ def compile_status(
     return tuple(found)
 
 
-def _inspect(site: Site, path: str, variables: Mapping[str, CelType], faults: Faults) -> ParsedExpression | None:
-    prefix = f'{FAILED}status field "{path}" expression {quote(site.expression.text)}: '
+def _prefix(site: Site, path: str) -> str:
+    return f'{FAILED}status field "{path}" expression {quote(site.expression.text)}: '
+
+
+def _parsed(site: Site, path: str, environment: Environment, faults: Faults) -> ParsedExpression | None:
     try:
-        parsed = parse(site.expression.source)
+        return parse(site.expression.source, environment)
     except CelSyntaxError as error:
-        faults.add_expression(site, f"{prefix}failed to inspect expression: parse error: {error}", error)
+        text = f"{_prefix(site, path)}failed to inspect expression: parse error: {error}"
+        faults.add_expression(site, text, error)
         return None
+
+
+def _known(site: Site, path: str, parsed: ParsedExpression, variables: Mapping[str, CelType], faults: Faults) -> bool:
+    """Whether there is everything the expression refers to."""
     problems = [f"references unknown identifiers: [{name}]" for name in identifiers(parsed) if name not in variables]
     problems += [f"uses unknown functions: [{{{name}}}]" for name in undeclared(parsed)]
     problems += [OMIT_MISPLACED] if uses_omit(parsed) else []
     for problem in problems:
-        faults.add_expression(site, prefix + problem)
-    return None if problems else parsed
+        faults.add_expression(site, _prefix(site, path) + problem)
+    return not problems

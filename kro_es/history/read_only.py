@@ -3,47 +3,98 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import make_url
 
 from kro_es.errors import UserError
-from kro_es.history.queries import Table
+from kro_es.history.source import Answer, Table
 
 MOST_ROWS = 10_000
+SECONDS = 60.0
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+_STEPS = 20_000
+"""Virtual machine instructions between two looks at the clock: some milliseconds."""
 
 
-def select(database: str, sql: str) -> Table:
-    """At most ``MOST_ROWS`` rows. Raises UserError with the database's own complaint."""
-    return _sqlite(database, sql) if database.startswith("sqlite") else _postgres(database, sql)
+def select(database: str, sql: str, *, limit: int = MOST_ROWS, seconds: float = SECONDS) -> Answer:
+    """One SELECT; says so when rows beyond the limit were left out. Raises UserError with the database's complaint."""
+    ask = _sqlite if _is_sqlite(database) else _postgres
+    rows = ask(database, sql, limit + 1, seconds)
+    notes = (f"only the first {limit} rows are shown; raise --limit or narrow the query",) if len(rows) > limit else ()
+    return Answer(rows[:limit], notes=notes)
 
 
-def _sqlite(database: str, sql: str) -> Table:
-    path = make_url(database).database
+def explain(database: str, sql: str) -> Answer:
+    """How the database would answer; nothing is run."""
+    if _is_sqlite(database):
+        rows = _sqlite(database, f"EXPLAIN QUERY PLAN {sql}", MOST_ROWS, SECONDS)
+        return Answer([{"plan": "  " * _depth(row, rows) + str(row["detail"])} for row in rows])
+    found = _with_postgres(database, SECONDS, _explained(sql))
+    return Answer(found)
+
+
+def _explained(sql: str) -> Callable[[Any], Table]:
+    return lambda cursor: [{"plan": row[0]} for row in cursor.execute(f"EXPLAIN {sql}", prepare=True).fetchall()]
+
+
+def _is_sqlite(database: str) -> bool:
+    return "://" not in database or database.startswith("sqlite")
+
+
+def _depth(row: dict[str, object], rows: Table) -> int:
+    parents = {one["id"]: one["parent"] for one in rows}
+    depth, parent = 0, row["parent"]
+    while parent in parents:
+        depth, parent = depth + 1, parents[parent]
+    return depth
+
+
+def _sqlite(database: str, sql: str, limit: int, seconds: float) -> Table:
+    path = make_url(database).database if "://" in database else database
     try:
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     except sqlite3.Error as error:
         raise UserError(f"{path}: {error}") from error
+    deadline = time.monotonic() + seconds
     try:
         connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY)
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
         cursor = connection.execute(sql)
         names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(MOST_ROWS)]
-    except sqlite3.Error as error:
-        raise UserError(f"the database refused: {error}") from error
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(limit)]
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        late = time.monotonic() > deadline
+        raise UserError(f"no answer within {seconds:g} s" if late else f"the database refused: {error}") from error
     finally:
         connection.close()
 
 
-def _postgres(database: str, sql: str) -> Table:
-    url = make_url(database).set(drivername="postgresql+psycopg")
-    options = "-c default_transaction_read_only=on -c statement_timeout=60000"
-    engine = create_engine(url, connect_args={"options": options})
+def _postgres(database: str, sql: str, limit: int, seconds: float) -> Table:
+    """A cursor can be declared for a query only, and the extended protocol takes one statement only."""
+
+    def ask(cursor: Any) -> Table:
+        cursor.execute(f"DECLARE asked NO SCROLL CURSOR FOR {sql}", prepare=True)
+        cursor.execute(f"FETCH FORWARD {limit} FROM asked")
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    return _with_postgres(database, seconds, ask)
+
+
+def _with_postgres(database: str, seconds: float, ask: Callable[[Any], Table]) -> Table:
+    import psycopg  # noqa: PLC0415 loaded only where it is needed
+
+    url = make_url(database).set(drivername="postgresql").render_as_string(hide_password=False)
+    options = f"-c default_transaction_read_only=on -c statement_timeout={int(seconds * 1000)}"
     try:
-        with engine.connect() as connection:
-            found = connection.exec_driver_sql(sql)
-            return [dict(row) for row in found.mappings().fetchmany(MOST_ROWS)]
-    except Exception as error:
+        with psycopg.connect(url, options=options) as connection, connection.cursor() as cursor:
+            # after a first query the transaction cannot be made one that writes
+            cursor.execute("SELECT 1")
+            return ask(cursor)
+    except psycopg.errors.QueryCanceled as error:
+        raise UserError(f"no answer within {seconds:g} s") from error
+    except psycopg.Error as error:
         raise UserError(f"the database refused: {error}") from error
-    finally:
-        engine.dispose()

@@ -27,7 +27,7 @@ def own_fields(obj: Mapping[str, JsonValue], manager: str) -> JsonObject | None:
 
 def extract(obj: JsonValue, fields: JsonObject) -> JsonValue:
     """The owned leaves of ``obj`` selected by ``fields`` (structured-merge-diff's FieldsV1), in a canonical shape."""
-    if not any(name != "." for name in fields):
+    if not fields or (len(fields) == 1 and "." in fields):
         return _existence(obj) if "." in fields else obj
     if isinstance(obj, list):
         return _items(obj, fields)

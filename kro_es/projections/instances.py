@@ -93,23 +93,26 @@ class Instances:
 
 
 class Nodes:
-    """Key: ``<instance uid>/<node id>``. What was last applied for the node and how it stands."""
+    """Key: ``<instance uid>/<node id>``, with ``/<namespace>/<name>`` behind it for an item of a collection.
+
+    What was last applied and how it stands; a collection has a row of its own besides those of its items.
+    """
 
     name = "nodes"
     version = 1
     columns = (
         Column("instance_uid", "text", "uid of the instance", indexed=True),
-        Column("node", "text", "node id in the resource graph"),
+        Column("node", "text", "node id in the resource graph; of an item id/namespace/name"),
         Column("api_group", "text", "API group of the object"),
         Column("api_version", "text", "version it is applied at"),
         Column("kind", "text", "kind of the object"),
         Column("namespace", "text", "namespace of the object"),
         Column("name", "text", "name of the object"),
         Column("uid", "text", "uid of the object last applied"),
-        Column("state", "text", "node state (spec/03 §4.8)"),
+        Column("state", "text", "node state (spec/03 §4.8); of an item APPLIED or ERROR"),
         Column("reason", "text", "what it waits for, or the error"),
         Column("since", "int", "when it reached this state, microseconds since the epoch"),
-        Column("revision", "int", "revision it was last applied from"),
+        Column("revision", "int", "revision it was last applied from; 0 for an item, its collection has it"),
         Column("desired_digest", "text", "digest of the object we last applied"),
         Column("owned_digest", "text", "digest of the fields we own, as the server returned them"),
         Column("fields_digest", "text", "digest of our managedFields entry"),
@@ -127,6 +130,8 @@ class Nodes:
                 return (f"{uid}/{node}",)
             case ResourceDeleted(node=node) | WriteFailed(node=node) if node:
                 return (f"{uid}/{node}",)
+            case InstanceGone(nodes=names):
+                return tuple(f"{uid}/{name}" for name in names)
             case _:
                 return ()
 
@@ -137,24 +142,14 @@ class Nodes:
                 report = next(node for node in decided.nodes if node.node == before["node"])
                 return _moved({**before, "revision": decided.revision}, report, event)
             case ResourceApplied() | ResourceTakenOver() as applied:
-                subject = event.subject
-                return {
-                    **before,
-                    "api_group": subject.group,
-                    "kind": subject.kind,
-                    "namespace": subject.namespace,
-                    "name": subject.name,
-                    "uid": subject.uid,
-                    "desired_digest": applied.desired_digest,
-                    "owned_digest": applied.owned_digest,
-                    "fields_digest": applied.fields_digest,
-                    "applied_position": event.position,
-                }
+                return _applied(before, applied, event)
             case WriteFailed(message=message):
                 return _moved(before, NodeReport(str(before["node"]), "ERROR", message), event)
             case ResourceDeleted():
                 # a node that moved to another name deletes the old object after the new one was applied
                 return None if row is None or row["name"] in ("", event.subject.name) else row
+            case InstanceGone():
+                return None
             case _:
                 return row
 
@@ -179,6 +174,25 @@ def _new_node(key: str, event: Event) -> Row:
         "fields_digest": "",
         "applied_position": 0,
     }
+
+
+def _applied(row: Row, applied: ResourceApplied | ResourceTakenOver, event: Event) -> Row:
+    """A node's state comes with the next decision; an item has no report of its own, and a failed one is mended by this."""
+    subject = event.subject
+    found = {
+        **row,
+        "api_group": subject.group,
+        "kind": subject.kind,
+        "namespace": subject.namespace,
+        "name": subject.name,
+        "uid": subject.uid,
+        "desired_digest": applied.desired_digest,
+        "owned_digest": applied.owned_digest,
+        "fields_digest": applied.fields_digest,
+        "applied_position": event.position,
+    }
+    node = str(row["node"])
+    return _moved(found, NodeReport(node, "APPLIED"), event) if "/" in node else found
 
 
 def _moved(row: Row, report: NodeReport, event: Event) -> Row:

@@ -28,6 +28,7 @@ class Objects:
         Column("part_of", "text", "apply set it is a member of", indexed=True),
         Column("instance_uid", "text", "uid of the instance it belongs to", indexed=True),
         Column("node", "text", "node id in the resource graph"),
+        Column("actor", "text", "field manager whose change this state shows; empty when unknown"),
         Column("editor", "text", "field manager of the last change that was not ours"),
         Column("object", "json", "the object, without managedFields, secret leaves redacted"),
     )
@@ -71,6 +72,7 @@ def _row(obj: JsonObject, event: Event, editor: str) -> Row:
         "part_of": found.get(metadata.PART_OF, ""),
         "instance_uid": found.get(metadata.INSTANCE_ID, ""),
         "node": found.get(metadata.NODE_ID, ""),
+        "actor": event.actor.name,
         "editor": editor,
         "object": obj,
     }

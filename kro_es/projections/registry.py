@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kro_es.projections.bookkeeping import FieldSets, Gaps, OpenWrites, SeenFields
+from kro_es.projections.drift import Drifts
 from kro_es.projections.instances import Instances, Nodes
 from kro_es.projections.objects import Objects
 from kro_es.projections.projection import Projection
@@ -20,5 +21,6 @@ PROJECTIONS: tuple[Projection, ...] = (
     FieldSets(),
     SeenFields(),
     Gaps(),
+    Drifts(),
     Timeline(),
 )

@@ -152,6 +152,8 @@ def _outcome(body: e.Body) -> str:
             return f"outcome of a write unknown: {found}"
         case e.InstanceSettled(state=state, ready=ready, revision=revision):
             return f"{state}, {'ready' if ready else 'not ready'}, at revision {revision}"
+        case e.CommandInstanceRollback(to=to, reason=reason):
+            return f"rollback to its spec at position {to} asked for: {reason}"
         case e.LogPruned() | e.LogRedacted() | e.LogAdopted() | e.LogRebuilt():
             return _maintenance(body)
         case e.ControllerStarted(engine=engine):

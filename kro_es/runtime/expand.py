@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from math import prod
 
-from kro_es.api.objects import JsonObject, JsonValue, ObjectRef
+from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.cel.errors import CelError, DataPending
 from kro_es.cel.omit import without_omitted
 from kro_es.errors import UserError
 from kro_es.graph.fieldpath import FieldPath
 from kro_es.graph.node import Dimension, Node, TemplateField
 from kro_es.graph.template import render
+from kro_es.schema.gotext import quote
 
 Bindings = Mapping[str, JsonValue]
 
@@ -64,13 +65,13 @@ def _items(node: Node, dimension: Dimension, bindings: Bindings) -> list[JsonVal
     try:
         value = dimension.program.evaluate_json(bindings)
     except DataPending as pending:
-        raise Pending(f'{where}: eval "{dimension.text}": {pending} (data pending)') from None
+        raise Pending(f"{where}: eval {quote(dimension.text)}: {pending} (data pending)") from None
     except CelError as error:
-        raise Fatal(f'{where}: eval "{dimension.text}": {error}') from None
+        raise Fatal(f"{where}: eval {quote(dimension.text)}: {error}") from None
     if value is None:
-        raise Fatal(f'{where}: expression "{dimension.text}" returned null, expected list')
+        raise Fatal(f"{where}: expression {quote(dimension.text)} returned null, expected list")
     if not isinstance(value, list):
-        raise Fatal(f'{where}: expression "{dimension.text}" did not return a list')
+        raise Fatal(f"{where}: expression {quote(dimension.text)} did not return a list")
     return value
 
 
@@ -80,10 +81,12 @@ def _values(node: Node, fields: Sequence[TemplateField], bindings: Bindings) -> 
         try:
             values[field.path] = field.program.evaluate_json(bindings)
         except DataPending as pending:
-            text = f'node "{node.id}": failed to evaluate expression: eval "{field.text}": {pending} (data pending)'
+            text = (
+                f'node "{node.id}": failed to evaluate expression: eval {quote(field.text)}: {pending} (data pending)'
+            )
             raise Pending(text) from None
         except CelError as error:
-            raise Fatal(f'node "{node.id}": eval "{field.text}": {error}') from None
+            raise Fatal(f'node "{node.id}": eval {quote(field.text)}: {error}') from None
     return values
 
 
@@ -118,11 +121,12 @@ def _check_text(node: Node, path: str, value: JsonValue) -> None:
 
 def _check_distinct(node: Node, written: Sequence[JsonObject], placed: Sequence[JsonObject]) -> None:
     """The text shows the namespace as the template gives it, as kro does."""
-    seen: set[ObjectRef] = set()
+    seen: set[tuple[str, str]] = set()
     for shown, obj in zip(written, placed, strict=True):
-        ref = ObjectRef.of(obj)
-        if ref in seen:
+        name = obj["metadata"]["name"]
+        identity = (obj["metadata"].get("namespace", ""), name)
+        if identity in seen:
             gvk, namespace = node.resource.gvk, shown["metadata"].get("namespace", "")
-            where = f"{gvk.group}/{gvk.version}/{gvk.kind}/{namespace}/{ref.name}"
+            where = f"{gvk.group}/{gvk.version}/{gvk.kind}/{namespace}/{name}"
             raise Fatal(f'node "{node.id}" identity collision: duplicate identity: {where}')
-        seen.add(ref)
+        seen.add(identity)

@@ -9,6 +9,7 @@ from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.cel.errors import CelError, DataPending
 from kro_es.graph.node import Node
 from kro_es.graph.nodes import EACH
+from kro_es.schema.gotext import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def collection_ready(node: Node, desired: int, observed: Sequence[JsonObject]) -
 
 def _item_ready(node: Node, index: int, item: JsonObject) -> Readiness:
     for condition in node.ready_when:
-        failed = f'node "{node.id}": failed to evaluate readyWhen "{condition.text}" (item {index})'
+        failed = f'node "{node.id}": failed to evaluate readyWhen {quote(condition.text)} (item {index})'
         try:
             value = condition.program.evaluate_json({EACH: item})
         except DataPending:
@@ -57,7 +58,7 @@ def _item_ready(node: Node, index: int, item: JsonObject) -> Readiness:
         except CelError as error:
             return Readiness(False, f"{failed}: {error}", fatal=True)
         if not isinstance(value, bool):
-            return Readiness(False, f'readyWhen "{condition.text}" did not return bool', fatal=True)
+            return Readiness(False, f"readyWhen {quote(condition.text)} did not return bool", fatal=True)
         if not value:
             return _false(condition.text)
     return READY
@@ -65,7 +66,7 @@ def _item_ready(node: Node, index: int, item: JsonObject) -> Readiness:
 
 def _judged(node: Node, observed: JsonValue) -> Readiness:
     for condition in node.ready_when:
-        failed = f'node "{node.id}": failed to evaluate readyWhen expression: "{condition.text}"'
+        failed = f'node "{node.id}": failed to evaluate readyWhen expression: {quote(condition.text)}'
         try:
             value = condition.program.evaluate_json({node.id: observed})
         except DataPending:
@@ -78,7 +79,7 @@ def _judged(node: Node, observed: JsonValue) -> Readiness:
 
 
 def _false(text: str) -> Readiness:
-    return Readiness(False, f'readyWhen condition evaluated to false: "{text}" (waiting for readiness)')
+    return Readiness(False, f"readyWhen condition evaluated to false: {quote(text)} (waiting for readiness)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +100,13 @@ def inclusion(node: Node, bindings: Mapping[str, JsonValue], unready: Mapping[st
         try:
             value = condition.program.evaluate_json(bindings)
         except DataPending as pending:
-            text = f'includeWhen "{condition.text}": eval "{condition.text}": {pending}'
+            text = f"includeWhen {quote(condition.text)}: eval {quote(condition.text)}: {pending}"
             # a missing field of the instance's own spec is an error: no event will ever bring it
             if node.include_dependencies:
                 return Inclusion(False, pending=f"{text} (data pending)")
             return Inclusion(False, error=text)
         except CelError as error:
-            return Inclusion(False, error=f'includeWhen "{condition.text}": eval "{condition.text}": {error}')
+            return Inclusion(False, error=f"includeWhen {quote(condition.text)}: eval {quote(condition.text)}: {error}")
         if value is not True:
             return Inclusion(False)
     return Inclusion(True)

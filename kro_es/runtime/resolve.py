@@ -28,7 +28,7 @@ class Observed(Protocol):
         ...
 
     def selected(self, resource: Resource, namespace: str, selector: Selector) -> Sequence[JsonObject]:
-        """Somebody else's objects by label, by namespace and name; an empty namespace stands for all."""
+        """Somebody else's objects by label, in the API server's order; an empty namespace stands for all."""
         ...
 
 
@@ -73,6 +73,8 @@ class _Moment:
     bindings: dict[str, JsonValue]
     ignored: set[str]
     unready: dict[str, str]
+    broken: set[str]
+    """Of the unready: those whose readyWhen can never work."""
 
 
 def resolve(
@@ -80,7 +82,7 @@ def resolve(
 ) -> tuple[NodeResult, ...]:
     """Results in topological order. ``limit``: items a collection may have."""
     namespace = instance["metadata"].get("namespace", "") if graph.instance.namespaced else ""
-    moment = _Moment(namespace, observed, limit, {"schema": without_status(instance)}, set(), {})
+    moment = _Moment(namespace, observed, limit, {"schema": without_status(instance)}, set(), {}, set())
     results = []
     for node in graph.nodes:
         result = _resolved(node, moment)
@@ -106,10 +108,9 @@ def _resolved(node: Node, moment: _Moment) -> NodeResult:
             return _unready(NodeResult(node, "IN_PROGRESS", pending=found.pending), moment)
         if not found.included:
             return _ignore(node, moment)
-    for name in node.dependencies:
-        if name in moment.unready:
-            text = f'node "{node.id}": dependent node "{name}" not ready: {moment.unready[name]} (data pending)'
-            return _unready(NodeResult(node, "IN_PROGRESS", pending=text), moment)
+    held = _held(node, moment)
+    if held is not None:
+        return _unready(held, moment)
     try:
         desired = rendered(node, moment.bindings, moment.namespace, limit=moment.limit)
         return _selection(node, desired[0], moment) if node.selecting else _looked_up(node, desired, moment)
@@ -117,6 +118,18 @@ def _resolved(node: Node, moment: _Moment) -> NodeResult:
         return _unready(NodeResult(node, "IN_PROGRESS", pending=str(pending)), moment)
     except Fatal as error:
         return _unready(NodeResult(node, "ERROR", error=str(error), fatal=True), moment)
+
+
+def _held(node: Node, moment: _Moment) -> NodeResult | None:
+    """The node while one it depends on is not ready; None when nothing holds it."""
+    for name in node.dependencies:
+        if name in moment.broken:
+            text = f'node "{node.id}": failed to check readiness of dependent node "{name}": {moment.unready[name]}'
+            return NodeResult(node, "ERROR", error=text, fatal=True)
+        if name in moment.unready:
+            text = f'node "{node.id}": dependent node "{name}" not ready: {moment.unready[name]} (data pending)'
+            return NodeResult(node, "IN_PROGRESS", pending=text)
+    return None
 
 
 def _ignore(node: Node, moment: _Moment) -> NodeResult:
@@ -161,6 +174,7 @@ def _judged(result: NodeResult, readiness: Readiness, moment: _Moment) -> NodeRe
         return NodeResult(node, "SYNCED", desired, observed)
     moment.unready[node.id] = readiness.reason
     if readiness.fatal:
+        moment.broken.add(node.id)
         return NodeResult(node, "ERROR", desired, observed, error=readiness.reason)
     there = None not in observed
     if node.external:

@@ -13,6 +13,7 @@ from kro_es.cel.libraries.runtime import VALUE, Condition
 from kro_es.graph.fieldpath import FieldPath
 from kro_es.graph.node import AuthorCondition, ResourceGraph
 from kro_es.runtime.resolve import NodeResult
+from kro_es.schema.gotext import quote
 
 _OURS = ("state", "conditions")
 
@@ -33,7 +34,7 @@ def projection(graph: ResourceGraph, bindings: Mapping[str, JsonValue]) -> JsonO
         except DataPending:
             continue
         except CelError as error:
-            raise StatusError(f'eval "{field.text}": {error}') from error
+            raise StatusError(f"eval {quote(field.text)}: {error}") from error
         if value is not None and field.path[0] not in _OURS:
             _put(found, field.path, value)
     return found
@@ -49,8 +50,8 @@ class Authored:
     """Every entry gave its conditions; otherwise those shown before stay where nothing replaces them."""
     dropped: frozenset[str] = frozenset()
     """Types that two entries gave."""
-    degraded: bool = False
-    """Some entry can never work as it stands."""
+    problems: tuple[str, ...] = ()
+    """Entries that can never work as they stand; the state of the instance is ERROR then."""
 
 
 def authored(
@@ -60,24 +61,26 @@ def authored(
     schema = {**bindings["schema"], "status": {"conditions": list(built_in)}}
     scope = {**bindings, "schema": schema, "runtime": VALUE}
     found: list[JsonObject] = []
-    pending = degraded = False
+    problems: list[str] = []
+    pending = False
     for entry in entries:
         try:
             value = entry.program.evaluate(scope)
         except DataPending:
             pending = True
-        except CelError:
-            degraded = True
+        except CelError as error:
+            problems.append(f"condition {quote(entry.text)}: {error}")
         else:
             given = value if isinstance(value, list) else [value]
             good = [dict(item) for item in given if isinstance(item, Condition)]
-            degraded = degraded or len(good) < len(given)
+            if len(good) < len(given):
+                problems.append(f'condition "{entry.text}": the result is not made with runtime.newCondition(...)')
             found += good
     counts = Counter(item["type"] for item in found)
     dropped = frozenset(name for name, count in counts.items() if count > 1)
+    problems += [f'condition type "{name}" is given more than once' for name in sorted(dropped)]
     kept = tuple(item for item in found if item["type"] not in dropped)
-    degraded = degraded or bool(dropped)
-    return Authored(kept, not (pending or degraded), dropped, degraded)
+    return Authored(kept, not (pending or problems), dropped, tuple(problems))
 
 
 def _put(root: JsonObject, path: FieldPath, value: JsonValue) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
 from kro_es.errors import FenceLost, KroEsError
-from kro_es.events.types import Event, NewEvent
+from kro_es.events.types import Event, LogRebuilt, NewEvent
 from kro_es.projections.projection import Projection
 from kro_es.store.batch import Batch, Encoder, Head, commit, insert
 from kro_es.store.digest import chain
@@ -31,6 +31,9 @@ _SALT = 16
 _CATCH_UP_AT_ONCE = 10_000
 Appended = tuple[Event, ...] | Exception
 """What became of one group: its events as they are in the log, or why none of them is."""
+Also = Callable[[Connection, Sequence[Event]], None]
+"""More of a transaction, given what it appends."""
+_REBUILT = "SELECT 1 FROM events WHERE position > ? AND type_id IN (SELECT id FROM types WHERE name = ?) LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +71,28 @@ class EventLog(LogReader):
         self._folding = Folding(projections)
         self._position = -1
         """Head as this writer last left it; another value in the database means that somebody else wrote."""
+        self._mirrored: int | None = None
+        """Position the mirror is at."""
+        self._replaced = False
+        """Somebody replaced rows that the mirror shows."""
         self._recorded_at = 0
         self._encoder: Encoder | None = None
         self._bases: Bases | None = None
 
-    def append(self, events: Sequence[NewEvent], *, now: int) -> tuple[Event, ...]:
+    def append(self, events: Sequence[NewEvent], *, now: int, also: Also | None = None) -> tuple[Event, ...]:
         """One atomic group, in order; events whose identity is already in the log are left out.
 
-        Raises FenceLost when another writer owns the log, ConcurrencyError when a stream moved on.
+        ``also`` happens in the same transaction, after the events. Raises FenceLost when another writer owns the
+        log, ConcurrencyError when a stream moved on.
         """
-        appended = self.append_group([events], now=now)[0]
+        appended = self.append_group([events], now=now, also=also)[0]
         if isinstance(appended, Exception):
             raise appended
         return appended
 
-    def append_group(self, groups: Sequence[Sequence[NewEvent]], *, now: int) -> list[Appended]:
+    def append_group(
+        self, groups: Sequence[Sequence[NewEvent]], *, now: int, also: Also | None = None
+    ) -> list[Appended]:
         """Several groups in one transaction, each atomic by itself: one that fails does not hinder the others."""
         results: list[Appended] = []
         with self._writing() as (connection, head):
@@ -97,6 +107,8 @@ class EventLog(LogReader):
                     results.append(tuple(self._built(connection, batch, staged)))
             if batch.events:
                 digest = self._store(connection, batch)
+                if also is not None:
+                    also(connection, batch.events)
                 self._doubt = _Doubt(batch.events[-1].position, digest, results)
         if batch.events:
             self._position, self._recorded_at = batch.events[-1].position, batch.now
@@ -137,10 +149,7 @@ class EventLog(LogReader):
         self._position = -1
         while not self._caught_up():
             pass
-        if self._mirror is not None:
-            with self._reading() as connection:
-                self._mirror.load(connection)
-            self._folding.taken()
+        self._load_mirror()
         return fence
 
     def heartbeat(self, *, now: int) -> None:
@@ -188,6 +197,9 @@ class EventLog(LogReader):
         last = run(connection, "SELECT recorded_at FROM events WHERE position = ?", (head.position,)).scalar()
         self._recorded_at = last or 0
         self._folding.resume(connection, rebuild=self._fence is not None)
+        if self._mirrored is not None and not self._replaced:
+            found = run(connection, _REBUILT, (self._mirrored, LogRebuilt.TYPE)).first()
+            self._replaced = found is not None
         self._position = head.position
 
     def _caught_up(self) -> bool:
@@ -203,8 +215,21 @@ class EventLog(LogReader):
     def _reflect(self) -> None:
         """The mirror shows what was committed; one that cannot is loaded anew by :meth:`carried_out`."""
         changes = self._folding.taken()
-        if self._mirror is not None and self._fence is not None:
+        if self._mirror is None or self._fence is None:
+            return
+        if self._replaced:
+            self._load_mirror()
+        else:
             self._mirror.apply(changes, self._position)
+            self._mirrored = self._position
+
+    def _load_mirror(self) -> None:
+        if self._mirror is None:
+            return
+        with self._reading() as connection:
+            self._mirror.load(connection)
+        self._folding.taken()
+        self._mirrored, self._replaced = self._position, False
 
     def _forget(self) -> None:
         self._position = -1

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Engine, MetaData, Table
 
-from kro_es.events.types import Event, LogRebuilt
+from kro_es.events.types import Actor, Event, LogRebuilt
 from kro_es.projections.projection import Column, Projection, Row
-from kro_es.store.batch import Head
 from kro_es.store.engine import WRITE
 from kro_es.store.event_log import EventLog
 from kro_es.store.folding import Folding
@@ -32,7 +31,7 @@ class _Beside:
         self.name = f"{projection.name}__new"
         self.version = projection.version
         # Indexes are made when the table takes its place: it is filled faster without.
-        self.columns = tuple(Column(column.name, column.type, column.text) for column in projection.columns)
+        self.columns = tuple(Column(column.name, column.type, column.doc) for column in projection.columns)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         return self._projection.keys(event)
@@ -41,39 +40,40 @@ class _Beside:
         return self._projection.fold(key, row, event)
 
 
-def live_rebuild(engine: Engine, projections: Sequence[Projection], *, actor: str, now: int) -> int:
+def live_rebuild(engine: Engine, projections: Sequence[Projection], *, actor: Actor, now: int) -> int:
     """The position at which the new rows took the place of the old ones. A controller may run meanwhile.
 
     Events a projection fails on are parked as ever; those parked before get their chance.
     """
     beside = [_Beside(projection) for projection in projections]
+    folding = Folding(beside)
     with engine.connect().execution_options(**WRITE) as connection, connection.begin():
         for item in beside:
             _discard(connection, item.name)
             projection_table(MetaData(), item).create(connection)
-    log = LogReader(engine)
+        folding.resume(connection, rebuild=True)
+    reader = LogReader(engine)
     position = 0
-    while log.head() - position > _NEAR:
+    while reader.head() - position > _NEAR:
+        # Read before the transaction begins: a writer of SQLite waits for the fold only.
+        events = reader.read(position + 1, _AT_ONCE)
         with engine.connect().execution_options(**WRITE) as connection, connection.begin():
-            position = _fold(connection, log, beside, position, _AT_ONCE)
-    with engine.connect().execution_options(**WRITE) as connection, connection.begin():
-        head = Head.locked(connection).position
-        while position < head:
-            position = _fold(connection, log, beside, position, _AT_ONCE)
+            folding.fold(connection, events)
+        position = events[-1].position
+
+    def switch(connection: Connection, appended: Sequence[Event]) -> None:
+        at = position
+        while at < appended[-1].position:
+            rest = reader.read_with(connection, at + 1, _AT_ONCE)
+            folding.fold(connection, rest)
+            at = rest[-1].position
         drop_views(connection)
         for projection, item in zip(projections, beside, strict=True):
             _switch(connection, projection, item)
         create_views(connection)
+
     event = maintenance_event(LogRebuilt(tuple(projection.name for projection in projections)), actor, now)
-    return EventLog(engine).append([event], now=now)[0].position
-
-
-def _fold(connection: Connection, log: LogReader, beside: Sequence[_Beside], position: int, limit: int) -> int:
-    folding = Folding(beside)
-    folding.resume(connection, rebuild=True)
-    events = log.read_with(connection, position + 1, limit)
-    folding.fold(connection, events)
-    return events[-1].position
+    return EventLog(engine).append([event], now=now, also=switch)[0].position
 
 
 def _discard(connection: Connection, name: str) -> None:

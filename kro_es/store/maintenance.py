@@ -5,5 +5,5 @@ from __future__ import annotations
 from kro_es.events.types import Actor, LogAdopted, LogPruned, LogRebuilt, LogRedacted, NewEvent, Subject
 
 
-def maintenance_event(body: LogPruned | LogRedacted | LogAdopted | LogRebuilt, actor: str, now: int) -> NewEvent:
-    return NewEvent("log", body, Subject(), Actor(actor, "cli"), now)
+def maintenance_event(body: LogPruned | LogRedacted | LogAdopted | LogRebuilt, actor: Actor, now: int) -> NewEvent:
+    return NewEvent("log", body, Subject(), actor, now)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
 
 from kro_es.api.objects import JsonObject
+from kro_es.errors import UserError
 from kro_es.events.delta import canonical
-from kro_es.events.types import Event, LogPruned, ObjectObserved, ReconcileDecided
-from kro_es.store.batch import Head
+from kro_es.events.types import Actor, Event, LogPruned, ObjectObserved, ReconcileDecided
 from kro_es.store.digest import PrunedDigest
-from kro_es.store.engine import WRITE
 from kro_es.store.event_log import EventLog
 from kro_es.store.log_reader import LogReader
 from kro_es.store.maintenance import maintenance_event
-from kro_es.store.sql import marks, run, run_many
+from kro_es.store.sql import marks, run
 
 _AT_ONCE = 5_000
-_DELETED_AT_ONCE = 500
+_MOVED_AT_ONCE = 500
+_ONE_EVENT = 20_000
+"""Positions one event accounts for: a running controller waits that long and no longer."""
 
 
 @dataclass(slots=True)
@@ -63,7 +64,7 @@ def plan(engine: Engine, before: int) -> PrunePlan:
             _look(event, before, last, candidates, needed, found)
         position = events[-1].position
     for item in last.values():
-        if item.candidate and candidates.pop(item.position, None):
+        if item.candidate and candidates.pop(item.position, None) is not None:
             found.keep("last before the time")
     for position in needed & candidates.keys():
         del candidates[position]
@@ -136,36 +137,46 @@ def _without_bases(connection: Connection, candidates: dict[int, tuple[str, int]
         found.keep("head of its stream")
 
 
-def prune(engine: Engine, found: PrunePlan, *, actor: str, now: int) -> Event | None:
-    """Carries a plan out: only the leaves stay. The event says what went; None when nothing did.
+def prune(engine: Engine, found: PrunePlan, *, actor: str, now: int) -> list[Event]:
+    """Carries a plan out: only the leaves stay. The events say what went; none when nothing did.
 
     Rows of projections that were folded from what is gone are the caller's to rebuild.
     """
-    if not found.positions:
-        return None
+    log = EventLog(engine)
+    return [
+        _prune_part(engine, log, found.positions[start : start + _ONE_EVENT], found.before, Actor(actor, "cli"), now)
+        for start in range(0, len(found.positions), _ONE_EVENT)
+    ]
+
+
+def _prune_part(engine: Engine, log: EventLog, positions: list[int], before: int, actor: Actor, now: int) -> Event:
+    """What goes and the event that says so are one transaction."""
     digest = PrunedDigest()
-    with engine.connect().execution_options(**WRITE) as connection, connection.begin():
-        chain = Head.locked(connection).chain.hex()
-        for part in _parts(found.positions):
+    with engine.connect() as connection, connection.begin():
+        chain = bytes(run(connection, "SELECT chain FROM log_head").scalar_one()).hex()
+        for part in _parts(positions):
             sql = f"SELECT position, leaf FROM events WHERE position IN ({marks(len(part))}) ORDER BY position"  # noqa: S608
             for position, leaf in run(connection, sql, tuple(part)):
                 digest.add(position, bytes(leaf))
-    body = LogPruned(found.before, len(found.positions), found.positions[0], found.positions[-1], digest.hex(), chain)
-    # The event comes first: whoever finds places empty finds why.
-    event = EventLog(engine).append([maintenance_event(body, actor, now)], now=now)[0]
-    with engine.connect().execution_options(**WRITE) as connection, connection.begin():
-        Head.locked(connection)
-        for part in _parts(found.positions):
-            listed = marks(len(part))
-            run(
-                connection,
-                "INSERT INTO pruned (position, stream_id, stream_version, leaf, pruned_by)"
-                f" SELECT position, stream_id, stream_version, leaf, ? FROM events WHERE position IN ({listed})",
-                (event.position, *part),
-            )
-        run_many(connection, "DELETE FROM events WHERE position = ?", [(position,) for position in found.positions])
-    return event
+    body = LogPruned(before, len(positions), positions[0], positions[-1], digest.hex(), chain)
+
+    def carry_out(connection: Connection, events: Sequence[Event]) -> None:
+        moved = sum(_move(connection, part, events[0].position) for part in _parts(positions))
+        if moved != len(positions):
+            raise UserError("somebody else pruned this log at the same time: nothing was pruned by this command")
+
+    return log.append([maintenance_event(body, actor, now)], now=now, also=carry_out)[0]
+
+
+def _move(connection: Connection, positions: list[int], by: int) -> int:
+    """Leaves of the events go where the chain still finds them, the rest is gone."""
+    listed = marks(len(positions))
+    kept = f"SELECT position, stream_id, stream_version, leaf, ? FROM events WHERE position IN ({listed})"  # noqa: S608
+    columns = "position, stream_id, stream_version, leaf, pruned_by"
+    moved = run(connection, f"INSERT INTO pruned ({columns}) {kept}", (by, *positions)).rowcount
+    run(connection, f"DELETE FROM events WHERE position IN ({listed})", tuple(positions))  # noqa: S608
+    return moved
 
 
 def _parts(positions: list[int]) -> Iterable[list[int]]:
-    return (positions[start : start + _DELETED_AT_ONCE] for start in range(0, len(positions), _DELETED_AT_ONCE))
+    return (positions[start : start + _MOVED_AT_ONCE] for start in range(0, len(positions), _MOVED_AT_ONCE))

@@ -12,7 +12,8 @@ from kro_es.store.stored import FROM
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """``sql`` may use ``@time(x)`` (microseconds to RFC 3339 text) and ``@hex(x)`` (bytes to hexadecimal text)."""
+    """``sql`` may use ``@time(x)`` (microseconds to RFC 3339 text), ``@hex(x)`` (bytes to hexadecimal text)
+    and ``@each(x)`` (a JSON list as a table ``f`` with the column ``value``)."""
 
     sql: str
     columns: dict[str, str]
@@ -128,6 +129,66 @@ VIEWS: dict[str, View] = {
             "uid": "its uid",
         },
     ),
+    "v_instance_nodes": View(
+        sql=(
+            "SELECT d.definition AS definition, i.namespace AS instance_namespace, i.kind AS instance_kind,"
+            " i.name AS instance, n.node AS node, n.kind AS kind, n.namespace AS namespace, n.name AS name,"
+            " n.state AS state, n.reason AS reason, @time(n.since) AS since, n.revision AS revision,"
+            " n.applied_position AS applied_position, n.uid AS uid, n.instance_uid AS instance_uid"
+            " FROM p_nodes n JOIN p_instances i ON i.key = n.instance_uid"
+            " LEFT JOIN p_definitions d ON d.key = i.definition_uid"
+        ),
+        columns={
+            "definition": "definition the instance is one of",
+            "instance_namespace": "namespace of the instance",
+            "instance_kind": "kind of the instance",
+            "instance": "name of the instance",
+            "node": "node id in the resource graph; of a collection also the item",
+            "kind": "kind of the object",
+            "namespace": "its namespace",
+            "name": "its name; empty while it was never applied",
+            "state": "SYNCED, IN_PROGRESS, WAITING_FOR_READINESS, SKIPPED, ERROR …",
+            "reason": "what it waits for, or the error",
+            "since": "when it reached this state, UTC",
+            "revision": "revision it was last decided at",
+            "applied_position": "position of the last apply; 0 when there was none",
+            "uid": "uid of the object last applied",
+            "instance_uid": "uid of the instance",
+        },
+    ),
+    "v_drift": View(
+        sql=(
+            "SELECT @time(coalesce(e.occurred_at, g.found_at)) AS occurred_at, d.definition AS definition,"
+            " g.instance_kind AS instance_kind, g.instance_name AS instance, g.node AS node, g.kind AS kind,"
+            " g.namespace AS namespace, g.name AS name, CAST(f.value ->> 'path' AS TEXT) AS path,"
+            " CAST(f.value ->> 'from' AS TEXT) AS wanted, CAST(f.value ->> 'to' AS TEXT) AS found, a.name AS actor,"
+            " a.source AS actor_source, CASE WHEN g.healed_at > 0 THEN @time(g.healed_at) END AS healed_at,"
+            " CASE WHEN g.healed_at > 0 THEN (g.healed_at - coalesce(e.occurred_at, g.found_at)) / 1000000.0 END"
+            " AS seconds, g.revision AS revision, g.position AS position, g.instance_uid AS instance_uid"
+            " FROM p_drift g CROSS JOIN @each(g.fields) LEFT JOIN events e ON e.position = g.cause"
+            " LEFT JOIN actors a ON a.id = e.actor_id LEFT JOIN p_definitions d ON d.key = g.definition_uid"
+        ),
+        columns={
+            "occurred_at": "when it was seen, UTC",
+            "definition": "definition the instance is one of",
+            "instance_kind": "kind of the instance",
+            "instance": "name of the instance",
+            "node": "node id in the resource graph",
+            "kind": "kind of the object",
+            "namespace": "its namespace",
+            "name": "its name",
+            "path": "field that was changed",
+            "wanted": "what it is meant to be",
+            "found": "what it was changed to",
+            "actor": "who changed it",
+            "actor_source": "how that is known",
+            "healed_at": "when it was put back, UTC; null while it is not",
+            "seconds": "from the change to that",
+            "revision": "revision whose content was put back",
+            "position": "position of the decision that found it",
+            "instance_uid": "uid of the instance",
+        },
+    ),
     "v_timeline": View(
         sql=(
             "SELECT t.position AS position, @time(t.occurred_at) AS occurred_at, t.what AS what, t.kind AS kind,"
@@ -168,16 +229,18 @@ VIEWS: dict[str, View] = {
     ),
 }
 
-_MACRO = re.compile(r"@(time|hex)\(((?:[^()]|\([^()]*\))*)\)")
+_MACRO = re.compile(r"@(time|hex|each)\(((?:[^()]|\([^()]*\))*)\)")
 _PROJECTED = re.compile(r"\bp_[a-z_]+\b")
 _SPELLED = {
     ("sqlite", "time"): r"strftime('%Y-%m-%dT%H:%M:%fZ', \2 / 1000000.0, 'unixepoch')",
     ("sqlite", "hex"): r"lower(hex(\2))",
+    ("sqlite", "each"): r"json_each(\2) f",
     (
         "postgresql",
         "time",
     ): r"""to_char(to_timestamp(\2 / 1000000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
     ("postgresql", "hex"): r"encode(\2, 'hex')",
+    ("postgresql", "each"): r"jsonb_array_elements(\2::jsonb) AS f(value)",
 }
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -32,11 +33,10 @@ def _history(operator: Operator, *args: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def _json(operator: Operator, *args: str) -> list[dict[str, object]]:
+def _json(operator: Operator, *args: str) -> Any:
     done = _history(operator, *args, "-o", "json")
     assert done.returncode == 0, done.stderr
-    found: list[dict[str, object]] = json.loads(done.stdout)
-    return found
+    return json.loads(done.stdout)
 
 
 def test_an_edit_is_seen_explained_and_rolled_back(steps: Steps, operator: Operator) -> None:
@@ -50,14 +50,17 @@ def test_an_edit_is_seen_explained_and_rolled_back(steps: Steps, operator: Opera
     assert _json(operator, "diff", "tones@1", "tones@2") == [
         {"path": "resources[cfg].template.data.tone", "change": "changed", "old": "low", "new": "high"}
     ]
-    plan = _history(operator, "rollback", "tones", "--to", "1", "--reason", "too loud", "--dry-run")
-    assert plan.returncode == 2
-    assert '- resources[cfg].template.data.tone: "high"' in plan.stdout
-
     config = str(steps.cluster.kubeconfig("admin"))
-    options = ("--to", "1", "--reason", "too loud", "--yes", "--kubeconfig", config)
-    done = _history(operator, "rollback", "tones", *options)
+    options = ("--to", "1", "--reason", "too loud", "--kubeconfig", config)
+    plan = _history(operator, "rollback", "tones", *options, "--dry-run")
+    assert plan.returncode == 2, plan.stderr
+    assert '- resources[cfg].template.data.tone: "high"' in plan.stdout
+    assert "configmap t-cfg is updated" in plan.stdout.replace(f"{steps.cluster.namespace}/", "")
+    assert "1 instance(s): 0 created, 1 updated, 0 deleted" in plan.stdout
+
+    done = _history(operator, "rollback", "tones", *options, "--yes")
     assert done.returncode == 0, done.stderr
+    assert "revision 3: 1 done, 0 failed, 0 to go" in done.stderr
     eventually(lambda: steps.get("cm", "t-cfg")["data"]["tone"], lambda tone: tone == "low", "rolled back")
     steps.active("tones")
     steps.ready("tone", "t")
@@ -72,7 +75,7 @@ def test_an_edit_is_seen_explained_and_rolled_back(steps: Steps, operator: Opera
     timeline = _json(operator, "instance", "tone/t", "-n", steps.cluster.namespace)
     applied = [row for row in timeline if row["summary"] == "applied"]
     assert {row["correlation"] for row in applied} >= {"rollout/tones/2", "rollout/tones/3"}
-    assert all("decided" in str(row["cause"]) for row in applied)
+    assert all("decided" in str(row["because"]) for row in applied)
     nodes = _json(operator, "graph", "tone/t")
     assert [(row["node"], row["state"], row["revision"]) for row in nodes] == [("cfg", "SYNCED", 3)]
     past = _json(operator, "graph", "tone/t", "--at", str(rows[1]["position"]))

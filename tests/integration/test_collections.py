@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from kro_es.events.types import ReconcileDecided
+from kro_es.events.types import ReconcileDecided, ResourceTakenOver
 from tests.support.operator import Operator
 from tests.support.steps import Steps, config_map, definition, events, eventually, faults, instance, message
 
@@ -205,3 +206,35 @@ def test_what_is_omitted_is_not_written(steps: Steps, operator: Operator) -> Non
     assert steps.get("cm", "o")["data"] == {"a": "x", "b": "b"}
     steps.apply(instance("Omitting", "o", {}))
     eventually(lambda: steps.get("cm", "o")["data"], lambda data: data == {"b": "b"}, "left out")
+
+
+def test_with_its_log_lost_a_converged_collection_is_taken_over_without_a_write(
+    steps: Steps, operator: Operator, tmp_path: Path
+) -> None:
+    steps.apply(_fleet())
+    steps.active("fleets")
+    steps.apply(_fleet_of("a", "b"))
+    steps.ready("fleet", "f")
+    operator.stop()
+    (tmp_path / "fresh").mkdir()
+    fresh = Operator(steps.cluster.kubeconfig("controller"), tmp_path / "fresh")
+    mark = steps.cluster.plane.audit.mark()
+    fresh.start()
+    try:
+        taken = {f"pieces/{steps.cluster.namespace}/f-{name}" for name in ("a", "b")} | {"total"}
+
+        def recorded() -> set[str]:
+            return {e.body.node for e in events(fresh.database) if isinstance(e.body, ResourceTakenOver)}
+
+        eventually(recorded, lambda found: found == taken, "taken over")
+        steps.apply(_fleet_of("b", "c"))
+        eventually(lambda: _items(steps), lambda found: found == {"f-b": ("0", "2"), "f-c": ("1", "2")}, "goes on")
+        written = [r for r in steps.cluster.plane.audit.requests("controller", mark) if r.resource == "configmaps"]
+        assert {(r.verb, r.name) for r in written if r.verb not in ("list", "watch")} <= {
+            ("patch", "f-b"), ("patch", "f-c"), ("patch", "f-total"), ("delete", "f-a"),
+        }  # fmt: skip
+        steps.ready("fleet", "f")
+        assert faults(fresh.database) == []
+    finally:
+        fresh.stop()
+        operator.start()

@@ -17,8 +17,9 @@ from tests.support.controlplane import VERSION, ControlPlane, ControlPlaneMissin
 from tests.support.external import ExternalControlPlane
 
 _HOLD = """
-import signal, sys
+import signal
 from tests.support.controlplane import ControlPlane
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell started in the background
 with ControlPlane() as plane:
     print(*(process.pid for process in plane._processes), flush=True)
     signal.pause()

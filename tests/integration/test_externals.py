@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import time
+from pathlib import Path
 from typing import Any
 
-from kro_es.events.types import ObjectObserved
+from kro_es.controller.single_watches import MOST
+from kro_es.events.types import ObjectObserved, ReconcileDecided
 from tests.support.operator import Operator
-from tests.support.steps import Steps, config_map, definition, events, eventually, faults, instance, message
+from tests.support.steps import Steps, config_map, definition, events, eventually, faults, instance, message, settled
 
 
 def _external(node: str, metadata: dict[str, Any], kind: str = "ConfigMap", **more: Any) -> dict[str, Any]:
@@ -76,13 +78,22 @@ def test_an_object_of_others_is_waited_for_followed_and_left_alone(steps: Steps,
     steps.delete("reader", "r")
     eventually(lambda: steps.get("reader", "r"), lambda obj: not obj, "instance gone")
     shared = steps.get("cm", "shared")
-    assert shared["metadata"]["labels"] == {} or "labels" not in shared["metadata"]
+    assert not shared["metadata"].get("labels")
     assert {entry["manager"] for entry in json.loads(_raw(steps, "shared"))["metadata"]["managedFields"]} == {
         "kubectl-client-side-apply"
     }
-    recorded = {e.subject.name for e in events(operator.database) if isinstance(e.body, ObjectObserved)}
+    found = {event.position: event for event in events(operator.database)}
+    recorded = {event.subject.name for event in found.values() if isinstance(event.body, ObjectObserved)}
     assert "unrelated" not in recorded
+    caused = {found[event.cause].subject.name for event in found.values() if _writes_child(event.body, "r")}
+    assert caused == {"shared", "other"}
     assert faults(operator.database) == []
+
+
+def _writes_child(body: object, name: str) -> bool:
+    return isinstance(body, ReconcileDecided) and any(
+        w.name == name and w.verb == "apply" and w.node for w in body.writes
+    )
 
 
 def _raw(steps: Steps, name: str) -> str:
@@ -129,6 +140,34 @@ def test_readers_of_one_object_share_a_watch_that_ends_with_the_last(steps: Step
     assert len(events(operator.database)) == length
 
 
+def test_very_many_single_objects_are_followed_by_few_watches(steps: Steps, operator: Operator) -> None:
+    count = 40
+    cfg = config_map("cfg", "${schema.metadata.name}", {"v": "${x.data.v}"})
+    own = _external("x", {"name": "${schema.metadata.name}-in"})
+    steps.apply(definition("owners", "Owner", {"x": "string | default=y"}, own, cfg))
+    steps.active("owners")
+    steps.apply(*(_plain(f"o{n}-in", {"v": "1"}) for n in range(count)), _plain("stranger", {}))
+    mark = steps.cluster.plane.audit.mark()
+    steps.apply(*(instance("Owner", f"o{n}", {}) for n in range(count)))
+    eventually(lambda: sum(map(settled, steps.items("owner"))), lambda ready: ready == count, "all ready")
+    assert 0 < len(_watches(steps, mark)) <= MOST + 1
+    steps.apply(*(_plain(f"o{n}-in", {"v": "2"}) for n in range(count)), _plain("stranger", {"v": "2"}))
+
+    def values() -> list[str]:
+        return [
+            obj["data"]["v"] for obj in steps.items("cm") if obj["metadata"]["name"] in {f"o{n}" for n in range(count)}
+        ]
+
+    eventually(values, lambda found: found == ["2"] * count, "followed")
+    operator.kill()
+    steps.apply(*(_plain(f"o{n}-in", {"v": "3"}) for n in range(count)))
+    operator.start()
+    eventually(values, lambda found: found == ["3"] * count, "followed after a restart")
+    recorded = {e.subject.name for e in events(operator.database) if isinstance(e.body, ObjectObserved)}
+    assert "stranger" not in recorded
+    assert faults(operator.database) == []
+
+
 def test_objects_of_others_are_selected_by_label_wherever_they_are(steps: Steps, operator: Operator) -> None:
     tiers = _external("tiers", {"selector": {"matchLabels": {"tier": "${schema.spec.tier}"}}})
     cfg = config_map("cfg", "${schema.metadata.name}", {"names": "${tiers.map(t, t.data.n).join(',')}"})
@@ -146,7 +185,7 @@ def test_objects_of_others_are_selected_by_label_wherever_they_are(steps: Steps,
     steps.apply(_plain("a", {"n": "a"}, tier="gold"), _plain("b", {"n": "b"}, tier="iron"))
     _becomes(steps, "s", "names", "a")
     eventually(lambda: steps.get("cm", "s-a"), bool, "copied")
-    elsewhere = f"{steps.cluster.namespace}-x"
+    elsewhere = f"zz-{steps.cluster.namespace}"
     steps.cluster.kubectl("create", "namespace", elsewhere)
     try:
         steps.cluster.kubectl(
@@ -201,3 +240,62 @@ def test_a_secret_of_others_is_read_and_nowhere_in_clear(steps: Steps, operator:
     for clear in (password, base64.b64encode(password.encode()).decode(), url):
         assert clear not in text
         assert clear not in operator.text()
+
+
+def _allow(steps: Steps, name: str, kind: str, rules: list[dict[str, Any]]) -> None:
+    """A role of the service account ``reader`` of the test's namespace."""
+    meta = {"name": name, "namespace": steps.cluster.namespace} if kind == "Role" else {"name": name}
+    group = "rbac.authorization.k8s.io"
+    subject = {"kind": "ServiceAccount", "name": "reader", "namespace": steps.cluster.namespace}
+    steps.apply(
+        {"apiVersion": f"{group}/v1", "kind": kind, "metadata": meta, "rules": rules},
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": f"{kind}Binding",
+            "metadata": meta,
+            "roleRef": {"apiGroup": group, "kind": kind, "name": name},
+            "subjects": [subject],
+        },
+    )
+
+
+def test_what_must_not_be_read_is_named_and_read_once_it_may(steps: Steps, operator: Operator, tmp_path: Path) -> None:
+    operator.stop()
+    namespace = steps.cluster.namespace
+    steps.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "reader"}})
+    groups = ["kro.run", "internal.kro.run", "apiextensions.k8s.io"]
+    everything = {"apiGroups": groups, "resources": ["*"], "verbs": ["*"]}
+    maps = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]}
+    cluster_name = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}
+    _allow(steps, namespace, "ClusterRole", [everything, maps, cluster_name])
+    restricted = Operator(steps.cluster.plane.service_account_kubeconfig(namespace, "reader"), tmp_path / "own")
+    restricted.directory.mkdir()
+    restricted.start()
+    try:
+        steps.apply(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "creds"}, "stringData": {"user": "app"}},
+            definition(
+                "limited", "Limited", {"x": "string | default=y"}, _external("creds", {"name": "creds"}, "Secret"),
+                config_map("cfg", "${schema.metadata.name}", {"n": "${string(size(creds.data))}"}),
+            ),
+        )  # fmt: skip
+        steps.active("limited")
+        steps.apply(instance("Limited", "l", {}))
+        live = eventually(
+            lambda: steps.get("limited", "l"), lambda o: "no list within" in message(o, "ResourcesReady"), "named"
+        )
+        assert f"external ref get /v1, Kind=Secret namespace={namespace},name=creds" in message(live, "ResourcesReady")
+        assert live["status"]["state"] == "ERROR"
+        one = {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": ["creds"],
+            "verbs": ["get", "list", "watch"],
+        }
+        _allow(steps, "one-secret", "Role", [one])
+        steps.ready("limited", "l")
+        assert _value(steps, "l", "n") == "1"
+    finally:
+        restricted.stop()
+        operator.start()
+        steps.cluster.kubectl("delete", "clusterrole,clusterrolebinding", namespace)

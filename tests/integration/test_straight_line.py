@@ -94,7 +94,9 @@ def test_a_hand_edit_is_healed_and_recorded_with_its_manager(steps: Steps, opera
     eventually(lambda: steps.get("cm", "c-cfg")["data"]["color"], lambda color: color == "blue", "healed")
     found = events(operator.database)
     drift = [e for e in found if isinstance(e.body, ReconcileDecided) and e.body.drift]
-    assert drift[0].body.drift == ({"node": "cfg", "path": "data.color", "from": "blue", "to": "green"},)
+    assert drift[0].body.drift == (
+        {"node": "cfg", "path": "data.color", "from": "blue", "to": "green", "manager": "mallory"},
+    )
     cause = next(e for e in found if e.position == drift[0].cause)
     assert (cause.actor.name, cause.actor.source) == ("mallory", "manager")
 

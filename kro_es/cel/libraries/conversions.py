@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kro_es.cel.errors import EvaluationError
+from kro_es.cel.errors import ConversionError, Overflow
 from kro_es.cel.overloads import Overload, T, function
 from kro_es.cel.text import (
     conversion_error,
@@ -36,32 +36,32 @@ def _bool(text: str) -> bool:
 def _int_from_double(value: float) -> int:
     if math.isfinite(value) and -(2.0**63) < value < 2.0**63:
         return int(value)
-    raise EvaluationError("integer overflow")
+    raise Overflow("integer overflow")
 
 
 def _int_from_uint(value: Uint) -> int:
     if value <= INT_MAX:
         return int(value)
-    raise EvaluationError("integer overflow")
+    raise Overflow("integer overflow")
 
 
 def _uint_from_int(value: int) -> Uint:
     if value >= 0:
         return Uint(value)
-    raise EvaluationError("unsigned integer overflow")
+    raise Overflow("unsigned integer overflow")
 
 
 def _uint_from_double(value: float) -> Uint:
     if math.isfinite(value) and 0 <= value <= UINT_MAX and value < 2.0**64:
         return Uint(value)
-    raise EvaluationError("unsigned integer overflow")
+    raise Overflow("unsigned integer overflow")
 
 
 def _decode(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise EvaluationError("invalid UTF-8 in bytes, cannot convert to string") from None
+        raise ConversionError("invalid UTF-8 in bytes, cannot convert to string") from None
 
 
 OVERLOADS: tuple[Overload, ...] = (

@@ -9,12 +9,23 @@ import math
 
 from kro_es.api.objects import JsonValue
 from kro_es.cel.conversion import to_json
-from kro_es.cel.errors import EvaluationError
+from kro_es.cel.errors import EvaluationError, KeyNotString
 from kro_es.cel.omit import OMIT
 from kro_es.cel.overloads import Overload, function
-from kro_es.cel.text import decode_base64, double_json
+from kro_es.cel.text import decode_base64, double_json, double_text
 from kro_es.cel.types import BYTES, DYN, STRING
-from kro_es.cel.values import CelValue, DecodedMap, Optional, checked_size, type_of
+from kro_es.cel.values import (
+    NANOS,
+    CelValue,
+    DecodedMap,
+    Duration,
+    Optional,
+    Timestamp,
+    Uint,
+    checked_size,
+    key_value,
+    type_of,
+)
 
 _HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _HTML_TABLE = str.maketrans(_HTML)
@@ -51,7 +62,7 @@ def _marshal_other(value: CelValue) -> str:
         for key in value:
             if type(key) is not str:
                 kind = "int64" if type(key) is int else type_of(key)
-                raise EvaluationError(f"json.marshal failed to convert value: map key must be string, got {kind}")
+                raise KeyNotString(f"json.marshal failed to convert value: map key must be string, got {kind}")
         return "{" + ",".join([f"{_quoted(key)}:{_marshal(value[key])}" for key in sorted(value)]) + "}"
     if isinstance(value, Optional):
         return _marshal(value.value)
@@ -102,6 +113,51 @@ def _replace_surrogates(value: JsonValue) -> JsonValue:
     return value
 
 
+_SAFE = 2**53 - 1
+"""The largest integer every reader of JSON takes for itself and not for a neighbour."""
+
+
+def _encodable(value: CelValue) -> CelValue:
+    """The JSON of protobuf: far integers, bytes and times become strings."""
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    if isinstance(value, dict):
+        for key in value:
+            if type(key) is not str:
+                raise KeyNotString(f"unsupported type conversion from '{type_of(key_value(key))}' to string")
+        return {key: _encodable(item) for key, item in value.items()}
+    if isinstance(value, Optional):
+        return _encodable(value.value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"+Inf": "Infinity", "-Inf": "-Infinity"}.get(double_text(value), "NaN")
+    return _encodable_scalar(value)
+
+
+def _encodable_scalar(value: CelValue) -> CelValue:
+    if type(value) in (int, Uint):
+        return value if -_SAFE <= value <= _SAFE else str(int(value))
+    if isinstance(value, Timestamp):
+        return f"{value.text(fraction=False)[:-1]}{_fraction(value.nanos % NANOS)}Z"
+    if isinstance(value, Duration):
+        size = abs(value.nanos)
+        return f"{'-' if value.nanos < 0 else ''}{size // NANOS}{_fraction(size % NANOS)}s"
+    if value is None or type(value) in (bool, float, str, bytes):
+        return value
+    raise EvaluationError(f"type conversion error from {type_of(value)} to '*structpb.Value'")
+
+
+def _fraction(nanos: int) -> str:
+    """In threes of digits, as protobuf writes it."""
+    digits = f"{nanos:09d}"
+    while digits.endswith("000"):
+        digits = digits[:-3]
+    return f".{digits}" if digits else ""
+
+
+def _encode(value: CelValue) -> str:
+    return _to_text(_encodable(value))
+
+
 def _fnv64a(text: str) -> bytes:
     state = 0xCBF29CE484222325
     for octet in text.encode():
@@ -112,6 +168,7 @@ def _fnv64a(text: str) -> bytes:
 OVERLOADS: tuple[Overload, ...] = (
     function("base64.encode", (BYTES,), STRING, _encode_base64),
     function("base64.decode", (STRING,), BYTES, decode_base64),
+    function("json.encode", (DYN,), STRING, _encode),
     function("json.marshal", (DYN,), STRING, _to_text),
     function("json.unmarshal", (STRING,), DYN, _from_text),
     function("hash.fnv64a", (STRING,), BYTES, _fnv64a),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from kro_es.cel.errors import EvaluationError
+from kro_es.cel.errors import EvaluationError, NoSuchOverload
 from kro_es.cel.omit import OMIT
 from kro_es.cel.overloads import K, Overload, V, function, member
 from kro_es.cel.types import DYN, INT, STRING, MapType
@@ -34,7 +34,7 @@ def _seeded_int(least: int, end: int, seed: str) -> int:
 
 def _deep_merge(left: CelValue, right: CelValue) -> CelValue:
     if not (isinstance(left, dict) and isinstance(right, dict)):
-        raise EvaluationError("no such overload")
+        raise NoSuchOverload("no such overload")
     if not left or not right:
         return right or left
     merged = dict(left)

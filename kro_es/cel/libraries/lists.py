@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cmp_to_key
 from itertools import pairwise
 
-from kro_es.cel.errors import EvaluationError
+from kro_es.cel.errors import EvaluationError, NoSuchOverload, Overflow
 from kro_es.cel.overloads import Overload, T, function, member
 from kro_es.cel.types import BOOL, BYTES, DOUBLE, DURATION, DYN, INT, STRING, TIMESTAMP, UINT, CelType, ListType
 from kro_es.cel.values import (
@@ -62,7 +62,7 @@ def _sum_int(items: list[CelValue]) -> CelValue:
             return _sum_other(items)
         total += item
         if not INT_MIN <= total <= INT_MAX:
-            raise EvaluationError("integer overflow")
+            raise Overflow("integer overflow")
     return total
 
 
@@ -78,11 +78,11 @@ def _sum_other(items: list[CelValue]) -> CelValue:
     if kinds == {Uint}:
         whole = sum(map(int, items))
         if whole > UINT_MAX:
-            raise EvaluationError("unsigned integer overflow")
+            raise Overflow("unsigned integer overflow")
         return Uint(whole)
     if kinds == {Duration}:
         return Duration.checked(sum(item.nanos for item in items))
-    raise EvaluationError("no such overload")
+    raise NoSuchOverload("no such overload")
 
 
 def _sum(zero: CelValue) -> Overload:
@@ -202,3 +202,6 @@ OVERLOADS: tuple[Overload, ...] = (
     function("lists.insertAtIndex", (_LIST, INT, T), _LIST, _insert),
     function("lists.removeAtIndex", (_LIST, INT), _LIST, _remove),
 )
+
+INCLUDES: tuple[Overload, ...] = (member("includes", (ListType(T), T), BOOL, contains),)
+"""Kubernetes has it, kro leaves it out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kro_es.cel.errors import EvaluationError
+from kro_es.cel.errors import EvaluationError, NoSuchOverload
 from kro_es.cel.overloads import Overload, T, function, member
 from kro_es.cel.types import BOOL, ListType, OptionalType
 from kro_es.cel.values import NONE, CelValue, Duration, Optional
@@ -26,7 +26,7 @@ def _of_non_zero(value: CelValue) -> Optional:
 def _unwrap(items: list[CelValue]) -> list[CelValue]:
     for item in items:
         if not isinstance(item, Optional):
-            raise EvaluationError("no such overload")
+            raise NoSuchOverload("no such overload")
     return [item.value for item in items if item.present]
 
 

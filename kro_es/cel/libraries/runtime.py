@@ -49,7 +49,7 @@ def _new_condition(_: CelValue, given: dict[str, CelValue]) -> CelValue:
 def _condition(_: CelValue, obj: CelValue, wanted: str) -> CelValue:
     """The first condition of the type; one with empty fields when the object has none."""
     if not isinstance(obj, dict):
-        raise EvaluationError(f"runtime.condition: the first argument must be an object, got {type_of(obj)}")
+        raise EvaluationError(f"runtime.condition: obj must be an object, got {type_of(obj)}")
     status = obj.get("status")
     conditions = status.get("conditions") if isinstance(status, dict) else None
     for item in conditions if isinstance(conditions, list) else ():

@@ -1,12 +1,7 @@
-"""Strings: positions count code points; regular expressions are RE2's and match anywhere."""
+"""Strings: positions count code points, and only ASCII letters change their case."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-import re2
-
-from kro_es.api.objects import JsonValue
 from kro_es.cel.errors import EvaluationError
 from kro_es.cel.overloads import K, Overload, T, V, function, member
 from kro_es.cel.types import BOOL, BYTES, INT, STRING, ListType, MapType
@@ -16,41 +11,6 @@ _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _UPPER = {lower: lower - 32 for lower in range(ord("a"), ord("z") + 1)}
 # Go's unicode.IsSpace; Python's strip() also takes the separators 0x1c to 0x1f
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
-
-
-# RE2 in C++ and in Go accept the same language and word a few faults differently
-_GO_WORDS = {
-    "missing ]": "missing closing ]",
-    "missing )": "missing closing )",
-    "no argument for repetition operator": "missing argument to repetition operator",
-}
-
-
-@lru_cache(maxsize=1024)
-def compile_pattern(text: str) -> JsonValue:
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(text, options)
-    except re2.error as error:
-        detail = error.args[0] if error.args else ""
-        text = detail.decode(errors="replace") if isinstance(detail, bytes) else str(detail)
-        what, _, where = text.partition(": ")
-        raise EvaluationError(f"error parsing regexp: {_GO_WORDS.get(what, what)}: `{where}`") from None
-
-
-def _matches(text: str, pattern: str) -> bool:
-    return compile_pattern(pattern).search(text) is not None
-
-
-def _find(text: str, pattern: str) -> str:
-    found = compile_pattern(pattern).search(text)
-    return found.group(0) if found else ""
-
-
-def _find_all(text: str, pattern: str, limit: int = -1) -> list[CelValue]:
-    found = [match.group(0) for match in compile_pattern(pattern).finditer(text)] if limit else []
-    return found if limit < 0 else found[:limit]
 
 
 def _out_of_range(index: int) -> EvaluationError:
@@ -134,11 +94,6 @@ OVERLOADS: tuple[Overload, ...] = (
     member("contains", _TWO, BOOL, str.__contains__),
     member("startsWith", _TWO, BOOL, str.startswith),
     member("endsWith", _TWO, BOOL, str.endswith),
-    member("matches", _TWO, BOOL, _matches),
-    function("matches", _TWO, BOOL, _matches),
-    member("find", _TWO, STRING, _find),
-    member("findAll", _TWO, _STRINGS, _find_all),
-    member("findAll", (*_TWO, INT), _STRINGS, _find_all),
     member("charAt", (STRING, INT), STRING, _char_at),
     member("indexOf", _TWO, INT, _index_of),
     member("indexOf", (*_TWO, INT), INT, _index_of),

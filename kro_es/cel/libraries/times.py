@@ -1,11 +1,11 @@
-"""Parts of timestamps and durations; time zones are UTC or a fixed offset."""
+"""Parts of timestamps, in any time zone, and of durations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from kro_es.cel.errors import EvaluationError
+from kro_es.cel.libraries.zones import zone as named_zone
 from kro_es.cel.overloads import Overload, member
 from kro_es.cel.types import DURATION, INT, STRING, TIMESTAMP
 from kro_es.cel.values import NANOS, Duration, Timestamp
@@ -16,8 +16,15 @@ _DURATION_SCALES = {
     "getSeconds": NANOS,
     "getMilliseconds": 1_000_000,
 }
+_CYCLE = 400
+
+
+def _year(moment: datetime) -> int:
+    return moment.year
+
+
 _PARTS: dict[str, Callable[[datetime], int]] = {
-    "getFullYear": lambda moment: moment.year,
+    "getFullYear": _year,
     "getMonth": lambda moment: moment.month - 1,
     "getDate": lambda moment: moment.day,
     "getDayOfMonth": lambda moment: moment.day - 1,
@@ -29,31 +36,21 @@ _PARTS: dict[str, Callable[[datetime], int]] = {
 }
 
 
-def _offset(zone: str) -> timedelta:
-    if zone in ("", "UTC"):
-        return timedelta()
-    sign, digits = (-1, zone[1:]) if zone[:1] == "-" else (1, zone.removeprefix("+"))
-    hours, colon, minutes = digits.partition(":")
-    if not colon:
-        # the database of zones is a file, and its content changes: it has to become an input first
-        raise EvaluationError(f"unknown time zone {zone}")
-    if not (len(hours) == len(minutes) == 2 and (hours + minutes).isascii() and (hours + minutes).isdigit()):
-        raise EvaluationError(f"invalid time zone offset {zone}")
-    return sign * timedelta(hours=int(hours), minutes=int(minutes))
-
-
 def _getter(part: Callable[[datetime], int]) -> Callable[..., int]:
     def get(timestamp: Timestamp, zone: str = "UTC") -> int:
+        moment, where = timestamp.moment(), named_zone(zone)
         try:
-            return part(timestamp.moment() + _offset(zone))
+            return part(moment.astimezone(where))
         except OverflowError:
-            raise EvaluationError("timestamp overflow") from None
+            # in that zone it is year 0 or 10000, which Python does not have: the calendar repeats after 400 years
+            shift = _CYCLE if moment.year == 1 else -_CYCLE
+            return part(moment.replace(year=moment.year + shift).astimezone(where)) - (shift if part is _year else 0)
 
     return get
 
 
 def _milliseconds(timestamp: Timestamp, zone: str = "UTC") -> int:
-    _offset(zone)
+    named_zone(zone)
     return timestamp.nanos % NANOS // 1_000_000
 
 

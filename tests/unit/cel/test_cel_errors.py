@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from cel_site import value_of, variables
 
 from kro_es.cel.checker import check
-from kro_es.cel.errors import CelCheckError, CelSyntaxError, EvaluationError
+from kro_es.cel.errors import (
+    MAX_ISSUES,
+    BadQuantity,
+    BadRegex,
+    CelCheckError,
+    CelError,
+    CelSyntaxError,
+    ConversionError,
+    CostExceeded,
+    DataPending,
+    DivisionByZero,
+    EvaluationError,
+    KeyNotString,
+    NoSuchOverload,
+    Overflow,
+)
 from kro_es.cel.parser import MAX_NESTING, MAX_SOURCE, parse
+from kro_es.cel.types import STRING
 
 
 def test_every_fault_is_reported_in_source_order() -> None:
@@ -77,14 +95,103 @@ def test_a_long_chain_within_the_limits_is_evaluated() -> None:
     assert value_of("[" * 240 + "]" * 240 + " == []") is False
 
 
-def test_nested_comprehensions_run_out_of_budget() -> None:
-    with pytest.raises(EvaluationError, match="cost limit"):
-        value_of("lists.range(1000).map(x, lists.range(1000).map(y, y)).size()")
-    with pytest.raises(EvaluationError, match="cost limit"):
-        value_of("lists.range(1000000).all(x, lists.range(1000000).all(y, true)) || true")
+def test_text_runs_out_of_size_before_it_is_built() -> None:
+    with pytest.raises(EvaluationError, match="exceeds maximum"):
+        value_of("[x, x].join('-')", {"x": STRING}, {"x": "x" * 9_000_000})
 
 
 def test_doubling_text_runs_out_of_size() -> None:
     doubled = "cel.bind(a, a + a, " * 40 + "a" + ")" * 40
     with pytest.raises(EvaluationError, match="exceeds maximum"):
         value_of(f'cel.bind(a, "0123456789", {doubled})')
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("cel.bind(a, 1 / 0, 3)", 3),
+        ("cel.bind(a, 1 / 0, a > 0 || true)", True),
+        ("cel.bind(a, 1 / 0, [1, 2].exists(i, a > i || i == 2))", True),
+        ("cel.bind(a, [1, 2].map(i, i), [3].map(i, a.map(j, i + j)))", [[4, 5]]),
+    ],
+)
+def test_what_is_bound_is_evaluated_when_it_is_asked_for(text: str, value: object) -> None:
+    assert value_of(text) == value
+
+
+def test_a_bound_value_that_fails_fails_where_it_is_asked_for() -> None:
+    with pytest.raises(EvaluationError, match="division by zero"):
+        value_of("cel.bind(a, 1 / 0, [a])")
+
+
+def test_an_expression_full_of_faults_is_reported_in_bounded_space() -> None:
+    with pytest.raises(CelCheckError) as caught:
+        check(parse("[" + ",".join(["unknown"] * 5_000) + "]"), {})
+    assert len(caught.value.issues) == MAX_ISSUES
+    assert len(str(caught.value)) < 250_000
+
+
+def test_the_excerpt_of_a_long_line_is_what_stands_around_the_place() -> None:
+    with pytest.raises(CelCheckError) as caught:
+        check(parse("[" + "1," * 4_000 + "unknown]"), {})
+    line, caret = caught.value.issues[0].excerpt.split("\n")
+    assert caught.value.issues[0].column == 8_002
+    assert line[caret.index("^") :] == "unknown]"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("9223372036854775807 + 1", Overflow),
+        ("uint(-1)", Overflow),
+        ('timestamp("9999-12-31T00:00:00Z") + duration("48h")', Overflow),
+        ("1 / 0", DivisionByZero),
+        ("1 % 0", DivisionByZero),
+        ("dyn(1) + dyn('a')", NoSuchOverload),
+        ("dyn([1])[dyn('a')]", NoSuchOverload),
+        ("int('x')", ConversionError),
+        ('timestamp("yesterday")', ConversionError),
+        ("string(b'\\xff')", ConversionError),
+        ("'a'.matches('[')", BadRegex),
+        ("quantity('1GiB')", BadQuantity),
+        ("quantity('0.5').asInteger()", BadQuantity),
+        ("{1: 'a'}", KeyNotString),
+        ("json.marshal({1: 'a'})", KeyNotString),
+        ("lists.range(1000000).all(x, lists.range(1000000).all(y, true))", CostExceeded),
+        ("{'a': 1}['b']", DataPending),
+        ("[1][1]", DataPending),
+    ],
+)
+def test_each_fault_of_an_evaluation_has_a_class_of_its_own(text: str, error: type[CelError]) -> None:
+    with pytest.raises(CelError) as caught:
+        value_of(text)
+    assert type(caught.value) is error
+    assert isinstance(caught.value, EvaluationError) is (error is not DataPending)
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("[1 +, (2 2), {'a': *}, 3]", [(1, 5), (1, 10), (1, 20)]),
+        ("f(has(1), [1].all(2, true),\n x.)", [(1, 6), (1, 19), (2, 4)]),
+        ("(1 + ) || (] )", [(1, 6), (1, 12)]),
+        ("[if, as]", [(1, 2), (1, 6)]),
+        ("f(1 2, 3", [(1, 5), (1, 9)]),
+        ("('a' 'b) + (", [(1, 6)]),
+    ],
+)
+def test_faults_of_the_text_in_separate_places_are_reported_together(text: str, places: list[tuple[int, int]]) -> None:
+    with pytest.raises(CelSyntaxError) as caught:
+        parse(text)
+    assert [(issue.line, issue.column) for issue in caught.value.issues] == places
+    assert str(caught.value).count("ERROR:") == len(places)
+
+
+def test_only_a_deep_expression_asks_the_interpreter_for_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(sys, "getrecursionlimit", lambda: 1_000)
+    monkeypatch.setattr(sys, "setrecursionlimit", asked.append)
+    assert value_of('[1, 2].map(i, {"a": i + 1}).filter(m, m.a > 2 && (m.a < 9 || false)).size()') == 1
+    assert asked == []
+    value_of("(" * 61 + "1" + ")" * 61)
+    assert asked != []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kro_es.cel.declarations import KRO
 from kro_es.cel.parser import parse
 from kro_es.cel.references import Read, identifiers, reads, unknown_functions
 
@@ -18,7 +19,8 @@ from kro_es.cel.references import Read, identifiers, reads, unknown_functions
         ("cel.bind(v, a, v + w)", ("a", "w")),
         ("optional.of(a).optMap(v, v + b)", ("a", "b")),
         ("true ? a : has(b.c) ? d : {e: f}", ("a", "b", "d", "e", "f")),
-        ("math.greatest(1, 2)", ("math",)),
+        ("math.greatest(1, a)", ("a",)),
+        ("maths.greatest(1, 2)", ("maths",)),
         ('runtime.condition(dep, "Ready")', ("runtime", "dep")),
     ],
 )
@@ -27,8 +29,11 @@ def test_free_identifiers_come_in_source_order(text: str, names: tuple[str, ...]
 
 
 def test_unknown_global_functions_are_named() -> None:
-    text = 'foo(bar(1)) + size(a) + a.baz() + quantity("1") + json.encode(2)'
-    assert unknown_functions(parse(text)) == ("foo", "bar", "quantity", "json.encode")
+    assert unknown_functions(parse("foo(bar(1)) + size(a) + a.baz() + json.encode(2)")) == ("foo", "bar")
+
+
+def test_names_of_libraries_kro_lacks_are_variables_to_it() -> None:
+    assert identifiers(parse("math.greatest(1, 2)", KRO)) == ("math",)
 
 
 @pytest.mark.parametrize(

@@ -162,3 +162,16 @@ def test_a_schema_that_contains_itself_is_cut_and_has_no_status_schema() -> None
     assert value_of("has(n.next)", {"n": of}, {"n": {"next": {}}}) is True
     with pytest.raises(CelError, match=r"cyclic type reference detected: __type_n\.next"):
         to_openapi(of)
+
+
+def test_null_is_an_entry_or_item_where_the_schema_allows_it() -> None:
+    text = {"type": "string", "nullable": True}
+    schema = {"type": "object", "properties": {"m": {"type": "object", "additionalProperties": text}}}
+    schema["properties"] |= {"l": {"type": "array", "items": text}, "s": {"type": "array", "items": {"type": "string"}}}
+    of = from_openapi(Schema(schema), "__type_x")
+    assert of is not None
+    bound = {"x": {"m": {"a": None, "b": "c"}, "l": ["d", None], "s": [None]}}
+    assert value_of("[x.m.a, x.m['b']] + x.l.map(i, dyn(i))", {"x": of}, bound) == [None, "c", "d", None]
+    assert type_name(check(parse("x.m.a + x.l[0]"), {"x": of}).result_type) == "string"
+    with pytest.raises(CelError, match="nullable=false"):
+        value_of("x.s[0]", {"x": of}, bound)

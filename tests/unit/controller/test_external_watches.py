@@ -13,7 +13,7 @@ from kro_es.api.selector import Selector
 from kro_es.api.watch import Watched
 from kro_es.controller.externals import ExternalReads, ExternalWatches
 from kro_es.controller.queue import Key
-from kro_es.controller.taint import Taints
+from kro_es.decisions.taint import Taints
 from kro_es.projections.projection import Row
 from kro_es.runtime.expand import Fatal
 
@@ -32,17 +32,18 @@ class World:
     def __init__(self) -> None:
         self.running: list[Watched] = []
         self.woken: list[Key] = []
+        self.searches = 0
         self.answers = asyncio.Event()
         self.answers.set()
         self.objects: dict[str, JsonObject] = {}
         self.watches = ExternalWatches(self.woken.append)
-        self.watches.attach(self._start, self._stop)
+        self.watches.attach(self)
 
-    async def _start(self, watched: Watched) -> None:
+    async def ensure(self, watched: Watched) -> None:
         self.running.append(watched)
         await self.answers.wait()
 
-    async def _stop(self, watched: Watched) -> None:
+    async def stop(self, watched: Watched) -> None:
         self.running.remove(watched)
 
     def add(self, name: str, namespace: str = "n", **labels: str) -> ObjectRef:
@@ -55,6 +56,7 @@ class World:
         return {"object": self.objects[key]} if key in self.objects else None
 
     def rows(self, projection: str, column: str, value: object) -> list[Row]:
+        self.searches += 1
         return [{"object": obj} for key, obj in sorted(self.objects.items()) if key.startswith(f"{value}/")]
 
     def reads(self) -> ExternalReads:
@@ -113,6 +115,43 @@ async def test_nothing_is_read_before_it_is_listed() -> None:
     assert again.selected(MAPS, "m", GOLD) == ()
     assert again.missing == [Watched(MAPS, GOLD, "m")]
     assert [child.ref for child in again.found] == [ref]
+
+
+async def test_a_selection_is_searched_for_once_and_kept_up_to_date() -> None:
+    world = World()
+    first = world.add("x", tier="gold")
+    world.add("y", tier="iron")
+    world.watches.reads(ONE, [BY_LABEL], [])
+    await world.watches.wait([BY_LABEL])
+
+    def names() -> list[str]:
+        return [child.ref.name for child in world.reads().selected(MAPS, "", GOLD)]
+
+    assert names() == ["x"]
+    assert world.searches == 1
+    world.watches.position = world.position
+    assert (names(), names(), world.searches) == (["x"], ["x"], 2)
+    second = world.add("z", tier="gold")
+    world.watches.changed(second, {"tier": "gold"})
+    world.watches.changed(first, {"tier": "iron"})
+    assert (names(), world.searches) == (["z"], 2)
+    world.position += 1
+    assert (names(), world.searches) == (["x", "z"], 3)
+
+
+async def test_what_was_made_from_a_secret_by_another_instance_is_not_read() -> None:
+    world = World()
+    ref = world.add(
+        "x", **{"kro.run/instance-group": "kro.run", "kro.run/instance-kind": "Other", "kro.run/node-id": "c"}
+    )
+    taints = Taints()
+    world.watches.reads(ONE, [BY_NAME], [])
+    await world.watches.wait([BY_NAME])
+    reads = ExternalReads(world, world.watches, taints, lambda row: world.objects[ref.key])
+    assert reads.named(MAPS, "n", "x") is not None
+    taints.learn("kro.run", "Other", {"c": [["data", "url"]]})
+    with pytest.raises(Fatal, match="it holds values made from a Secret: refer to the Secret itself"):
+        reads.named(MAPS, "n", "x")
 
 
 async def test_a_list_that_does_not_come_is_an_error_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,8 @@ from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.api.selector import Selector
 from kro_es.api.watch import Broken, Changed, Listed, Watched
 from kro_es.controller.ingest import Ingest
-from kro_es.controller.taint import Taints
 from kro_es.controller.vault import Vault
+from kro_es.decisions.taint import Taints
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Origin, Seen, subject_of
 from kro_es.events.redaction import MARK, Redactor
@@ -67,6 +67,13 @@ class _Live:
 
     def __init__(self, *objects: JsonObject) -> None:
         self._objects = {ObjectRef.of(obj).name: obj for obj in objects}
+
+    forbidden = False
+
+    async def list_objects(self, resource: Resource, namespace: str | None, selector: str | None) -> list[JsonObject]:
+        if self.forbidden:
+            raise ApiError(403, "Forbidden", "may not list")
+        return []
 
     async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
         if name not in self._objects:

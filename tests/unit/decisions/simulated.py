@@ -17,6 +17,7 @@ from kro_es.graph.compile import compile_graph
 from kro_es.graph.node import ResourceGraph
 from kro_es.plan import owned
 from kro_es.projections.projection import Row
+from kro_es.runtime.expand import Fatal
 from tests.unit.graph.kinds import KINDS
 
 NOW = 1_700_000_000_000_000
@@ -54,6 +55,10 @@ class Simulated:
     others: dict[ObjectRef, JsonObject] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     """Names the server refuses to take, with its message."""
+    unreadable: str = ""
+    """Why objects of others cannot be read."""
+    owners: dict[str, str] = field(default_factory=dict)
+    """Name to the apply set that is recorded as its owner."""
     now: int = NOW
     max_collection: int = 1000
     _nodes: dict[str, Row] = field(default_factory=dict)
@@ -95,6 +100,8 @@ class Simulated:
     # -- Externals
 
     def named(self, resource: Resource, namespace: str, name: str) -> Child | None:
+        if self.unreadable:
+            raise Fatal(self.unreadable)
         ref = ObjectRef(resource.gvk.group, resource.gvk.kind, namespace, name)
         return self._child(self.others[ref]) if ref in self.others else None
 
@@ -119,7 +126,7 @@ class Simulated:
             settled=self._settled,
             field_set=self._sets.get,
             seen_fields={},
-            owner_of=lambda ref: "",
+            owner_of=lambda ref: self.owners.get(ref.name, ""),
             redact=lambda obj: obj,
             redactor=redactor,
             status_paths=(),
@@ -132,7 +139,9 @@ class Simulated:
 
     def _child(self, obj: JsonObject) -> Child:
         node = labels(obj).get("kro.run/node-id", "")
-        return Child(obj, {"uid": obj["metadata"]["uid"], "node": node, "position": 1, "stream_version": 1})
+        return Child(
+            obj, {"uid": obj["metadata"]["uid"], "node": node, "position": 1, "stream_version": 1, "actor": "m"}
+        )
 
     def _take(self, write: PlannedWrite) -> None:
         if write.what == "delete":

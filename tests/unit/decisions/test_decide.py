@@ -63,7 +63,7 @@ def test_one_changed_item_is_the_only_drift() -> None:
     world.objects[ref("i-b")]["data"]["text"] = "mine"
     first = world.settle()[0]
     assert [write.ref.name for write in first.writes] == ["i-b"]
-    assert first.drift == ({"node": "pieces/n/i-b", "path": "data.text", "from": "t", "to": "mine"},)
+    assert first.drift == ({"node": "pieces/n/i-b", "path": "data.text", "from": "t", "to": "mine", "manager": "m"},)
 
 
 def test_a_refused_item_is_named_by_its_place_and_the_others_are_applied_once() -> None:
@@ -72,6 +72,13 @@ def test_a_refused_item_is_named_by_its_place_and_the_others_are_applied_once() 
     assert message(world) == ("resource reconciliation failed: apply results contain errors: collection item 1: quota")
     assert status(world)["state"] == "ERROR"
     assert world.child_writes() == [("apply", "i-b")]
+
+
+def test_an_item_of_another_instance_is_left_alone() -> None:
+    world = Simulated(compiled(PIECES), {"names": ["a", "b"], "text": "t"}, owners={"i-b": "applyset-theirs-v1"})
+    assert world.child_writes() == [("apply", "i-a")]
+    assert "collection item 1: resource belongs to a different ApplySet: n/i-b (/v1, Kind=ConfigMap)" in message(world)
+    assert '"applyset-theirs-v1", cannot reassign to "applyset-' in message(world)
 
 
 def test_nothing_is_pruned_while_a_list_is_not_known() -> None:
@@ -142,6 +149,23 @@ def test_what_is_read_of_others_is_an_input_and_never_written_or_listed() -> Non
     assert world.objects[ref("cfg")]["data"] == {"v": "1"}
 
 
+def test_an_object_of_others_that_cannot_be_read_is_named_and_asked_for_again() -> None:
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "platform"}}
+    world = Simulated(compiled({"id": "x", "externalRef": reference}), {}, unreadable="external ref get x: forbidden")
+    assert [made.retry for made in world.settle()] == [True, True]
+    assert message(world).endswith("reconciliation failed: external ref get x: forbidden")
+    assert status(world)["state"] == "ERROR"
+
+
+def test_a_status_that_cannot_be_computed_is_not_written_and_says_why() -> None:
+    world = Simulated(compiled(config_map("cfg", "cfg"), status={"n": "${1 / size(schema.spec.names)}"}), {"names": []})
+    last = world.settle()[-1].settled
+    assert last is not None
+    assert last.message == 'the status cannot be computed: eval "1 / size(schema.spec.names)": division by zero'
+    assert list(world.objects) == [ref("cfg")]
+    assert "status" not in world.instance
+
+
 SHOWN = "${runtime.newCondition({type: 'Shown', status: 'True', message: cfg.data.k})}"
 KEYED = "${runtime.newCondition({type: 'Keyed', status: cfg.data[schema.spec.text] == 'v' ? 'True' : 'False'})}"
 
@@ -185,7 +209,10 @@ def test_a_condition_that_waits_keeps_what_was_shown() -> None:
 def test_a_condition_that_can_never_work_is_an_error_of_the_instance(entry: str) -> None:
     same = "runtime.newCondition({type: schema.spec.text, status: 'True'})"
     world = conditional(SHOWN, entry.replace("SAME", same))
-    world.settle()
+    last = world.settle()[-1].settled
+    assert last is not None
+    assert (last.state, last.ready) == ("ERROR", True)
+    assert last.message.startswith("condition ")
     assert conditions(world) == [("Shown", "True", 1)]
     assert status(world)["state"] == "ERROR"
 

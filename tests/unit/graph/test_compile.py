@@ -10,6 +10,7 @@ from kinds import KINDS
 
 from kro_es.api.definition import parse
 from kro_es.api.objects import Gvk, JsonObject, JsonValue
+from kro_es.cel.declarations import KRO
 from kro_es.errors import DefinitionErrors, DefinitionFault
 from kro_es.graph.compile import compile_graph, required_kinds
 from kro_es.graph.hash import spec_hash
@@ -172,3 +173,12 @@ def test_a_wrong_shape_is_a_fault_and_never_a_crash(path: tuple[str | int, ...])
             compile_graph(parsed, KINDS)
         except DefinitionErrors:
             continue
+
+
+def test_functions_beyond_kros_are_taken_unless_its_environment_is_asked_for() -> None:
+    obj = definition(config_map("m", n="${string(math.greatest(1, 2))}", k="${[1].includes(1) ? 'y' : 'n'}"))
+    assert compile_graph(parse(obj), KINDS).nodes
+    with pytest.raises(DefinitionErrors) as caught:
+        compile_graph(parse(obj), KINDS, environment=KRO)
+    texts = [str(fault) for fault in caught.value.faults]
+    assert any("references unknown identifiers: [math]" in text for text in texts)

@@ -84,3 +84,47 @@ def test_an_item_of_a_list_taints_the_list() -> None:
     )
     assert graph.node("p").tainted_paths == (("spec", "containers", 0, "args", 1),)
     assert [item.tainted for item in graph.node("a").fields] == [True, False]
+
+
+CREDS = {"id": "creds", "externalRef": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "creds"}}}
+ALL = {"id": "all", "externalRef": {"apiVersion": "v1", "kind": "Secret", "metadata": {"selector": {}}}}
+
+
+def test_a_secret_of_others_taints_as_ones_own() -> None:
+    graph = compiled(CREDS, config_map("a", x="${string(creds.data.p)}", y="${creds.metadata.name}"))
+    assert [field.tainted for field in graph.node("a").fields] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("listed", "tainted"),
+    [
+        ("${all}", [False, False, True]),
+        ("${all.filter(s, s.metadata.name != 'x')}", [False, False, True]),
+        ("${[all[0]]}", [False, False, True]),
+        (
+            "${all.map(s, {'metadata': {'name': string(s.data.p)}, 'type': 'x', 'data': {'p': 'x'}})}",
+            [True, True, True],
+        ),
+    ],
+)
+def test_an_item_is_tainted_where_its_list_is(listed: str, tainted: list[bool]) -> None:
+    copy = config_map("c", t="${x.type}", p="${string(x.data.p)}")
+    copy["template"]["metadata"] = {"name": "i-${x.metadata.name}"}
+    graph = compiled(ALL, {**copy, "forEach": [{"x": listed}]})
+    assert [field.tainted for field in graph.node("c").fields] == tainted
+
+
+def test_a_name_is_never_redacted() -> None:
+    named = config_map("a", x="${string(s.data.password)}")
+    named["template"]["metadata"]["name"] = "${string(s.data.password)}"
+    graph = compiled(SECRET, named, config_map("b", x="${a.metadata.name}"))
+    assert graph.node("a").tainted_paths == (("data", "x"),)
+    assert [field.tainted for field in graph.node("b").fields] == [True]
+
+
+def test_the_texts_of_conditions_are_redacted_when_one_reads_a_secret() -> None:
+    plain = "${runtime.newCondition({type: 'A', status: 'True'})}"
+    secretive = "${runtime.newCondition({type: 'B', status: 'True', message: string(s.data.password)})}"
+    assert compiled(SECRET, status={"conditions": [plain]}).tainted_status == ()
+    graph = compiled(SECRET, status={"conditions": [plain, secretive]})
+    assert graph.tainted_status == (("conditions", 0, "reason"), ("conditions", 0, "message"))

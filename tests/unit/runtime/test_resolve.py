@@ -250,7 +250,9 @@ def test_a_name_that_is_no_text_is_an_error() -> None:
 NEW = "runtime.newCondition({type: %s, status: %s})"
 
 
-def conditions(*entries: str, spec: JsonObject | None = None) -> tuple[list[str], bool, frozenset[str], bool]:
+def conditions(
+    *entries: str, spec: JsonObject | None = None
+) -> tuple[list[str], bool, frozenset[str], tuple[str, ...]]:
     graph = compiled(config_map("a", "a", {"k": "v"}), status={"conditions": ["${" + entry + "}" for entry in entries]})
     given = instance(**(spec or {}))
     cluster = Cluster()
@@ -259,7 +261,7 @@ def conditions(*entries: str, spec: JsonObject | None = None) -> tuple[list[str]
     built_in = [{"type": "ResourcesReady", "status": "True", "reason": "AllResourcesReady", "message": "done"}]
     found = authored(graph.conditions or (), seen, built_in)
     texts = [f"{item['type']}={item['status']}" for item in found.conditions]
-    return texts, found.complete, found.dropped, found.degraded
+    return texts, found.complete, found.dropped, found.problems
 
 
 def test_authors_make_conditions_from_the_graph_and_from_kros_own() -> None:
@@ -268,19 +270,23 @@ def test_authors_make_conditions_from_the_graph_and_from_kros_own() -> None:
         "['x', 'y'].map(n, " + NEW % ("n", "'Unknown'") + ")",
         NEW % ("'Own'", "runtime.condition(schema, 'ResourcesReady').status"),
     )
-    assert conditions(*entries) == (["A=True", "x=Unknown", "y=Unknown", "Own=True"], True, frozenset(), False)
+    assert conditions(*entries) == (["A=True", "x=Unknown", "y=Unknown", "Own=True"], True, frozenset(), ())
 
 
 def test_a_condition_that_waits_is_left_out_without_blame() -> None:
-    assert conditions(NEW % ("'A'", "a.data.gone"), NEW % ("'B'", "'True'")) == (["B=True"], False, frozenset(), False)
+    assert conditions(NEW % ("'A'", "a.data.gone"), NEW % ("'B'", "'True'")) == (["B=True"], False, frozenset(), ())
 
 
 def test_a_condition_that_can_never_work_is_dropped_and_degrades() -> None:
-    found = conditions(NEW % ("'A'", "a.data.k"), NEW % ("'B'", "'True'"), "dyn('no condition')")
-    assert found == (["B=True"], False, frozenset(), True)
+    texts, complete, dropped, problems = conditions(
+        NEW % ("'A'", "a.data.k"), NEW % ("'B'", "'True'"), "dyn('no condition')"
+    )
+    assert (texts, complete, dropped) == (["B=True"], False, frozenset())
+    assert problems[0].endswith('": runtime.newCondition: status must be one of True, False, Unknown (got "v")')
+    assert problems[1] == "condition \"dyn('no condition')\": the result is not made with runtime.newCondition(...)"
 
 
 def test_two_conditions_of_one_computed_type_are_both_dropped() -> None:
     same = NEW % ("schema.spec.text", "'True'")
     found = conditions(same, same, NEW % ("'B'", "'True'"), spec={"text": "T"})
-    assert found == (["B=True"], False, frozenset({"T"}), True)
+    assert found == (["B=True"], False, frozenset({"T"}), ('condition type "T" is given more than once',))

@@ -6,8 +6,8 @@ from alembic import op
 
 from kro_es.store.tables import schema
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 _TABLES = ("pruned", "seals")

@@ -1,0 +1,72 @@
+"""The parts of one controller put together, whatever log and cluster it is given; nothing runs yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from kro_es.cel.declarations import ENVIRONMENTS
+from kro_es.controller.externals import ExternalWatches
+from kro_es.controller.graphs import Graphs
+from kro_es.controller.ingest import Ingest
+from kro_es.controller.loop import Loop
+from kro_es.controller.ports import Cluster, EventLog, Reader
+from kro_es.controller.projector import Projector
+from kro_es.controller.queue import Queue
+from kro_es.controller.telemetry import Metrics
+from kro_es.controller.vault import Vault
+from kro_es.controller.world import World
+from kro_es.decisions.taint import Taints
+from kro_es.events.from_watch import Origin
+from kro_es.settings import VERSION, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a controller does not make itself."""
+
+    log: EventLog
+    cluster: Cluster
+    origin: Origin
+    open_reader: Callable[[], AbstractContextManager[Reader]]
+    clock: Callable[[], int]
+    """Microseconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    world: World
+    projector: Projector
+    loop: Loop
+
+
+def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -> Assembled:
+    externals, taints = ExternalWatches(queue.add), Taints()
+    projector = Projector(queue, given.open_reader, externals)
+    ingest = Ingest(
+        given.log,
+        given.cluster,
+        given.origin,
+        taints=taints,
+        vault=Vault(),
+        open_reader=given.open_reader,
+        clock=given.clock,
+    )
+    world = World(
+        log=given.log,
+        cluster=given.cluster,
+        ingest=ingest,
+        origin=given.origin,
+        taints=taints,
+        graphs=Graphs(),
+        externals=externals,
+        open_reader=given.open_reader,
+        clock=given.clock,
+        engine=VERSION,
+        version=settings.label_version,
+        max_collection=settings.max_collection,
+        omit=settings.omit,
+        environment=ENVIRONMENTS[settings.functions],
+    )
+    return Assembled(world, projector, Loop(world, queue, projector, metrics, max_revisions=settings.max_revisions))

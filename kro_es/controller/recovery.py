@@ -1,0 +1,73 @@
+"""What an earlier run left in the log: what to watch at once, and the writes nobody knows the outcome of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kro_es.api.objects import Gvk, ObjectRef
+from kro_es.controller.assembly import Assembled
+from kro_es.controller.world import World
+from kro_es.events.types import Actor, NewEvent, OutcomeUnknown, Subject
+from kro_es.projections.projection import Row
+from kro_es.store.reader import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """``kinds``: instance kind to the uid of its definition; ``members``: kinds of recorded children."""
+
+    kinds: dict[Gvk, str]
+    members: set[Gvk]
+    intents: Sequence[tuple[str, Row]]
+    """Intents that were never answered, by key of ``open_writes``."""
+
+
+def recover(reader: Snapshot, assembled: Assembled) -> Left:
+    """Tells the parts what the log knows of each, and returns what has to be done about the rest."""
+    world = assembled.world
+    world.ingest.applied(str(row["uid"]) for _, row in reader.all_rows("nodes") if row["uid"])
+    world.ingest.applied(child_uid for child_uid, _ in reader.all_rows("seen_fields"))
+    assembled.projector.seed(row for _, row in reader.all_rows("objects"))
+    for _, row in reader.all_rows("revisions"):
+        world.taints.learn_row(row)
+    return Left(_kinds(reader), _members(reader), list(reader.all_rows("open_writes")))
+
+
+def _kinds(reader: Snapshot) -> dict[Gvk, str]:
+    """Kinds of the instances the log knows, with the definition that served them last."""
+    found: dict[Gvk, str] = {}
+    for _, row in reader.all_rows("revisions"):
+        if row["state"] == "active" and reader.rows("instances", "definition_uid", row["definition_uid"]):
+            gvk = Gvk(str(row["instance_group"]), str(row["instance_version"]), str(row["instance_kind"]))
+            found[gvk] = str(row["definition_uid"])
+    return found
+
+
+def _members(reader: Snapshot) -> set[Gvk]:
+    """Kinds of the recorded children, at the versions they were watched at."""
+    rows = (row for _, row in reader.all_rows("objects") if row["part_of"])
+    return {Gvk.parse(str(row["api_version"]), str(row["kind_key"]).split("/")[1]) for row in rows}
+
+
+async def close_intents(world: World, intents: Sequence[tuple[str, Row]]) -> None:
+    """Each with what the lists show of its target; called when they are in the log."""
+    events = []
+    now, actor = world.clock(), Actor("kro-es", "controller")
+    with world.open_reader() as reader:
+        for key, row in intents:
+            intent, index = (int(part) for part in key.split("/"))
+            ref = ObjectRef(str(row["api_group"]), str(row["kind"]), str(row["namespace"]), str(row["name"]))
+            found = reader.row("objects", ref.key)
+            subject = Subject(ref.group, ref.kind, ref.namespace, ref.name, str(found["uid"]) if found else "")
+            body = OutcomeUnknown(intent, index, _shown(found, intent))
+            events.append(NewEvent(str(row["stream"]), body, subject, actor, now, cause=intent))
+    if events:
+        await world.log.append(events)
+
+
+def _shown(found: Row | None, intent: int) -> str:
+    if found is None:
+        return "the target is not there, or not of a kind that is watched"
+    when = "after" if int(str(found["position"])) > intent else "before"
+    return f"resourceVersion {found['resource_version']}, first seen {when} the intent"

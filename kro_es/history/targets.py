@@ -1,0 +1,135 @@
+"""What a question is about, as kubectl users name it: KIND/NAME, KIND.group/NAME, a definition's name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kro_es.api import metadata
+from kro_es.api.objects import ObjectRef
+from kro_es.errors import UserError
+from kro_es.history.source import History
+
+_SHORT = {
+    "rgd": "resourcegraphdefinition", "cm": "configmap", "deploy": "deployment", "svc": "service", "po": "pod",
+    "ns": "namespace", "pvc": "persistentvolumeclaim", "sa": "serviceaccount", "sts": "statefulset",
+    "ds": "daemonset", "ing": "ingress", "crd": "customresourcedefinition",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionName:
+    """``RGD@N``."""
+
+    definition: str
+    number: int
+
+    @classmethod
+    def parse(cls, text: str) -> RevisionName:
+        name, _, number = text.rpartition("@")
+        if not name or not number.isdigit():
+            raise UserError(f"{text!r} is no revision: write it as NAME@NUMBER, e.g. webapp@2")
+        return cls(name, int(number))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One object the log knows, alive or not."""
+
+    ref: ObjectRef
+    uid: str
+    """Of the newest object of that name."""
+    is_instance: bool
+
+    @property
+    def is_definition(self) -> bool:
+        return (self.ref.group, self.ref.kind) == (metadata.GROUP, metadata.DEFINITION_KIND)
+
+    @property
+    def name(self) -> str:
+        where = f"{self.ref.namespace}/" if self.ref.namespace else ""
+        return f"{self.ref.kind.lower()} {where}{self.ref.name}"
+
+    @property
+    def stream(self) -> str:
+        """Of the object's own observations."""
+        return f"object/{self.ref.key}"
+
+
+def find(history: History, text: str, namespace: str | None = None) -> Target:
+    """The one object meant; a name alone is a definition. Raises UserError with what there is instead."""
+    kind, slash, name = text.partition("/")
+    if not slash:
+        kind, name, namespace = metadata.DEFINITION_KIND, text, None
+    if not kind or not name or "/" in name:
+        raise UserError(f"{text!r} names nothing: write KIND/NAME, KIND.group/NAME or the name of a definition")
+    known = _known(history)
+    fitting = [row for row in known if row.ref.name == name and _is_kind(row.ref, kind)]
+    if not fitting:
+        raise UserError(_unknown(text, known, kind if slash else ""))
+    here = [row for row in fitting if namespace is None or row.ref.namespace in ("", namespace)]
+    if not here:
+        places = ", ".join(sorted({row.ref.namespace for row in fitting}))
+        raise UserError(f"{text} is not in namespace {namespace}; it is in {places}")
+    refs = {row.ref for row in here}
+    if len(refs) > 1:
+        raise UserError(f"{text} may be any of {_told(refs)}; {_remedy(refs)}")
+    return here[-1]
+
+
+def definition(history: History, name: str) -> str:
+    """uid of the newest definition of that name. Raises UserError with the nearest names."""
+    rows = history.rows("SELECT key, definition FROM p_definitions WHERE definition = ?", (name,))
+    if rows:
+        newest = "SELECT definition_uid FROM p_revisions WHERE definition = ? ORDER BY position DESC LIMIT 1"
+        found = history.rows(newest, (name,))
+        return str(found[0]["definition_uid"] if found else rows[-1]["key"])
+    names = [str(row["definition"]) for row in history.rows("SELECT definition FROM p_definitions")]
+    raise UserError(f"no definition {name!r} in this log{_did_you_mean(name, names)}")
+
+
+def _known(history: History) -> list[Target]:
+    sql = (
+        "SELECT j.api_group, j.kind, j.namespace, j.name, j.uid, s.id AS stream FROM subjects j"
+        " LEFT JOIN streams s ON s.name = 'instance/' || j.uid WHERE j.name <> '' AND j.uid <> '' ORDER BY j.id"
+    )
+    return [
+        Target(
+            ObjectRef(str(row["api_group"]), str(row["kind"]), str(row["namespace"]), str(row["name"])),
+            str(row["uid"]),
+            row["stream"] is not None,
+        )
+        for row in history.rows(sql)
+    ]
+
+
+def _is_kind(ref: ObjectRef, text: str) -> bool:
+    name, _, group = text.lower().partition(".")
+    name, kind = _SHORT.get(name, name), ref.kind.lower()
+    several = {kind, f"{kind}s", f"{kind}es", f"{kind[:-1]}ies"}
+    return name in several and group in ("", ref.group)
+
+
+def _unknown(text: str, known: Iterable[Target], kind: str) -> str:
+    if not kind:
+        names = [row.ref.name for row in known if row.is_definition]
+        return f"no definition {text!r} in this log{_did_you_mean(text, names)}"
+    names = [f"{row.ref.kind.lower()}/{row.ref.name}" for row in known]
+    return f"nothing called {text!r} in this log{_did_you_mean(text.lower(), names)}"
+
+
+def _did_you_mean(text: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(text, sorted(set(names)), 3)
+    return f"; did you mean {', '.join(near)}?" if near else ""
+
+
+def _told(refs: Iterable[ObjectRef]) -> str:
+    return ", ".join(
+        f"{ref.group_kind.lower()}/{ref.name} in {ref.namespace or 'no namespace'}" for ref in sorted(refs)
+    )
+
+
+def _remedy(refs: set[ObjectRef]) -> str:
+    places = len({ref.namespace for ref in refs}) > 1
+    return "say which with -n NAMESPACE" if places else "say which with KIND.group/NAME"

@@ -1,0 +1,24 @@
+"""The controller inside the process: one database template per session, one log and one cluster per test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.inside import Inside, copied, empty_database
+
+
+@pytest.fixture(scope="session")
+def database_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return empty_database(tmp_path_factory.mktemp("log") / "template.db")
+
+
+@pytest.fixture
+async def inside(database_template: Path, tmp_path: Path) -> AsyncIterator[Inside]:
+    """Running; at the end it is stopped and its log is checked."""
+    found = Inside(copied(database_template, tmp_path / "log.db"))
+    await found.start()
+    yield found
+    await found.end()

@@ -1,0 +1,108 @@
+"""A mistake in the question is answered with what would be right, exit code 1 and no traceback."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from kro_es.store.engine import open_engine
+from kro_es.store.migrate import migrate
+from tests.unit.history.conftest import Ask
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (("log", "deploi/shop"), "nothing called 'deploi/shop' in this log; did you mean deployment/shop"),
+        (("log", "webshp"), "no definition 'webshp' in this log; did you mean webshop?"),
+        (("log", "deploy/shop"), "deployment.apps/shop in prod, deployment.apps/shop in staging; say which with -n"),
+        (("log", "deploy/blog", "-n", "staging"), "deploy/blog is not in namespace staging; it is in prod"),
+        (("log", "deployment.batch/blog"), "nothing called 'deployment.batch/blog'"),
+        (("log", "a/b/c"), "write KIND/NAME, KIND.group/NAME or the name of a definition"),
+        (("log", "--type", "nope"), "no event is of type 'nope'; there are command.instance_rollback"),
+        (("log", "--path", "spec"), "--path needs a TARGET"),
+        (("log", "--until", "yesterday"), "'yesterday' names no moment: write a position, a time such as"),
+        (("graph", "webshop/blog", "--at", "2020-01-01T00:00:00Z"), "is before the log began: it begins at 2026-03-02"),
+        (("graph", "webshop/blog", "--at", "2030-01-01T00:00:00Z"), "is in the future: it is 2026-03-02T13:00"),
+        (("graph", "webshop/blog", "--at", "999"), "position 999 is in the future: the log ends at 180"),
+        (("graph", "rgd/webshop"), "resourcegraphdefinition webshop is no instance and belongs to none"),
+        (("show", "999"), "there is no event 999: the log has 1 to 180"),
+        (("show", "webshop@9"), "webshop has no revision 9; there are 1, 2, 3, 4"),
+        (("show", "webshop@x"), "'webshop@x' is no revision: write it as NAME@NUMBER"),
+        (("show", "webshop/docs"), "was not there at position 180; name a time with --at"),
+        (("diff", "1", "2"), "say what to compare at these two moments: --of KIND/NAME"),
+        (("diff", "webshop/blog"), "say from when: diff KIND/NAME --at T1"),
+        (("blame", "deploy/blog", "spec.replica"), "no field 'spec.replica'; did you mean spec.replicas?"),
+        (("why", "999"), "there is no event 999"),
+        (("revisions", "webshp"), "did you mean webshop?"),
+        (("sql", "SELECT nope FROM v_events"), "the database refused: no such column: nope"),
+        (("rollback", "webshop", "--to", "9", "--reason", "r", "--dry-run"), "webshop has no revision 9"),
+        (("rollback", "webshop", "--to", "x", "--reason", "r", "--dry-run"), "'x' is no revision of webshop"),
+        (("rollback", "deploy/blog", "--to", "1", "--reason", "r"), "is neither a definition nor an instance"),
+        (("rollback", "webshop", "--to", "1", "--reason", "r", "--accept", "x"), "no risk is called x; there are"),
+    ],
+)
+def test_a_mistake_is_told_with_what_is_right(question: tuple[str, ...], answer: str, ask: Ask) -> None:
+    said = ask(*question)
+    assert said.code == 1
+    assert answer in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+def test_an_unknown_command_is_a_mistake_too(ask: Ask) -> None:
+    assert ask("lgo").code == 1
+
+
+def test_a_database_that_is_not_there_is_not_created(ask: Ask, tmp_path: Path) -> None:
+    said = ask("log", database=f"sqlite:///{tmp_path}/none.db")
+    assert said.code == 1
+    assert "there is no database" in said.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_newer_schema_is_named(ask: Ask, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/log.db"
+    engine = open_engine(url)
+    migrate(engine)
+    engine.dispose()
+    with sqlite3.connect(tmp_path / "log.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    said = ask("log", database=url)
+    assert said.code == 1
+    assert "the database is at schema 9999, which this version of kro-es" in said.err
+
+
+def test_a_file_that_is_no_database_is_told(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_text("hello " * 1000)
+    said = ask("log", database=str(tmp_path / "x.db"))
+    assert said.code == 1
+    assert "this is no database of kro-es" in said.err
+
+
+@pytest.mark.parametrize(
+    "sql", ["DELETE FROM events", "ATTACH 'x' AS y", "PRAGMA writable_schema=1", "SELECT 1; DROP TABLE x"]
+)
+def test_sql_cannot_write(sql: str, ask: Ask) -> None:
+    said = ask("sql", sql)
+    assert said.code == 1
+    assert "the database refused" in said.err
+
+
+def test_a_query_that_takes_too_long_is_stopped(ask: Ask) -> None:
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+    said = ask("sql", endless, "--timeout", "0.2")
+    assert (said.code, said.err) == (1, "kro-history: no answer within 0.2 s\n")
+
+
+def test_rows_beyond_the_limit_are_told_of(ask: Ask) -> None:
+    said = ask("sql", "SELECT position FROM v_events ORDER BY position", "--limit", "2", "-o", "json")
+    assert said.json == [{"position": 1}, {"position": 2}]
+    assert "only the first 2 rows are shown" in said.err
+
+
+def test_explain_shows_the_plan_of_the_database(ask: Ask) -> None:
+    said = ask("sql", "SELECT * FROM v_events WHERE position = 5", "--explain")
+    assert "SEARCH e USING INTEGER PRIMARY KEY" in said.out

@@ -1,0 +1,191 @@
+"""Every command on the recorded incident: what a person sees (transcripts) and what a script gets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.history.conftest import Ask
+
+TRANSCRIPTS = {
+    "log": ("log", "deploy/shop", "-n", "prod"),
+    "log-wide": ("log", "--since", "2026-03-02T11:59:00Z", "-o", "wide"),
+    "revisions": ("revisions", "webshop"),
+    "rollouts": ("rollouts", "webshop"),
+    "stats": ("stats",),
+    "diff-revisions": ("diff", "webshop@2", "webshop@3"),
+    "diff-moments": ("diff", "webshop/shop", "-n", "prod", "--at", "2026-03-02T10:19:00Z", "--to", "86"),
+    "blame": ("blame", "deploy/shop", "-n", "prod"),
+    "why-field": ("why", "deploy/shop", "spec.replicas", "-n", "prod"),
+    "why-instance": ("why", "webshop/blog"),
+    "drift": ("drift",),
+    "gaps": ("gaps",),
+    "graph": ("graph", "webshop/blog"),
+    "graph-at": ("graph", "webshop/blog", "--at", "2026-03-02T11:05:00Z"),
+    "doctor": ("doctor", "webshop/blog"),
+    "instance": ("instance", "webshop/docs", "--limit", "8"),
+    "show-event": ("show", "87"),
+    "verify": ("verify",),
+}
+
+
+@pytest.mark.parametrize("name", TRANSCRIPTS)
+def test_the_answer_reads_as_recorded(name: str, ask: Ask, golden: Callable[[str, str], None]) -> None:
+    said = ask(*TRANSCRIPTS[name])
+    assert said.code == 0, said.err
+    golden(name, f"$ kro-history {' '.join(TRANSCRIPTS[name])}\n{said.out}{said.err}")
+
+
+@pytest.mark.parametrize("name", [name for name in TRANSCRIPTS if name != "verify"])
+def test_every_answer_is_json_yaml_and_csv_too(name: str, ask: Ask) -> None:
+    assert ask(*TRANSCRIPTS[name], "-o", "json").json
+    assert ask(*TRANSCRIPTS[name], "-o", "jsonl").out.count("\n") >= 1
+    assert ask(*TRANSCRIPTS[name], "-o", "yaml").out
+    assert ask(*TRANSCRIPTS[name], "-o", "csv").out
+
+
+def test_a_table_that_is_piped_has_no_colours(ask: Ask) -> None:
+    assert "\x1b" not in ask("log").out
+    assert "\x1b" not in ask("diff", "webshop@2", "webshop@3").out
+
+
+def test_csv_has_a_head_and_one_line_an_event(ask: Ask) -> None:
+    rows = list(csv.DictReader(io.StringIO(ask("log", "--limit", "3", "-o", "csv").out)))
+    assert [row["position"] for row in rows] == ["178", "179", "180"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "positions"),
+    [
+        (("--type", "revision.issued"), [3, 52, 96, 139]),
+        (("--actor", "dana"), [137, 139]),
+        (("--kind", "webshop", "--name", "docs", "--since", "173"), [173, 174, 179, 180]),
+        (("--since", "128", "--until", "129"), [128, 129]),
+        (("--until", "2026-03-02T09:00:10.2Z"), [1, 2, 3]),
+        (("--definition", "webshop", "--type", "reconcile.decided", "--limit", "1"), [174]),
+        (("-n", "staging", "--limit", "2"), [171, 172]),
+    ],
+)
+def test_the_log_can_be_narrowed(flags: tuple[str, ...], positions: list[int], ask: Ask) -> None:
+    assert [row["position"] for row in ask("log", *flags, "-o", "json").json] == positions
+
+
+def test_the_log_of_a_field_has_only_what_changed_it(ask: Ask) -> None:
+    rows = ask("log", "deploy/shop", "-n", "prod", "--path", "spec.replicas", "-o", "json").json
+    assert [(row["position"], row["actor"]) for row in rows] == [
+        (9, "kro.run/applyset"),
+        (86, "kubectl-edit"),
+        (88, "kro.run/applyset"),
+    ]
+
+
+def test_the_log_of_an_instance_has_its_children_and_its_gaps_and_no_others(ask: Ask) -> None:
+    rows = ask("log", "webshop/docs", "--limit", "500", "-o", "json").json
+    names = {row["object"] for row in rows}
+    assert {"webshop/docs", "deployment/docs", "configmap/docs-config"} < names
+    assert "deployment/shop" not in names
+    assert {row["position"] for row in rows} >= {131, 176, 180}
+
+
+def test_an_answer_that_spans_a_gap_says_so_and_one_that_does_not_is_silent(ask: Ask) -> None:
+    assert "nobody watched" in ask("drift").err
+    assert "nobody watched" in ask("diff", "webshop/shop", "-n", "prod", "--at", "100", "--to", "150").err
+    assert ask("diff", "webshop/shop", "-n", "prod", "--at", "60", "--to", "90").err == ""
+
+
+def test_blame_names_the_edit_behind_a_healed_field(ask: Ask) -> None:
+    (row,) = ask("blame", "deploy/shop", "spec.replicas", "-n", "prod", "-o", "json").json
+    assert (row["value"], row["was"], row["event"], row["revision"]) == (2, 5, 88, "webshop@2")
+    assert (row["healed"], row["edited_by"]) == (True, "kubectl-client-side-apply")
+
+
+def test_blame_follows_a_rollback_to_the_person(ask: Ask) -> None:
+    path = "spec.template.spec.containers[app].image"
+    (row,) = ask("blame", "deploy/shop", path, "-n", "prod", "-o", "json").json
+    assert (row["revision"], row["edited_by"], row["edit"]) == ("webshop@4", "dana", 137)
+
+
+def test_why_goes_back_to_the_command_and_forward_to_readiness(ask: Ask) -> None:
+    found = ask("why", "deploy/shop", "spec.template.spec.containers[app].image", "-n", "prod", "-o", "json").json
+    assert [link["event"] for link in found["chain"]] == [137, 139, 140, 141, 142]
+    assert found["chain"][0]["actor"] == "dana"
+    assert [one["event"] for one in found["chain"][-1]["effects"]] == [157]
+
+
+def test_why_of_what_was_seen_late_says_that_it_is_not_the_whole_story(ask: Ask) -> None:
+    found = ask("why", "134", "-o", "json").json
+    assert "nobody watched" in found["chain"][0]["note"]
+
+
+def test_a_refused_edit_is_explained_by_the_edit(ask: Ask) -> None:
+    assert [link["event"] for link in ask("why", "50", "-o", "json").json["chain"]] == [49, 50]
+
+
+def test_doctor_tells_what_a_stuck_instance_waits_for(ask: Ask, unsolved: str) -> None:
+    said = ask("doctor", "webshop/shop", "-n", "prod", "-o", "json", database=unsolved)
+    assert said.code == 2
+    (node,) = said.json["waiting"]
+    assert (node["node"], node["state"], node["object"]) == ("deployment", "WAITING_FOR_READINESS", "deployment/shop")
+    assert node["on"].startswith("waiting for readyWhen")
+    assert node["conditions"] == ["Available=False: Deployment does not have minimum availability."]
+
+
+def test_doctor_quotes_the_last_refused_write(ask: Ask, unsolved: str) -> None:
+    said = ask("doctor", "webshop/blog", database=unsolved)
+    assert said.code == 2
+    assert "is not signed" in said.out
+    assert "ERROR" in said.out
+
+
+def test_rollouts_count_who_waits_and_who_failed(ask: Ask) -> None:
+    third = ask("rollouts", "webshop", "-o", "json").json[2]
+    assert (third["state"], third["done"], third["failed"], third["pending"]) == ("failed", 2, 1, 1)
+    assert third["finished"] is None
+
+
+def test_diff_can_end_with_its_own_exit_code(ask: Ask) -> None:
+    assert ask("diff", "webshop@2", "webshop@3", "--exit-code").code == 2
+    assert ask("diff", "webshop@2", "webshop@4", "--exit-code").code == 0
+
+
+def test_diff_of_two_objects_compares_them_as_they_are(ask: Ask) -> None:
+    rows = ask("diff", "deploy/blog", "deploy/shop", "-n", "prod", "-o", "json").json
+    assert {"path": "spec.replicas", "change": "changed", "old": 1, "new": 2}.items() <= {
+        row["path"]: row for row in rows
+    }["spec.replicas"].items()
+
+
+def test_an_object_is_shown_as_it_was(ask: Ask) -> None:
+    now = ask("show", "deploy/shop", "-n", "prod", "-o", "json").json
+    then = ask("show", "deploy/shop", "-n", "prod", "--at", "86", "-o", "json").json
+    assert (now["spec"]["replicas"], then["spec"]["replicas"]) == (2, 5)
+
+
+def test_export_writes_whole_events_one_a_line(ask: Ask) -> None:
+    lines = [json.loads(line) for line in ask("export", "--until", "4").lines]
+    assert [line["type"] for line in lines] == [
+        "controller.started",
+        "object.observed",
+        "revision.issued",
+        "revision.activated",
+    ]
+    assert lines[2]["body"]["number"] == 1
+
+
+def test_ages_and_relative_times_are_of_the_asking_moment(ask: Ask) -> None:
+    rows = ask("log", "--since", "1h ago", "--limit", "1000", "-o", "json").json
+    assert rows[0]["position"] == 173
+    assert "59m59s ago" in ask("--relative", "log", "--limit", "1").out
+
+
+def test_a_narrow_terminal_folds_and_loses_nothing(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
+    monkeypatch.setattr("kro_es.cli.output.shutil.get_terminal_size", lambda: __import__("os").terminal_size((60, 500)))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = ask("--no-pager", "log", "--type", "revision.issued").lines
+    assert max(map(len, lines)) <= 100
+    assert len(lines) > 5

@@ -1,0 +1,26 @@
+"""The README shows what the commands print, and knows every one of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from kro_es.cli.history import app
+from kro_es.history.risks import RISKS
+
+README = (Path(__file__).parents[3] / "README.md").read_text()
+TRANSCRIPTS = {file.read_text() for file in (Path(__file__).parent / "transcripts").glob("*.txt")}
+
+
+def test_what_the_readme_shows_was_printed() -> None:
+    shown = re.findall(r"^```\n(\$ kro-history (?s:.+?))^```$", README, re.MULTILINE)
+    assert len(shown) >= 3
+    assert set(shown) <= TRANSCRIPTS
+
+
+def test_the_readme_names_every_command_and_every_risk() -> None:
+    text = README[README.index("## Asking the log") :]
+    names = [command.callback.__name__ for command in app.registered_commands if command.callback]
+    assert len(names) >= 17
+    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
+    assert [f"`{name}`" for name in RISKS if f"| `{name}` | {RISKS[name]} |" not in README] == []
