@@ -137,14 +137,14 @@ def _without_bases(connection: Connection, candidates: dict[int, tuple[str, int]
         found.keep("head of its stream")
 
 
-def prune(engine: Engine, found: PrunePlan, *, actor: str, now: int) -> list[Event]:
+def prune(engine: Engine, found: PrunePlan, *, actor: Actor, now: int) -> list[Event]:
     """Carries a plan out: only the leaves stay. The events say what went; none when nothing did.
 
     Rows of projections that were folded from what is gone are the caller's to rebuild.
     """
     log = EventLog(engine)
     return [
-        _prune_part(engine, log, found.positions[start : start + _ONE_EVENT], found.before, Actor(actor, "cli"), now)
+        _prune_part(engine, log, found.positions[start : start + _ONE_EVENT], found.before, actor, now)
         for start in range(0, len(found.positions), _ONE_EVENT)
     ]
 
