@@ -24,7 +24,7 @@ from kro_es.controller.assembly import Given, assemble
 from kro_es.controller.loop import Loop
 from kro_es.controller.queue import Queue
 from kro_es.controller.recovery import close_intents, recover
-from kro_es.controller.telemetry import Metrics, Probes
+from kro_es.controller.telemetry import HIDDEN, Metrics, Probes
 from kro_es.errors import UserError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
@@ -117,6 +117,7 @@ class _Controller:
         assembled = assemble(given, self._queue, self._metrics, settings)
         world, loop = assembled.world, assembled.loop
         self._loop = loop
+        HIDDEN.texts = lambda: world.ingest.vault.texts
         world.ingest.last_seen_alive = last_alive
         main.append(loop)
         with pool.open() as reader:
