@@ -78,6 +78,7 @@ class EventLog(LogReader):
         self._recorded_at = 0
         self._encoder: Encoder | None = None
         self._bases: Bases | None = None
+        self._dictionaries: set[int] = set()
 
     def append(self, events: Sequence[NewEvent], *, now: int, also: Also | None = None) -> tuple[Event, ...]:
         """One atomic group, in order; events whose identity is already in the log are left out.
@@ -186,12 +187,15 @@ class EventLog(LogReader):
             raise
 
     def _refresh(self, connection: Connection, head: Head) -> None:
-        if self._encoder is None or self._bases is None:
+        numbers = {number for (number,) in run(connection, "SELECT id FROM dictionaries")}
+        if self._encoder is None or self._bases is None or numbers != self._dictionaries:
             packer = Packer.load(connection)
+            self._dictionaries = numbers
             self._bases = Bases(packer)
             self._encoder = Encoder(self._names, packer, self._bases)
         # Whoever wrote meanwhile may have redacted what later versions are deltas against.
         self._bases.forget()
+        self._decoder = None
         self._names.refresh(connection)
         self._streams.refresh(connection)
         last = run(connection, "SELECT recorded_at FROM events WHERE position = ?", (head.position,)).scalar()
