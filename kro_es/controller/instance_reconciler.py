@@ -11,6 +11,7 @@ import structlog
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels, resource_version, uid
 from kro_es.controller.externals import ExternalReads
+from kro_es.controller.ingest import Sent
 from kro_es.controller.ports import Reader
 from kro_es.controller.queue import Key
 from kro_es.controller.release import Outcome, Releases
@@ -190,7 +191,8 @@ class InstanceReconciler:
         try:
             if write.verb == "apply" and write.node:
                 self._claim(inputs, write)
-            answer = await self._send(inputs, write)
+            with self._world.ingest.sending(write.ref, _sent(write, intent, thread)):
+                answer = await self._send(inputs, write)
         except ApiError as error:
             if error.outcome_unknown:
                 self._unanswered.add(inputs.instance_uid)
@@ -296,9 +298,7 @@ class InstanceReconciler:
         if write.verb == "delete" and not record.still_there(answer):
             observed = [self._world.ingest.gone(subject, ObjectDeleted("response"))]
         elif answer is not None:
-            # a delete has no field manager; it is the owner of the child who asked for it
-            actor = Actor(write.manager or metadata.CHILD_MANAGER, "controller")
-            seen = Seen(answer, "response", now, actor=actor, cause=intent, correlation=thread.correlation)
+            seen = Seen(answer, "response", now, actor=_actor(write), cause=intent, correlation=thread.correlation)
             event = self._world.ingest.observation(seen)
             observed = [event] if event else []
         if write.verb == "apply" and write.node:
@@ -314,6 +314,15 @@ class InstanceReconciler:
             *observed,
             thread.event(record.outcome(write, index, intent, answer), now, subject=subject, cause=intent),
         ]
+
+
+def _sent(write: PlannedWrite, intent: int, thread: Thread) -> Sent:
+    return Sent(_actor(write), intent, thread.correlation, delete=write.verb == "delete")
+
+
+def _actor(write: PlannedWrite) -> Actor:
+    """A delete has no field manager; it is the owner of the child who asked for it."""
+    return Actor(write.manager or metadata.CHILD_MANAGER, "controller")
 
 
 def _seen_fields(reader: Reader, children: Iterable[Child], nodes: Iterable[Row]) -> dict[str, Row]:

@@ -134,7 +134,8 @@ def test_one_instance_gets_its_old_spec_back_and_everyone_can_see_why(steps: Ste
 
     asked = ("why", "cm/a-cfg", "data.x", "-n", steps.cluster.namespace, "-o", "json")
     chain = json.loads(_history(operator, *asked).stdout)["chain"]
-    assert (chain[0]["type"], chain[0]["actor"], chain[0]["known_by"]) == ("command.instance_rollback", "admin", "cli")
+    first = (chain[0]["type"], chain[0]["actor"], chain[0]["known_by"])
+    assert first == ("command.instance_rollback", "admin", "cli"), chain
     assert "it was better" in chain[0]["summary"]
     again = _rollback(steps, operator, *where, "--yes")
     assert (again.returncode, "no difference" in again.stdout) == (0, True)
