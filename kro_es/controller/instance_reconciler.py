@@ -72,7 +72,7 @@ class InstanceReconciler:
             if decision.taken_over:
                 await self._world.log.append(record.taken_over(inputs, decision))
                 continue
-            if not decision.writes and decision.settled is None:
+            if not decision.writes and decision.settled is None and not decision.moved:
                 return "retry" if decision.retry else "settled"
             again = await self._act(inputs, decision, failed)
             if not again:
@@ -152,10 +152,11 @@ class InstanceReconciler:
     async def _act(self, inputs: InstanceInputs, decision: Decision, failed: dict[str, str]) -> bool:
         """Intent, writes, outcomes. True when another decision should follow in this pass."""
         thread = record.thread(inputs)
-        body = record.decided(inputs, decision, self._world.engine)
-        events = [thread.event(body, inputs.now)]
+        events = []
+        if decision.writes or decision.moved:
+            events.append(thread.event(record.decided(inputs, decision, self._world.engine), inputs.now))
         if decision.settled is not None and not decision.writes:
-            events = [thread.event(decision.settled, inputs.now)]
+            events.append(thread.event(decision.settled, inputs.now))
         committed = await self._world.log.append(events)
         if not decision.writes:
             return False

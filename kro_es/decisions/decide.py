@@ -26,6 +26,8 @@ class Decision:
     state: str = ""
     drift: tuple[JsonObject, ...] = ()
     settled: InstanceSettled | None = None
+    moved: bool = False
+    """A node stands otherwise than it is recorded: worth an event even without a write."""
     retry: bool = False
     """An error that no event may end: come back later by itself."""
     gone: bool = False
@@ -104,14 +106,16 @@ def _acting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ...
     if applies:
         superset = upkeep.inventory(inputs, _desired(found), shrink=False)
         drift = tuple(change for item in found.comparisons for change in item.drift)
-        return Decision((*marks, *superset, *applies), _reports(found), "IN_PROGRESS", drift, why=_why(drift))
+        writes = (*marks, *superset, *applies)
+        return Decision(writes, _reports(inputs, found), _under_way(inputs), drift, why=_why(drift))
     refused = deletion.refused(inputs, found.orphans)
     if refused:
         text = refused if refused == deletion.REPLACED else f"failed: {refused}"
         return _reported(inputs, Verdict.halted(found.results, f"prune {text}"), marks, retry=True)
     prune = _prune(inputs, found)
     if prune:
-        return Decision((*marks, *prune), _reports(found), "IN_PROGRESS", why="pruning what left the graph")
+        reports = _reports(inputs, found)
+        return Decision((*marks, *prune), reports, _under_way(inputs), why="pruning what left the graph")
     return None
 
 
@@ -175,14 +179,33 @@ def _prune(inputs: InstanceInputs, found: _Pass) -> tuple[PlannedWrite, ...]:
     return () if blocked or not going else deletion.prunes(inputs, tuple(going))
 
 
-def _reports(found: _Pass) -> tuple[NodeReport, ...]:
-    errors = found.errors
-    return tuple(
-        NodeReport(result.node.id, "ERROR", errors[result.node.id])
-        if result.node.id in errors
-        else NodeReport(result.node.id, result.state, result.pending or result.waiting or result.error)
-        for result in found.results
-    )
+def _reports(inputs: InstanceInputs, found: _Pass) -> tuple[NodeReport, ...]:
+    return tuple(_report(inputs, result, found.errors) for result in found.results)
+
+
+def _report(inputs: InstanceInputs, result: NodeResult, errors: Mapping[str, str]) -> NodeReport:
+    """How the node stands while writes are under way; one that failed is in error until its retry succeeds."""
+    node = result.node.id
+    if node in errors:
+        return NodeReport(node, "ERROR", errors[node])
+    row = inputs.nodes.get(node)
+    if result.state == "IN_PROGRESS" and row is not None and row["state"] == "ERROR" and _retried(inputs):
+        return NodeReport(node, "ERROR", str(row["reason"]))
+    return NodeReport(node, result.state, result.pending or result.waiting or result.error)
+
+
+def _retried(inputs: InstanceInputs) -> bool:
+    """Whether the same was tried before and failed: since then neither the instance nor its revision has changed."""
+    row, followed = inputs.settled, inputs.followed
+    assert followed is not None
+    generation = inputs.instance["metadata"].get("generation", 0)
+    same = row is not None and (row["settled_revision"], row["settled_generation"]) == (followed.number, generation)
+    return same and row is not None and row["state"] == "ERROR"
+
+
+def _under_way(inputs: InstanceInputs) -> str:
+    """The state while children are written: a retry is no news, so that an error keeps the time it began."""
+    return "ERROR" if _retried(inputs) else "IN_PROGRESS"
 
 
 def _reported(
@@ -215,8 +238,18 @@ def _reported(
         settled.state,
         (),
         None if _same(inputs, settled) else settled,
+        _moved(inputs, verdict.reports),
         retry or shown.broken,
         why=verdict.reason,
+    )
+
+
+def _moved(inputs: InstanceInputs, reports: Sequence[NodeReport]) -> bool:
+    rows = inputs.nodes
+    return any(
+        report.node not in rows
+        or (rows[report.node]["state"], rows[report.node]["reason"]) != (report.state, report.reason)
+        for report in reports
     )
 
 
