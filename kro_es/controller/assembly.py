@@ -67,6 +67,7 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         version=settings.label_version,
         max_collection=settings.max_collection,
         omit=settings.omit,
+        notices=settings.instance_events,
         environment=ENVIRONMENTS[settings.functions],
     )
     return Assembled(world, projector, Loop(world, queue, projector, metrics, max_revisions=settings.max_revisions))

@@ -21,7 +21,7 @@ from kro_es.decisions.children import foreign_text
 from kro_es.decisions.decide import Decision, decide
 from kro_es.decisions.inputs import Child, InstanceInputs
 from kro_es.decisions.record import Thread
-from kro_es.decisions.writes import UID_CONFLICT, PlannedWrite
+from kro_es.decisions.writes import NOTICE, UID_CONFLICT, PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Seen
 from kro_es.events.redaction import scrub
@@ -122,6 +122,7 @@ class InstanceReconciler:
             version=world.version,
             failed=dict(failed),
             max_collection=world.max_collection,
+            notices=world.notices,
         )
 
     def _children(self, reader: Reader, applyset: str, instance_uid: str) -> list[tuple[Row, JsonObject]]:
@@ -206,7 +207,8 @@ class InstanceReconciler:
             await self._world.log.append(
                 [thread.event(outcome, self._world.clock(), subject=record.target(write, None))]
             )
-            return name, text
+            # nobody depends on a notice: the pass did what it had to
+            return name, "" if write.what == NOTICE else text
         else:
             await self._world.log.append(self._outcome(write, index, thread, intent, (before, answer)))
             return name, ""
@@ -234,6 +236,9 @@ class InstanceReconciler:
         if write.verb == "delete":
             self._world.ingest.expect_delete(write.uid)
             return await cluster.delete(resource, write.ref.namespace, write.ref.name, write.uid)
+        if write.what == NOTICE:
+            await cluster.create(resource, write.body, write.manager)
+            return None
         if write.verb == "put":
             return await self._put_status(resource, write)
         if write.node:

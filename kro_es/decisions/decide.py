@@ -222,7 +222,7 @@ def _reported(
     """
     shown = shown_status(inputs, verdict)
     message = f"{shown.message}: {note}" if note else shown.message
-    writes = (*marks, *((shown.write,) if shown.write else ()))
+    writes = (*marks, *shown.writes)
     followed = inputs.followed
     settled = InstanceSettled(
         followed.definition_uid if followed else "",
@@ -271,8 +271,8 @@ def _deleting(inputs: InstanceInputs) -> Decision:
     if STATUS in inputs.failed:
         return Decision(retry=True, why="the status could not be written")
     if found.writes:
-        status = shown_status(inputs, Verdict.deleting()).write
-        return Decision((*found.writes, *((status,) if status else ())), (), "DELETING", why="deleting resources")
+        status = shown_status(inputs, Verdict.deleting()).writes
+        return Decision((*found.writes, *status), (), "DELETING", why="deleting resources")
     if found.waiting:
         return _reported(inputs, Verdict.deleting(found.message), retry=bool(found.blocked), note=found.waits_for)
     if RELEASE in inputs.failed:

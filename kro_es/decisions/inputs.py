@@ -101,6 +101,8 @@ class InstanceInputs:
     """Nodes whose write failed in this pass already, with the error: not tried again before the next pass."""
     max_collection: int
     """Items one collection may have."""
+    notices: bool = False
+    """Whether conditions that turn are told as Kubernetes Events."""
 
     @property
     def instance_uid(self) -> str:
