@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 
 import structlog
@@ -47,8 +47,8 @@ class InstanceReconciler:
         # instances with a write that may or may not have been carried out
         self._unanswered: set[str] = set()
 
-    async def reconcile(self, key: Key) -> Outcome:
-        """One pass. ``retry`` asks for another one later, with growing delay."""
+    async def reconcile(self, key: Key) -> Outcome | float:
+        """One pass. ``retry`` asks for another one later, with growing delay; a number for one in so many seconds."""
         failed: dict[str, str] = {}
         for _ in range(MOST_ROUNDS):
             # decided while the reader is open: what the decision looks up is at the position it is recorded with
@@ -73,10 +73,10 @@ class InstanceReconciler:
                 await self._world.log.append(record.taken_over(inputs, decision))
                 continue
             if not decision.writes and decision.settled is None and not decision.moved:
-                return "retry" if decision.retry else "settled"
+                return _rest(decision, failed)
             again = await self._act(inputs, decision, failed)
             if not again:
-                return "retry" if decision.retry or failed else "settled"
+                return _rest(decision, failed)
         logger.error("a pass did not come to rest", instance=key.ref, rounds=MOST_ROUNDS)
         return "retry"
 
@@ -110,6 +110,7 @@ class InstanceReconciler:
             children=tuple(children),
             externals=externals,
             nodes=nodes,
+            offenders=reader.rows("offenders", "instance_uid", key.uid),
             settled=reader.row("instances", key.uid),
             field_set=fields.get,
             seen_fields={child_uid: fields[str(row["fields_digest"])] for child_uid, row in seen.items()},
@@ -328,6 +329,12 @@ def _sent(write: PlannedWrite, intent: int, thread: Thread) -> Sent:
 def _actor(write: PlannedWrite) -> Actor:
     """A delete has no field manager; it is the owner of the child who asked for it."""
     return Actor(write.manager or metadata.CHILD_MANAGER, "controller")
+
+
+def _rest(decision: Decision, failed: Mapping[str, str]) -> Outcome | float:
+    if decision.retry or failed:
+        return "retry"
+    return decision.after / 1_000_000 if decision.after else "settled"
 
 
 def _seen_fields(reader: Reader, children: Iterable[Child], nodes: Iterable[Row]) -> dict[str, Row]:

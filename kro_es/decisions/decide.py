@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, Resource, annotations_of, terminating
 from kro_es.api.selector import Selector
-from kro_es.decisions import children, deletion, upkeep
+from kro_es.decisions import children, deletion, ledger, upkeep
 from kro_es.decisions.children import Comparison
 from kro_es.decisions.inputs import Child, Externals, InstanceInputs
 from kro_es.decisions.status import Verdict, shown_status
@@ -28,8 +28,12 @@ class Decision:
     settled: InstanceSettled | None = None
     moved: bool = False
     """A node stands otherwise than it is recorded: worth an event even without a write."""
+    accepted: tuple[JsonObject, ...] = ()
+    """Drift recorded before, never put back, and none any more."""
     retry: bool = False
     """An error that no event may end: come back later by itself."""
+    after: int = 0
+    """Microseconds until something is due that no event will tell; 0 for nothing."""
     gone: bool = False
     """Deletion only: nothing recorded is left, so absence has to be proved and the finalizer released."""
     why: str = ""
@@ -60,6 +64,12 @@ class _Pass:
                 found.setdefault(item.node.id, where + comparison.error)
         return found
 
+    @property
+    def retry(self) -> bool:
+        """Whether there is an error that does not end by itself at a known time."""
+        broken = any(result.error and result.state == "ERROR" for result in self.results)
+        return broken or any(item.error and not item.wait for item in self.comparisons)
+
 
 def decide(inputs: InstanceInputs) -> Decision:
     """Spec/03 §3 as one function of numbered steps; the order of the checks is the contract."""
@@ -74,7 +84,7 @@ def decide(inputs: InstanceInputs) -> Decision:
         return _reported(inputs, Verdict.without_marks(problem), retry=True)
     marks = upkeep.marks(inputs)
     if suspended(inputs.instance):
-        return _reported(inputs, Verdict.suspended(), marks)
+        return _suspended(inputs, marks)
     found = _look(inputs)
     return _halted(inputs, found, marks) or _acting(inputs, found, marks) or _resting(inputs, found, marks)
 
@@ -105,9 +115,10 @@ def _acting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ...
     applies = found.child_writes
     if applies:
         superset = upkeep.inventory(inputs, _desired(found), shrink=False)
-        drift = tuple(change for item in found.comparisons for change in item.drift)
-        writes = (*marks, *superset, *applies)
-        return Decision(writes, _reports(inputs, found), _under_way(inputs), drift, why=_why(drift))
+        drift = ledger.known(inputs, (change for item in found.comparisons if item.write for change in item.drift))
+        writes, reports = (*marks, *superset, *applies), _reports(inputs, found)
+        accepted = _accepted(inputs, found)
+        return Decision(writes, reports, _under_way(inputs), drift, accepted=accepted, why=_why(drift))
     refused = deletion.refused(inputs, found.orphans)
     if refused:
         text = refused if refused == deletion.REPLACED else f"failed: {refused}"
@@ -124,7 +135,26 @@ def _resting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ..
     settled = not found.errors and not any(result.pending for result in found.results)
     inventory = upkeep.inventory(inputs, _desired(found), shrink=settled and not found.orphans)
     verdict = Verdict.of(found.results, found.errors)
-    return _reported(inputs, verdict, (*marks, *inventory), retry=bool(found.errors))
+    decision = _reported(inputs, verdict, (*marks, *inventory), retry=found.retry)
+    accepted = _accepted(inputs, found)
+    waits = [item.wait for item in found.comparisons if item.wait]
+    after = min(waits) if waits and not found.retry else 0
+    return replace(decision, accepted=accepted, moved=decision.moved or bool(accepted), after=after)
+
+
+def _suspended(inputs: InstanceInputs, marks: tuple[PlannedWrite, ...]) -> Decision:
+    """No child is written; what others change meanwhile is recorded, and is found again when it may be put back."""
+    found = _look(inputs)
+    drift = tuple(change for item in found.comparisons for change in ledger.news(inputs, item.ref, item.drift))
+    accepted = _accepted(inputs, found)
+    decision = _reported(inputs, Verdict.suspended(), marks)
+    return replace(decision, drift=drift, accepted=accepted, moved=bool(drift or accepted))
+
+
+def _accepted(inputs: InstanceInputs, found: _Pass) -> tuple[JsonObject, ...]:
+    drift = [change for item in found.comparisons for change in item.drift]
+    unknown = frozenset(result.node.id for result in found.results if result.desired is None)
+    return ledger.accepted(inputs, drift, unknown)
 
 
 def suspended(instance: JsonObject) -> bool:
@@ -239,7 +269,7 @@ def _reported(
         (),
         None if _same(inputs, settled) else settled,
         _moved(inputs, verdict.reports),
-        retry or shown.broken,
+        retry=retry or shown.broken,
         why=verdict.reason,
     )
 

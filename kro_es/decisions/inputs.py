@@ -80,6 +80,8 @@ class InstanceInputs:
     externals: Externals
     nodes: Mapping[str, Row]
     """Recorded node rows by node id, items of collections by :func:`item_key`."""
+    offenders: Sequence[Row]
+    """Rows of ``offenders`` of the instance."""
     settled: Row | None
     """The instance's row in ``instances``."""
     field_set: Callable[[str], JsonObject | None]

@@ -123,6 +123,7 @@ class Simulated:
             children=tuple(self._child(obj) for obj in self.objects.values()),
             externals=self,
             nodes=self._nodes,
+            offenders=(),
             settled=self._settled,
             field_set=self._sets.get,
             seen_fields={},
