@@ -69,6 +69,7 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         version=settings.label_version,
         max_collection=settings.max_collection,
         omit=settings.omit,
+        notices=settings.instance_events,
         environment=ENVIRONMENTS[settings.functions],
         rules=rules,
     )

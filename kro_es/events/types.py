@@ -195,7 +195,12 @@ class ReconcileDecided:
     engine: str = ""
     state: str = ""
     drift: tuple[JsonObject, ...] = ()
-    """Fields of ours somebody changed: {node, path, from, to, manager}."""
+    """Fields of ours somebody changed: {node, path, from, to, manager}.
+
+    Where it is not put back (suspended) also {kind, namespace, name}; where it was found before, {since}: that position.
+    """
+    accepted: tuple[JsonObject, ...] = ()
+    """Drift found before that nobody put back and that is none any more: {node, manager, since}."""
     why: str = ""
 
 
