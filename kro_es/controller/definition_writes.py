@@ -8,6 +8,7 @@ import structlog
 
 from kro_es.api import metadata
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, labels
+from kro_es.controller.ingest import Sent
 from kro_es.controller.world import World
 from kro_es.decisions import record
 from kro_es.decisions.record import Thread
@@ -149,14 +150,15 @@ class DefinitionWrites:
             position = reader.position
         decided = ReconcileDecided(now, position, (), (write.described(0),), engine=world.engine, why=write.what)
         intent = (await world.log.append([thread.event(decided, now)]))[0].position
+        actor = Actor(write.manager, "controller")
         try:
-            answer = await send()
+            with world.ingest.sending(write.ref, Sent(actor, intent)):
+                answer = await send()
         except ApiError as error:
             await world.log.append([thread.event(record.failed(write, 0, intent, error, error.message), world.clock())])
             raise
         events = [thread.event(record.outcome(write, 0, intent, answer), world.clock(), cause=intent)]
         if answer is not None and write.resource is DEFINITIONS:
-            actor = Actor(write.manager, "controller")
             seen = world.ingest.observation(Seen(answer, "response", world.clock(), actor=actor, cause=intent))
             events = [seen, *events] if seen else events
         await world.log.append(events)

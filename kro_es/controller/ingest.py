@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import structlog
@@ -63,6 +63,16 @@ class _Head:
     part_of: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A write of ours that is under way: who it is by, and the intent that led to it."""
+
+    actor: Actor
+    cause: int
+    correlation: str = ""
+    delete: bool = False
+
+
 class Ingest:
     """Owns the memory of what was last seen; one per controller."""
 
@@ -87,6 +97,7 @@ class Ingest:
         self._heads: dict[str, _Head] = {}
         self._unwatched_since: dict[Watched, tuple[int, str]] = {}
         self._own_deletes: set[str] = set()
+        self._sent: dict[str, Sent] = {}
         self._active: set[Watched] = set()
         self._picks: set[str] = set()
         # uids whose end is recorded: their events still on the way must not bring them back
@@ -144,6 +155,18 @@ class Ingest:
         """A delete of ours was accepted: the DELETED event to come needs no explanation."""
         self._own_deletes.add(obj_uid)
 
+    @contextmanager
+    def sending(self, ref: ObjectRef, sent: Sent) -> Iterator[None]:
+        """While it lasts, what a watch shows of the object by the same manager is the effect of this write.
+
+        A watch may be quicker than the answer; both are one fact, and it has its cause whichever comes first.
+        """
+        self._sent[ref.key] = sent
+        try:
+            yield
+        finally:
+            self._sent.pop(ref.key, None)
+
     def observation(self, seen: Seen) -> NewEvent | None:
         """The event for an object just seen, or None when nothing a person would call content changed.
 
@@ -177,7 +200,16 @@ class Ingest:
         if paths:
             # only what is recorded: an update without a change must not push the recorded version out
             self.vault.keep(seen.object, paths)
-        return observed(self._origin, _with_actor(seen, actor), paths)
+        return observed(self._origin, self._explained(seen, actor, ref), paths)
+
+    def _explained(self, seen: Seen, actor: Actor, ref: ObjectRef) -> Seen:
+        """With the actor and, for an effect of ours, its cause; a delete moves no manager's entry."""
+        sent = None if seen.cause else self._sent.get(ref.key)
+        if sent is not None and (actor.name == sent.actor.name or (sent.delete and not actor.name)):
+            return replace(seen, actor=sent.actor, cause=sent.cause, correlation=sent.correlation)
+        if seen.actor.source != "unknown" or actor.source == "unknown":
+            return seen
+        return replace(seen, actor=actor)
 
     def applied(self, uids: Iterable[str]) -> None:
         """Children the log has an apply of: what we own in them is known."""
@@ -307,9 +339,3 @@ class Ingest:
         subject = Subject(watched.resource.gvk.group, watched.resource.gvk.kind)
         stream = f"watch/{watched.kind_key}/{watched.text}"
         return [NewEvent(stream, gap, subject, Actor("kro-es", "controller"), now)]
-
-
-def _with_actor(seen: Seen, actor: Actor) -> Seen:
-    if seen.actor.source != "unknown" or actor.source == "unknown":
-        return seen
-    return Seen(seen.object, seen.change, seen.at, seen.late, actor, seen.cause, seen.correlation)

@@ -11,11 +11,12 @@ import structlog
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels, resource_version, uid
 from kro_es.controller.externals import ExternalReads
+from kro_es.controller.ingest import Sent
 from kro_es.controller.ports import Reader
 from kro_es.controller.queue import Key
 from kro_es.controller.release import Outcome, Releases
 from kro_es.controller.world import World
-from kro_es.decisions import record
+from kro_es.decisions import hold, record
 from kro_es.decisions.children import foreign_text
 from kro_es.decisions.decide import Decision, decide
 from kro_es.decisions.inputs import Child, InstanceInputs
@@ -23,7 +24,7 @@ from kro_es.decisions.record import Thread
 from kro_es.decisions.writes import UID_CONFLICT, PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Seen
-from kro_es.events.redaction import scrub
+from kro_es.events.redaction import scrub, secret_texts
 from kro_es.events.types import Actor, Event, NewEvent, ObjectDeleted, ReconcileDecided
 from kro_es.plan import owned
 from kro_es.plan.applyset import applyset_id
@@ -49,6 +50,7 @@ class InstanceReconciler:
     async def reconcile(self, key: Key) -> Outcome:
         """One pass. ``retry`` asks for another one later, with growing delay."""
         failed: dict[str, str] = {}
+        asked: list[tuple[str, str, str]] = []
         for _ in range(MOST_ROUNDS):
             # decided while the reader is open: what the decision looks up is at the position it is recorded with
             with self._world.open_reader() as reader:
@@ -73,6 +75,11 @@ class InstanceReconciler:
                 continue
             if not decision.writes and decision.settled is None:
                 return "retry" if decision.retry else "settled"
+            asked, before = [(write.verb, write.key, write.digest) for write in decision.writes], asked
+            if asked and asked == before:
+                # the server took it and shows something else: only an event, or time, makes a difference
+                logger.warning("the server does not keep what is written", instance=key.ref, what=asked)
+                return "settled" if {verb for verb, _, _ in asked} == {"put"} else "retry"
             again = await self._act(inputs, decision, failed)
             if not again:
                 return "retry" if decision.retry or failed else "settled"
@@ -92,6 +99,7 @@ class InstanceReconciler:
         instance = self._clear(row)
         if instance is None:
             return None
+        held = reader.row("holds", key.uid)
         followed = world.graphs.followed(reader, ObjectRef.from_key(key.ref))
         own = applyset_id(ObjectRef.of(instance))
         children = [Child(obj, child) for child, obj in self._children(reader, own, key.uid)]
@@ -103,7 +111,7 @@ class InstanceReconciler:
         self._known_fields |= fields.keys()
         redactor = world.origin.redactor
         return InstanceInputs(
-            instance=instance,
+            instance=hold.effective(instance, held),
             instance_row=row,
             followed=followed,
             children=tuple(children),
@@ -121,6 +129,7 @@ class InstanceReconciler:
             version=world.version,
             failed=dict(failed),
             max_collection=world.max_collection,
+            hold=held,
         )
 
     def _children(self, reader: Reader, applyset: str, instance_uid: str) -> list[tuple[Row, JsonObject]]:
@@ -190,11 +199,13 @@ class InstanceReconciler:
         try:
             if write.verb == "apply" and write.node:
                 self._claim(inputs, write)
-            answer = await self._send(inputs, write)
+            with self._world.ingest.sending(write.ref, _sent(write, intent, thread)):
+                answer = await self._send(inputs, write)
         except ApiError as error:
             if error.outcome_unknown:
                 self._unanswered.add(inputs.instance_uid)
-            text = scrub(error.message, self._world.ingest.vault.texts)
+            meant = secret_texts(write.body, self._world.taints.paths(write.body)) if write.body else ()
+            text = scrub(error.message, {*self._world.ingest.vault.texts, *meant})
             if write.verb == "delete" and error.conflict:
                 text = UID_CONFLICT
                 # another object has the name by now, and may be on its way to us
@@ -270,6 +281,10 @@ class InstanceReconciler:
             live = await self._world.cluster.get(resource, write.ref.namespace, write.ref.name)
             if uid(live) != uid(body):
                 raise
+            # an edit that came in between must wake another pass: within the answer to our write nobody would see it
+            seen = self._world.ingest.observation(Seen(live, "read", self._world.clock()))
+            if seen is not None:
+                await self._world.log.append([seen])
             body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
             return await self._world.cluster.put_status(resource, body, write.manager)
 
@@ -295,9 +310,7 @@ class InstanceReconciler:
         if write.verb == "delete" and not record.still_there(answer):
             observed = [self._world.ingest.gone(subject, ObjectDeleted("response"))]
         elif answer is not None:
-            # a delete has no field manager; it is the owner of the child who asked for it
-            actor = Actor(write.manager or metadata.CHILD_MANAGER, "controller")
-            seen = Seen(answer, "response", now, actor=actor, cause=intent, correlation=thread.correlation)
+            seen = Seen(answer, "response", now, actor=_actor(write), cause=intent, correlation=thread.correlation)
             event = self._world.ingest.observation(seen)
             observed = [event] if event else []
         if write.verb == "apply" and write.node:
@@ -313,6 +326,15 @@ class InstanceReconciler:
             *observed,
             thread.event(record.outcome(write, index, intent, answer), now, subject=subject, cause=intent),
         ]
+
+
+def _sent(write: PlannedWrite, intent: int, thread: Thread) -> Sent:
+    return Sent(_actor(write), intent, thread.correlation, delete=write.verb == "delete")
+
+
+def _actor(write: PlannedWrite) -> Actor:
+    """A delete has no field manager; it is the owner of the child who asked for it."""
+    return Actor(write.manager or metadata.CHILD_MANAGER, "controller")
 
 
 def _seen_fields(reader: Reader, children: Iterable[Child], nodes: Iterable[Row]) -> dict[str, Row]:

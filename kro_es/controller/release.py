@@ -8,6 +8,7 @@ import structlog
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef
+from kro_es.controller.ingest import Sent
 from kro_es.controller.world import World
 from kro_es.decisions import record
 from kro_es.decisions.decide import Decision
@@ -58,9 +59,10 @@ class Releases:
         intent = (await world.log.append([thread.event(decided, inputs.now)]))[0].position
         answer: JsonObject | None = None
         try:
-            answer = await world.cluster.merge_patch(
-                write.resource, ref.namespace, ref.name, write.body, manager=write.manager
-            )
+            with world.ingest.sending(ref, Sent(Actor(write.manager, "controller"), intent, thread.correlation)):
+                answer = await world.cluster.merge_patch(
+                    write.resource, ref.namespace, ref.name, write.body, manager=write.manager
+                )
         except ApiError as error:
             if not error.not_found:
                 failure = record.failed(write, 0, intent, error, error.message)

@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,15 @@ from kro_es.cluster.informers import Informers
 from kro_es.cluster.kubernetes import KubernetesCluster
 from kro_es.cluster.lease import Lease
 from kro_es.controller import schedule
-from kro_es.controller.assembly import Given, assemble
+from kro_es.controller.assembly import Assembled, Given, assemble
 from kro_es.controller.loop import Loop
 from kro_es.controller.queue import Queue
-from kro_es.controller.recovery import close_intents, recover
-from kro_es.controller.telemetry import Metrics, Probes
+from kro_es.controller.recovery import Left, close_intents, recover
+from kro_es.controller.telemetry import HIDDEN, Metrics, Probes
 from kro_es.errors import UserError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
-from kro_es.events.types import Actor, ControllerStarted, ControllerStopped, NewEvent, Subject
+from kro_es.events.types import Actor, ControllerStarted, ControllerStopped, Event, NewEvent, Subject
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.settings import VERSION, Settings
 from kro_es.store.engine import open_engine
@@ -105,46 +105,60 @@ class _Controller:
             return
         log, pool, fence = await self._open_log(cluster_id)
         last_alive = log.last_heartbeat()
-        main: list[Loop] = []
-        writer = self._writer = LogWriter(
-            log,
-            clock=now_micros,
-            on_commit=lambda events: main[0].committed(events),  # noqa: PLW0108 - the loop is made after the writer
-        )
-        self._stack.push_async_callback(writer.close)
-        self._metrics.writable.set_function(lambda: int(writer.healthy))
+        writer = self._written_by(log)
         given = Given(writer, cluster, Origin(cluster_id, 0, Redactor.of(key)), pool.open, now_micros)
         assembled = assemble(given, self._queue, self._metrics, settings)
-        world, loop = assembled.world, assembled.loop
-        self._loop = loop
-        world.ingest.last_seen_alive = last_alive
-        main.append(loop)
+        assembled.world.ingest.last_seen_alive = last_alive
+        self._loop = assembled.loop
+        HIDDEN.texts = lambda: assembled.world.ingest.vault.texts
         with pool.open() as reader:
             left = recover(reader, assembled)
         await writer.append([_note(ControllerStarted(VERSION, fence))])
         if settings.install_crds:
             await cluster.install_own_crds()
-        informers = Informers(cluster.watch, loop.sink)
-        self._stack.push_async_callback(informers.close)
-        loop.attach(informers)
 
         def alive() -> None:
             log.heartbeat(now=now_micros())
 
-        beat = schedule.start(alive, loop.resync, settings.resync_hours)
-        self._stack.callback(beat.shutdown, wait=False)
-
-        async def watching() -> None:
-            await loop.start_watching(left.kinds, left.members)
-            await close_intents(world, left.intents)
-            # a crash before the first beat of the clock leaves a gap that begins here, not none
-            await asyncio.to_thread(alive)
-
-        await self._work(loop, writer, watching(), stop)
+        await self._watch_and_work(cluster, assembled, left, alive, stop)
         if writer.healthy:
             await asyncio.to_thread(alive)
             await writer.append([_note(ControllerStopped(fence))])
         logger.info("stopped")
+
+    def _written_by(self, log: EventLog) -> LogWriter:
+        def committed(events: Sequence[Event]) -> None:
+            # the loop is made after the writer
+            assert self._loop is not None
+            self._loop.committed(events)
+
+        writer = self._writer = LogWriter(log, clock=now_micros, on_commit=committed)
+        self._stack.push_async_callback(writer.close)
+        self._metrics.writable.set_function(lambda: int(writer.healthy))
+        return writer
+
+    async def _watch_and_work(
+        self,
+        cluster: KubernetesCluster,
+        assembled: Assembled,
+        left: Left,
+        alive: Callable[[], None],
+        stop: asyncio.Event,
+    ) -> None:
+        loop = assembled.loop
+        informers = Informers(cluster.watch, loop.sink)
+        self._stack.push_async_callback(informers.close)
+        loop.attach(informers)
+        beat = schedule.start(alive, loop.resync, self._settings.resync_hours)
+        self._stack.callback(beat.shutdown, wait=False)
+
+        async def watching() -> None:
+            await loop.start_watching(left.kinds, left.members)
+            await close_intents(assembled.world, left.intents)
+            # a crash before the first beat of the clock leaves a gap that begins here, not none
+            await asyncio.to_thread(alive)
+
+        await self._work(loop, watching(), stop)
 
     async def _probes(self) -> None:
         probes = Probes(self._metrics, lambda: self._loop is None or self._loop.failed is None, self._ready)
@@ -194,13 +208,12 @@ class _Controller:
         fence = await asyncio.to_thread(open_it)
         return log, ReaderPool(mirror.engine if mirror else engine, PROJECTIONS), fence
 
-    async def _work(
-        self, loop: Loop, writer: LogWriter, start: Coroutine[None, None, None], stop: asyncio.Event
-    ) -> None:
+    async def _work(self, loop: Loop, start: Coroutine[None, None, None], stop: asyncio.Event) -> None:
         workers = [asyncio.create_task(loop.work()) for _ in range(self._settings.workers)]
         stopping = asyncio.create_task(stop.wait())
         watching = asyncio.create_task(start)
-        lost: list[asyncio.Future[Any]] = [writer.lost, *([self._lease.lost] if self._lease else [])]
+        assert self._writer is not None
+        lost: list[asyncio.Future[Any]] = [self._writer.lost, *([self._lease.lost] if self._lease else [])]
         try:
             done, _ = await asyncio.wait((watching, stopping, *lost), return_when=asyncio.FIRST_COMPLETED)
             if watching in done:

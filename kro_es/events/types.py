@@ -331,6 +331,27 @@ class CommandInstanceRollback:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandHold:
+    """From here on this spec counts for a definition or an instance, whatever the cluster shows."""
+
+    TYPE: ClassVar[str] = "command.hold"
+    held_uid: str
+    spec: JsonObject
+    mark: str
+    """Where the spec comes from and its digest; also in the object's annotation, so that a lost log is noticed."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRelease:
+    """What the cluster shows counts again."""
+
+    TYPE: ClassVar[str] = "command.release"
+    held_uid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerStarted:
     TYPE: ClassVar[str] = "controller.started"
     engine: str
@@ -341,6 +362,48 @@ class ControllerStarted:
 class ControllerStopped:
     TYPE: ClassVar[str] = "controller.stopped"
     fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogPruned:
+    """Observations of status that were older than the retention are gone; their leaves stay for the chain."""
+
+    TYPE: ClassVar[str] = "log.pruned"
+    before: int
+    """Events recorded before this time (microseconds since the epoch) were looked at."""
+    events: int
+    first: int
+    last: int
+    """Positions of the first and the last of them."""
+    digest: str
+    """SHA-256 over their positions and leaves, in order."""
+    chain: str
+    """Chain of the log when it was pruned."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRedacted:
+    """A value that slipped through was taken out of these events; their leaves stay, their content is not provable."""
+
+    TYPE: ClassVar[str] = "log.redacted"
+    positions: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogAdopted:
+    """A restored or imported log may be acted upon from here on."""
+
+    TYPE: ClassVar[str] = "log.adopted"
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogRebuilt:
+    """Rows of projections were folded anew from the log, beside the ones in use, and took their place."""
+
+    TYPE: ClassVar[str] = "log.rebuilt"
+    projections: tuple[str, ...]
 
 
 Body: TypeAlias = (
@@ -364,8 +427,14 @@ Body: TypeAlias = (
     | InstanceGone
     | CommandRollback
     | CommandInstanceRollback
+    | CommandHold
+    | CommandRelease
     | ControllerStarted
     | ControllerStopped
+    | LogPruned
+    | LogRedacted
+    | LogAdopted
+    | LogRebuilt
 )
 
 

@@ -40,6 +40,22 @@ class StoredEvent:
     payload: JsonObject
     salt: bytes | None
     leaf: bytes
+    stream_id: int
+    encoding: int
+    base_version: int | None
+
+    @property
+    def position(self) -> int:
+        return int(self.header[0])
+
+    @property
+    def version(self) -> int:
+        """Of the stream."""
+        return int(self.header[2])
+
+    @property
+    def type(self) -> str:
+        return str(self.header[3])
 
     def event(self) -> Event:
         """Raises CodecError for a body this program does not know."""
@@ -133,7 +149,8 @@ class Decoder:
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise LogDamaged(f"event {row[0]}: {error}") from error
         header = [*row[:_WIDTH], bytes(event_id).hex()]
-        return StoredEvent(header, payload, None if salt is None else bytes(salt), bytes(leaf))
+        proof = None if salt is None else bytes(salt)
+        return StoredEvent(header, payload, proof, bytes(leaf), stream_id, encoding, base_version)
 
     def events(self, connection: Connection, rows: Iterable[Values]) -> Iterator[Event]:
         for row in rows:

@@ -117,7 +117,8 @@ def test_an_item_edited_or_deleted_by_hand_is_healed_alone(steps: Steps, operato
         if isinstance(event.body, ReconcileDecided) and event.body.drift
     ]
     node = f"pieces/{steps.cluster.namespace}/f-b"
-    assert drift == [({"node": node, "path": "data.color", "from": "none", "to": "green"},)]
+    change = {"node": node, "path": "data.color", "from": "none", "to": "green", "manager": "kubectl-patch"}
+    assert drift == [(change,)]
     before = steps.get("cm", "f-a")["metadata"]["uid"]
     steps.delete("cm", "f-a")
     eventually(

@@ -37,8 +37,9 @@ def _child(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {"id": "child", "template": template}
 
 
-def test_a_definition_becomes_active_when_the_kind_it_waits_for_arrives(cluster: Cluster, operator: Operator) -> None:
-    steps = Steps(cluster)
+def test_a_definition_becomes_active_when_the_kind_it_waits_for_arrives(
+    steps: Steps, cluster: Cluster, operator: Operator
+) -> None:
     steps.apply(definition("waiters", "Waiter", {"size": "integer | default=1"}, _child("Late", {"size": 1})))
     eventually(lambda: steps.get("rgd", "waiters"), lambda d: condition(d, "GraphAccepted") == "False", "refused")
     assert "late.example/v1" in message(steps.get("rgd", "waiters"), "GraphAccepted")
@@ -51,8 +52,7 @@ def test_a_definition_becomes_active_when_the_kind_it_waits_for_arrives(cluster:
     assert took < 5, f"{took:.1f} s after the kind was there"
 
 
-def test_a_changed_child_kind_recompiles_the_same_revision(cluster: Cluster, operator: Operator) -> None:
-    steps = Steps(cluster)
+def test_a_changed_child_kind_recompiles_the_same_revision(steps: Steps, cluster: Cluster, operator: Operator) -> None:
     steps.apply(_crd("Grown", {"size": {"type": "integer"}}))
     steps.apply(definition("growers", "Grower", {}, _child("Grown", {"size": 1, "colour": "red"})))
     eventually(lambda: steps.get("rgd", "growers"), lambda d: condition(d, "GraphAccepted") == "False", "refused")
@@ -71,8 +71,7 @@ def test_a_changed_child_kind_recompiles_the_same_revision(cluster: Cluster, ope
     assert [body.number for body in issued if body.definition == "growers"] == [1]
 
 
-def test_a_hand_edit_of_the_generated_kind_is_put_back(cluster: Cluster, operator: Operator) -> None:
-    steps = Steps(cluster)
+def test_a_hand_edit_of_the_generated_kind_is_put_back(steps: Steps, cluster: Cluster, operator: Operator) -> None:
     cfg = config_map("cfg", "${schema.metadata.name}", {"v": "${schema.spec.v}"})
     steps.apply(definition("keepers", "Keeper", {"v": "string | default=x"}, cfg))
     steps.active("keepers")
@@ -88,8 +87,9 @@ def test_a_hand_edit_of_the_generated_kind_is_put_back(cluster: Cluster, operato
     eventually(properties, lambda found: "v" in found, "the property is back")
 
 
-def test_nothing_is_asked_for_a_definition_that_did_not_change(cluster: Cluster, operator: Operator) -> None:
-    steps = Steps(cluster)
+def test_nothing_is_asked_for_a_definition_that_did_not_change(
+    steps: Steps, cluster: Cluster, operator: Operator
+) -> None:
     cfg = config_map("cfg", "${schema.metadata.name}", {"v": "1"})
     steps.apply(definition("idlers", "Idler", {}, cfg))
     steps.active("idlers")

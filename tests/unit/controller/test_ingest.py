@@ -11,13 +11,14 @@ import pytest
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.api.selector import Selector
 from kro_es.api.watch import Broken, Changed, Listed, Watched
-from kro_es.controller.ingest import Ingest
+from kro_es.controller.ingest import Ingest, Sent
 from kro_es.controller.vault import Vault
 from kro_es.decisions.taint import Taints
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Origin, Seen, subject_of
 from kro_es.events.redaction import MARK, Redactor
 from kro_es.events.types import (
+    Actor,
     Event,
     NewEvent,
     ObjectDeleted,
@@ -119,6 +120,36 @@ async def test_an_update_without_new_content_is_counted_and_moves_the_version() 
     assert len(log.events) == 1
     assert ingest.dropped == 1
     assert ingest.latest_version(ObjectRef.of(_object())) == 2
+
+
+async def test_an_echo_that_is_quicker_than_the_answer_has_the_cause_of_the_write() -> None:
+    log = _Log()
+    ingest = _ingest(log)
+    entry = {"manager": "us", "operation": "Apply", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:data": {}}}
+    theirs = {**entry, "manager": "them", "operation": "Update"}
+    ours, other = _object(data={"v": "1"}), _object("b", data={"v": "2"})
+    ours["metadata"]["managedFields"], other["metadata"]["managedFields"] = [entry], [theirs]
+    sent = Sent(Actor("us", "controller"), 7, "pass/1")
+    with ingest.sending(ObjectRef.of(ours), sent), ingest.sending(ObjectRef.of(other), sent):
+        await ingest.sink(CONFIG_MAPS, Changed("ADDED", ours))
+        await ingest.sink(CONFIG_MAPS, Changed("ADDED", other))
+    assert [(event.actor, event.cause, event.correlation) for event in log.events] == [
+        (Actor("us", "controller"), 7, "pass/1"),
+        (Actor("them", "manager"), 0, ""),
+    ]
+    assert ingest.observation(Seen(ours, "response", 1, actor=sent.actor, cause=7)) is None
+
+
+async def test_the_mark_of_a_deletion_has_the_cause_of_the_delete() -> None:
+    log = _Log()
+    ingest = _ingest(log)
+    obj = _object()
+    await ingest.sink(CONFIG_MAPS, Changed("ADDED", obj))
+    marked = _object(version=2)
+    marked["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    with ingest.sending(ObjectRef.of(obj), Sent(Actor("us", "controller"), 7, delete=True)):
+        await ingest.sink(CONFIG_MAPS, Changed("MODIFIED", marked))
+    assert [(event.actor.name, event.cause) for event in log.events] == [("", 0), ("us", 7)]
 
 
 async def test_events_still_on_the_way_do_not_bring_back_what_has_ended() -> None:
