@@ -50,6 +50,7 @@ class InstanceReconciler:
     async def reconcile(self, key: Key) -> Outcome | float:
         """One pass. ``retry`` asks for another one later, with growing delay; a number for one in so many seconds."""
         failed: dict[str, str] = {}
+        asked: list[tuple[str, str, str]] = []
         for _ in range(MOST_ROUNDS):
             # decided while the reader is open: what the decision looks up is at the position it is recorded with
             with self._world.open_reader() as reader:
@@ -74,6 +75,11 @@ class InstanceReconciler:
                 continue
             if not decision.writes and decision.settled is None and not decision.moved:
                 return _rest(decision, failed)
+            asked, before = [(write.verb, write.key, write.digest) for write in decision.writes], asked
+            if asked and asked == before:
+                # the server took it and shows something else: only an event, or time, makes a difference
+                logger.warning("the server does not keep what is written", instance=key.ref, what=asked)
+                return "settled" if {verb for verb, _, _ in asked} == {"put"} else "retry"
             again = await self._act(inputs, decision, failed)
             if not again:
                 return _rest(decision, failed)
