@@ -40,4 +40,8 @@ class Settings:
     """Whether definitions may use omit() (kro: feature gate CELOmitFunction, closed unless opened)."""
     functions: Literal["full", "kro"] = "full"
     """Functions expressions may call: ``full``, or exactly those of ``kro``."""
+    audit_source: str | None = None
+    """``file:PATH`` or ``webhook:[HOST:]PORT``: audit events of the API server, so that actors are users."""
+    audit_token_file: str | None = None
+    """Bearer token the API server's webhook has to show."""
     log_level: str = "info"

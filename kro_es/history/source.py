@@ -14,6 +14,7 @@ from kro_es.errors import UserError
 from kro_es.store.engine import open_engine
 from kro_es.store.log_reader import LogReader
 from kro_es.store.sql import run
+from kro_es.store.views import spelled
 
 Table: TypeAlias = list[dict[str, object]]
 _STORE = Path(__file__).parents[1] / "store" / "migrations" / "versions"
@@ -43,6 +44,10 @@ class History:
         with self.engine.connect() as connection:
             found = run(connection, sql, tuple(values))
             return [dict(row) for row in found.mappings()]
+
+    def spelled(self, sql: str, values: Sequence[object] = ()) -> Table:
+        """As :meth:`rows`, of a statement with the macros of the views."""
+        return self.rows(spelled(self.engine.dialect.name, sql), values)
 
     @cached_property
     def log(self) -> LogReader:
