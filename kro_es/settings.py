@@ -23,6 +23,8 @@ class Settings:
     install_crds: bool = False
     redaction_key_file: str | None = None
     """None: ``<database file>.key`` beside a SQLite file; required for PostgreSQL."""
+    redact: tuple[str, ...] = ()
+    """Rules that name more fields whose values are never recorded (api/sensitive.py)."""
     label_version: str = VERSION
     """What ``kro.run/kro-version`` and the tooling annotation say."""
     health_address: str = "127.0.0.1:8079"

@@ -69,6 +69,10 @@ def run(  # noqa: PLR0913 - one parameter per flag
     redaction_key_file: Annotated[
         str | None, _option("redaction_key_file", "Key of the digests that stand for secrets.")
     ] = None,
+    redact: Annotated[
+        list[str] | None,
+        _option("redact", "More fields never recorded, e.g. ConfigMap:data.*_TOKEN or env:*_PASSWORD; repeatable."),
+    ] = None,
     label_version: Annotated[str, _option("label_version", "What kro.run/kro-version says.")] = Settings.label_version,
     health_address: Annotated[
         str, _option("health_address", "host:port of /healthz and /readyz.")
@@ -112,6 +116,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         leader_elect=leader_elect,
         install_crds=install_crds,
         redaction_key_file=redaction_key_file,
+        redact=tuple(redact or ()),
         label_version=label_version,
         health_address=health_address,
         metrics_address=metrics_address,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from kro_es.api.sensitive import parse_all
 from kro_es.cel.declarations import ENVIRONMENTS
 from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.graphs import Graphs
@@ -42,7 +43,8 @@ class Assembled:
 
 
 def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -> Assembled:
-    externals, taints = ExternalWatches(queue.add), Taints()
+    rules = parse_all(settings.redact)
+    externals, taints = ExternalWatches(queue.add), Taints(rules)
     projector = Projector(queue, given.open_reader, externals)
     ingest = Ingest(
         given.log,
@@ -68,5 +70,6 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         max_collection=settings.max_collection,
         omit=settings.omit,
         environment=ENVIRONMENTS[settings.functions],
+        rules=rules,
     )
     return Assembled(world, projector, Loop(world, queue, projector, metrics, max_revisions=settings.max_revisions))

@@ -196,7 +196,12 @@ class DefinitionReconciler:
         """Schemas first, then the pure compile, off the event loop: a large graph must not hold up the others."""
         kinds = await self._world.cluster.kinds(required_kinds(definition), self._custom_kinds.names)
         return await asyncio.to_thread(
-            compile_graph, definition, kinds, omit=self._world.omit, environment=self._world.environment
+            compile_graph,
+            definition,
+            kinds,
+            omit=self._world.omit,
+            environment=self._world.environment,
+            rules=self._world.rules,
         )
 
     async def _refused(self, found: _Refused, error: DefinitionErrors, conditions: Conditions) -> Outcome:

@@ -24,7 +24,7 @@ from kro_es.decisions.record import Thread
 from kro_es.decisions.writes import UID_CONFLICT, PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Seen
-from kro_es.events.redaction import scrub
+from kro_es.events.redaction import scrub, secret_texts
 from kro_es.events.types import Actor, Event, NewEvent, ObjectDeleted, ReconcileDecided
 from kro_es.plan import owned
 from kro_es.plan.applyset import applyset_id
@@ -198,7 +198,8 @@ class InstanceReconciler:
         except ApiError as error:
             if error.outcome_unknown:
                 self._unanswered.add(inputs.instance_uid)
-            text = scrub(error.message, self._world.ingest.vault.texts)
+            meant = secret_texts(write.body, self._world.taints.paths(write.body)) if write.body else ()
+            text = scrub(error.message, {*self._world.ingest.vault.texts, *meant})
             if write.verb == "delete" and error.conflict:
                 text = UID_CONFLICT
                 # another object has the name by now, and may be on its way to us

@@ -25,7 +25,7 @@ from kro_es.controller.audit import Audit, guarded, read_token
 from kro_es.controller.loop import Loop
 from kro_es.controller.queue import Queue
 from kro_es.controller.recovery import Left, close_intents, recover
-from kro_es.controller.telemetry import Metrics, Probes
+from kro_es.controller.telemetry import HIDDEN, Metrics, Probes
 from kro_es.errors import UserError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
@@ -116,6 +116,7 @@ class _Controller:
         assembled = assemble(given, self._queue, self._metrics, settings)
         assembled.world.ingest.last_seen_alive = last_alive
         self._loop = assembled.loop
+        HIDDEN.texts = lambda: assembled.world.ingest.vault.texts
         with pool.open() as reader:
             left = recover(reader, assembled)
         await writer.append([_note(ControllerStarted(VERSION, fence))])

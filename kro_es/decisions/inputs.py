@@ -9,7 +9,8 @@ from typing import Protocol
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels
 from kro_es.api.selector import Selector
-from kro_es.events.redaction import Path, Redactor
+from kro_es.api.sensitive import Path
+from kro_es.events.redaction import Redactor
 from kro_es.events.types import Input
 from kro_es.graph.node import ResourceGraph
 from kro_es.projections.projection import Row

@@ -11,7 +11,8 @@ from typing import Literal
 import orjson
 
 from kro_es.api.objects import JsonObject, ObjectRef, resource_version, uid
-from kro_es.events.redaction import Path, Redactor
+from kro_es.api.sensitive import Path
+from kro_es.events.redaction import Redactor
 from kro_es.events.types import (
     Actor,
     NewEvent,
@@ -62,7 +63,10 @@ def subject_of(obj: Mapping[str, object]) -> Subject:
 
 def observed(origin: Origin, seen: Seen, paths: Iterable[Path]) -> NewEvent:
     """The observation as an event: managedFields dropped, the leaves at ``paths`` redacted."""
+    paths = tuple(paths)
     recorded = origin.redactor.redact(recordable(without_managed_fields(seen.object)), paths)
+    # under another key, or with more of it redacted, the same state is recorded once more
+    fact = f"observed\0{origin.redactor.key_id}\0{sorted(map(str, paths))}" if paths else "observed"
     return NewEvent(
         stream=object_stream(ObjectRef.of(seen.object).key),
         body=ObjectObserved(recorded, seen.change, seen.late),
@@ -72,7 +76,7 @@ def observed(origin: Origin, seen: Seen, paths: Iterable[Path]) -> NewEvent:
         resource_version=resource_version(seen.object),
         cause=seen.cause,
         correlation=seen.correlation,
-        event_id=origin.identity(uid(seen.object), resource_version(seen.object), "observed"),
+        event_id=origin.identity(uid(seen.object), resource_version(seen.object), fact),
     )
 
 

@@ -382,6 +382,48 @@ class ControllerStopped:
     fence: int
 
 
+@dataclass(frozen=True, slots=True)
+class LogPruned:
+    """Observations of status that were older than the retention are gone; their leaves stay for the chain."""
+
+    TYPE: ClassVar[str] = "log.pruned"
+    before: int
+    """Events recorded before this time (microseconds since the epoch) were looked at."""
+    events: int
+    first: int
+    last: int
+    """Positions of the first and the last of them."""
+    digest: str
+    """SHA-256 over their positions and leaves, in order."""
+    chain: str
+    """Chain of the log when it was pruned."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRedacted:
+    """A value that slipped through was taken out of these events; their leaves stay, their content is not provable."""
+
+    TYPE: ClassVar[str] = "log.redacted"
+    positions: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogAdopted:
+    """A restored or imported log may be acted upon from here on."""
+
+    TYPE: ClassVar[str] = "log.adopted"
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogRebuilt:
+    """Rows of projections were folded anew from the log, beside the ones in use, and took their place."""
+
+    TYPE: ClassVar[str] = "log.rebuilt"
+    projections: tuple[str, ...]
+
+
 Body: TypeAlias = (
     ObjectObserved
     | ObjectDeleted
@@ -408,6 +450,10 @@ Body: TypeAlias = (
     | CommandRelease
     | ControllerStarted
     | ControllerStopped
+    | LogPruned
+    | LogRedacted
+    | LogAdopted
+    | LogRebuilt
 )
 
 

@@ -84,6 +84,8 @@ def summary(event: e.Event) -> str:
     match event.body:
         case e.ObjectObserved() | e.ObjectDeleted() | e.ObjectGoneUnseen() | e.ObjectLeftSelection() | e.WatchGap():
             return _observation(event.body)
+        case e.AuditMatched(verb=verb, observation=observation, how=how):
+            return f"{verb} by this user is what was seen at {observation} (by {how})"
         case e.RevisionIssued() | e.RevisionRejected() | e.RevisionActivated() | e.CommandRollback():
             return _revision(event.body)
         case e.ReconcileDecided() as decided:
@@ -167,8 +169,8 @@ def _outcome(body: e.Body) -> str:
             return f"outcome of a write unknown: {found}"
         case e.InstanceSettled(state=state, ready=ready, revision=revision):
             return f"{state}, {'ready' if ready else 'not ready'}, at revision {revision}"
-        case e.AuditMatched(verb=verb, observation=observation, how=how):
-            return f"{verb} by this user is what was seen at {observation} (by {how})"
+        case e.LogPruned() | e.LogRedacted() | e.LogAdopted() | e.LogRebuilt():
+            return _maintenance(body)
         case e.ControllerStarted(engine=engine):
             return f"controller {engine} started"
         case _:
@@ -176,3 +178,15 @@ def _outcome(body: e.Body) -> str:
                 e.InstanceGone.TYPE: "everything it owned is gone",
                 e.ControllerStopped.TYPE: "controller stopped",
             }.get(body.TYPE, body.TYPE)
+
+
+def _maintenance(body: e.LogPruned | e.LogRedacted | e.LogAdopted | e.LogRebuilt) -> str:
+    match body:
+        case e.LogPruned(events=events):
+            return f"pruned: {events} observation(s) of status are gone"
+        case e.LogRedacted(positions=positions, reason=reason):
+            return f"redacted: {len(positions)} event(s): {reason}"
+        case e.LogAdopted(origin=origin):
+            return f"adopted: {origin}"
+        case e.LogRebuilt(projections=projections):
+            return f"rebuilt: {', '.join(projections)}"

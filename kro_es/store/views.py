@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-
-from sqlalchemy import Connection, inspect
+from typing import TYPE_CHECKING
 
 from kro_es.store.stored import FROM
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +267,8 @@ def create_views(connection: Connection) -> None:
 
     A view needs the tables of its projections: a store opened without them has the view of the events only.
     """
+    from sqlalchemy import inspect  # noqa: PLC0415 who only asks the views does without it
+
     drop_views(connection)
     there = set(inspect(connection).get_table_names())
     for name, view in VIEWS.items():

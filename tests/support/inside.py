@@ -86,7 +86,11 @@ class Controller:
         self.writer = LogWriter(log, clock=self._inside.clock, on_commit=self._committed)
         self.appends = _Appends(self.writer, self.connection, self._inside.append_fault)
         given = Given(
-            self.appends, self.connection, Origin("cluster", 0, Redactor.of(_KEY)), pool.open, self._inside.clock
+            self.appends,
+            self.connection,
+            Origin("cluster", 0, Redactor.of(self._inside.key)),
+            pool.open,
+            self._inside.clock,
         )
         self.assembled = assemble(given, self.queue, Metrics(), self._inside.settings)
         with pool.open() as reader:
@@ -140,6 +144,7 @@ class Inside:
         self.server = FakeServer()
         self.url = f"sqlite:///{database}"
         self.settings = Settings(database=self.url, label_version=VERSION)
+        self.key = _KEY
         self.fault: Callable[[Call], Fault | None] = lambda call: None
         self.append_fault: Callable[[int], Fault | None] = lambda number: None
         self.controller: Controller | None = None

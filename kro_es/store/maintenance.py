@@ -1,0 +1,9 @@
+"""What is done to a log as a whole is an event of it."""
+
+from __future__ import annotations
+
+from kro_es.events.types import Actor, LogAdopted, LogPruned, LogRebuilt, LogRedacted, NewEvent, Subject
+
+
+def maintenance_event(body: LogPruned | LogRedacted | LogAdopted | LogRebuilt, actor: Actor, now: int) -> NewEvent:
+    return NewEvent("log", body, Subject(), actor, now)
