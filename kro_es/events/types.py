@@ -378,6 +378,15 @@ class LogAdopted:
 
 
 @dataclass(frozen=True, slots=True)
+class LogCopied:
+    """A copy of the log was begun: whoever redacts the log later knows where else to look."""
+
+    TYPE: ClassVar[str] = "log.copied"
+    to: str
+    form: Literal["backup", "export"]
+
+
+@dataclass(frozen=True, slots=True)
 class LogRebuilt:
     """Rows of projections were folded anew from the log, beside the ones in use, and took their place."""
 
@@ -411,6 +420,7 @@ Body: TypeAlias = (
     | LogPruned
     | LogRedacted
     | LogAdopted
+    | LogCopied
     | LogRebuilt
 )
 

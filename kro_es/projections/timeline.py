@@ -154,7 +154,7 @@ def _outcome(body: e.Body) -> str:
             return f"{state}, {'ready' if ready else 'not ready'}, at revision {revision}"
         case e.CommandInstanceRollback(to=to, reason=reason):
             return f"rollback to its spec at position {to} asked for: {reason}"
-        case e.LogPruned() | e.LogRedacted() | e.LogAdopted() | e.LogRebuilt():
+        case e.LogPruned() | e.LogRedacted() | e.LogAdopted() | e.LogCopied() | e.LogRebuilt():
             return _maintenance(body)
         case e.ControllerStarted(engine=engine):
             return f"controller {engine} started"
@@ -165,7 +165,7 @@ def _outcome(body: e.Body) -> str:
             }.get(body.TYPE, body.TYPE)
 
 
-def _maintenance(body: e.LogPruned | e.LogRedacted | e.LogAdopted | e.LogRebuilt) -> str:
+def _maintenance(body: e.LogPruned | e.LogRedacted | e.LogAdopted | e.LogCopied | e.LogRebuilt) -> str:
     match body:
         case e.LogPruned(events=events):
             return f"pruned: {events} observation(s) of status are gone"
@@ -173,5 +173,7 @@ def _maintenance(body: e.LogPruned | e.LogRedacted | e.LogAdopted | e.LogRebuilt
             return f"redacted: {len(positions)} event(s): {reason}"
         case e.LogAdopted(origin=origin):
             return f"adopted: {origin}"
+        case e.LogCopied(to=to, form=form):
+            return f"{form} to {to}"
         case e.LogRebuilt(projections=projections):
             return f"rebuilt: {', '.join(projections)}"

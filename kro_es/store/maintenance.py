@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from kro_es.events.types import Actor, LogAdopted, LogPruned, LogRebuilt, LogRedacted, NewEvent, Subject
+from kro_es.events.types import Actor, LogAdopted, LogCopied, LogPruned, LogRebuilt, LogRedacted, NewEvent, Subject
 
 
-def maintenance_event(body: LogPruned | LogRedacted | LogAdopted | LogRebuilt, actor: Actor, now: int) -> NewEvent:
+def maintenance_event(
+    body: LogPruned | LogRedacted | LogAdopted | LogCopied | LogRebuilt, actor: Actor, now: int
+) -> NewEvent:
     return NewEvent("log", body, Subject(), actor, now)
