@@ -119,7 +119,7 @@ def test_an_imported_log_goes_on(log: EventLog, engine: Engine, other: Engine, t
         added = writer.append([churn(43, 43), seen("b", 6), seen("b", 3, late="yes"), churn(44, 44)], now=NOW + 50)
         assert [event.stream_version for event in added] == [4, 44]
         assert verify(one).ok
-        assert compare_with_log(one, PROJECTIONS) == []
+    assert compare_with_log(other, PROJECTIONS) == []
 
 
 def test_a_file_that_is_cut_or_changed_is_refused(log: EventLog, engine: Engine, other: Engine, tmp_path: Path) -> None:
