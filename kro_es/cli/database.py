@@ -20,6 +20,7 @@ from kro_es.projections.registry import PROJECTIONS
 from kro_es.store import backup as backups
 from kro_es.store import migrate, transfer
 from kro_es.store import prune as pruning
+from kro_es.store import retrain as retraining
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
 from kro_es.store.live_rebuild import live_rebuild
@@ -87,6 +88,15 @@ def prune(
     for reason, count in sorted(found.kept.items()):
         _say(f"kept: {count} ({reason})")
     _say(f"{'would go' if dry_run else 'gone'}: {len(found.positions)} event(s), {found.bytes} byte(s) of content")
+
+
+@app.command()
+def retrain(database: Database) -> None:
+    """Learn a compression dictionary from the log; it is used from then on, and only if it is better."""
+    with _opened(database) as engine:
+        found = retraining.retrain(engine, actor=_actor(), now=_now())
+    verdict = f"in use, event {found.event.position}" if found.event else "no better, nothing changed"
+    _say(f"{found.samples} samples: {found.before} bytes before, {found.after} after; {verdict}")
 
 
 @app.command()

@@ -77,6 +77,8 @@ class ObjectObserved:
     change: Literal["added", "modified", "listed", "response", "read"] = "modified"
     seen_late: bool = False
     """True when a relist found it: the change happened in a gap."""
+    dropped: int = 0
+    """Updates since the one before that changed nothing a person would call content: heartbeats, no-op writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +389,15 @@ class LogCopied:
 
 
 @dataclass(frozen=True, slots=True)
+class LogRetrained:
+    """From here on payloads are compressed with another dictionary, learnt from this log."""
+
+    TYPE: ClassVar[str] = "log.retrained"
+    dictionary: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogRebuilt:
     """Rows of projections were folded anew from the log, beside the ones in use, and took their place."""
 
@@ -421,6 +432,7 @@ Body: TypeAlias = (
     | LogRedacted
     | LogAdopted
     | LogCopied
+    | LogRetrained
     | LogRebuilt
 )
 

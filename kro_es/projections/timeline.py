@@ -154,7 +154,7 @@ def _outcome(body: e.Body) -> str:
             return f"{state}, {'ready' if ready else 'not ready'}, at revision {revision}"
         case e.CommandInstanceRollback(to=to, reason=reason):
             return f"rollback to its spec at position {to} asked for: {reason}"
-        case e.LogPruned() | e.LogRedacted() | e.LogAdopted() | e.LogCopied() | e.LogRebuilt():
+        case _ if body.TYPE.startswith("log."):
             return _maintenance(body)
         case e.ControllerStarted(engine=engine):
             return f"controller {engine} started"
@@ -165,7 +165,7 @@ def _outcome(body: e.Body) -> str:
             }.get(body.TYPE, body.TYPE)
 
 
-def _maintenance(body: e.LogPruned | e.LogRedacted | e.LogAdopted | e.LogCopied | e.LogRebuilt) -> str:
+def _maintenance(body: e.Body) -> str:
     match body:
         case e.LogPruned(events=events):
             return f"pruned: {events} observation(s) of status are gone"
@@ -177,3 +177,7 @@ def _maintenance(body: e.LogPruned | e.LogRedacted | e.LogAdopted | e.LogCopied 
             return f"{form} to {to}"
         case e.LogRebuilt(projections=projections):
             return f"rebuilt: {', '.join(projections)}"
+        case e.LogRetrained(dictionary=dictionary):
+            return f"compressed with dictionary {dictionary} from here on"
+        case _:
+            return body.TYPE
