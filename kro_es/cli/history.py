@@ -22,7 +22,8 @@ _COMMANDS = (
     history_log.log, history_log.show, history_changes.revisions, history_changes.rollouts, history_changes.diff,
     history_changes.blame, history_changes.why, history_log.instance, history_changes.graph, history_changes.doctor,
     history_changes.drift, history_changes.stats, history_log.gaps, history_log.sql, history_log.export,
-    history_verify.verify, history_verify.checkpoint, history_rollback.rollback, history_redact.redact,
+    history_verify.verify, history_verify.checkpoint, history_rollback.rollback, history_rollback.holds,
+    history_rollback.release, history_redact.redact,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.command()(_command)

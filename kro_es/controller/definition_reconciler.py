@@ -10,7 +10,7 @@ from typing import Literal
 import structlog
 
 from kro_es.api import metadata
-from kro_es.api.conditions import Conditions
+from kro_es.api.conditions import Conditions, with_held
 from kro_es.api.definition import ResourceGraphDefinition, parse
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, terminating
 from kro_es.controller.crds import CustomKinds, Served
@@ -19,6 +19,7 @@ from kro_es.controller.definition_writes import DefinitionWrites
 from kro_es.controller.graph_revisions import GraphRevisions, imported
 from kro_es.controller.queue import Key
 from kro_es.controller.world import World
+from kro_es.decisions import hold
 from kro_es.errors import ApiError, DefinitionErrors, DefinitionFault
 from kro_es.events.types import (
     Actor,
@@ -41,13 +42,24 @@ CONTROLLER = Actor("kro-es", "controller")
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """What a pass read about the definition."""
+    """What a pass read about the definition; ``object`` has the spec that counts."""
 
     object: JsonObject
     row: Row
     head: Row
     definition: ResourceGraphDefinition
     hash: str
+    hold: Row | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A spec that cannot be used; ``hash`` is empty when it cannot even be read."""
+
+    object: JsonObject
+    head: Row
+    hash: str
+    hold: Row | None
 
 
 class DefinitionReconciler:
@@ -77,31 +89,32 @@ class DefinitionReconciler:
 
     async def reconcile(self, key: Key) -> Outcome:
         """One pass; none when neither the definition nor a kind it is compiled against has changed since the last."""
-        obj = self._object(key)
-        if obj is not None and self._settled.get(key) == self._standing(key, obj):
+        edited = self._edited(key)
+        if edited is not None and self._settled.get(key) == (edited, self._custom_kinds.standing(key)):
             return "settled"
         outcome = await self._pass(key)
-        if outcome == "settled" and obj is not None:
-            self._settled[key] = self._standing(key, obj)
+        if outcome == "settled" and edited is not None:
+            self._settled[key] = (edited, self._custom_kinds.standing(key))
         return outcome
 
-    def _object(self, key: Key) -> JsonObject | None:
+    def _edited(self, key: Key) -> object:
+        """What makes another pass worth it; None when the definition is not there."""
         with self._world.open_reader() as reader:
             row = reader.row("objects", key.ref)
-        found = row["object"] if row is not None and row["uid"] == key.uid else None
-        assert found is None or isinstance(found, dict)
-        return found
-
-    def _standing(self, key: Key, obj: JsonObject) -> object:
+            held = reader.row("holds", key.uid)
+        if row is None or row["uid"] != key.uid:
+            return None
+        obj = row["object"]
+        assert isinstance(obj, dict)
         meta = obj["metadata"]
-        edited = (meta.get("generation"), meta.get("annotations"), terminating(obj))
-        return edited, self._custom_kinds.standing(key)
+        return meta.get("generation"), meta.get("annotations"), terminating(obj), held and held["position"]
 
     async def _pass(self, key: Key) -> Outcome:
         world = self._world
         with world.open_reader() as reader:
             row = reader.row("objects", key.ref)
             head = reader.row("definitions", key.uid) or {}
+            held = reader.row("holds", key.uid)
         if row is None or row["uid"] != key.uid:
             self._withdraw(key.uid)
             self._custom_kinds.reads(key, ())
@@ -116,14 +129,28 @@ class DefinitionReconciler:
             return "settled"
         await self._writes.finalize(obj)
         conditions = Conditions.load(obj, DEPENDENTS)
+        if text := hold.lost(obj, held):
+            conditions.set("GraphAccepted", "Unknown", "HeldUnknown", text, self._now())
+            await self._say(obj, conditions, None, int(str(head.get("newest", 0))), held)
+            return "settled"
+        obj = hold.effective(obj, held)
         try:
             definition = parse(obj)
-            loaded = _Loaded(obj, row, head, definition, spec_hash(definition))
+            loaded = _Loaded(obj, row, head, definition, spec_hash(definition), held)
             own = (definition.schema.group, definition.schema.kind)
             self._custom_kinds.reads(key, {own, *((gvk.group, gvk.kind) for gvk in required_kinds(definition))})
         except DefinitionErrors as error:
-            return await self._refused(obj, head, "", error, conditions)
+            return await self._refused(_Refused(obj, head, "", held), error, conditions)
         return await self._resolved(loaded, conditions)
+
+    async def _say(
+        self, obj: JsonObject, conditions: Conditions, graph: ResourceGraph | None, number: int, held: Row | None
+    ) -> None:
+        """The status of the definition, by what was found."""
+        before = (obj.get("status") or {}).get("conditions") or []
+        shown = with_held((), before, hold.told(obj, held), obj["metadata"].get("generation", 0), self._now())
+        body = status_body(obj, conditions, graph, number, shown[0] if shown else None)
+        await self._writes.status(obj, body)
 
     async def _import(self, loaded: _Loaded) -> _Loaded:
         """Revisions of kro, or of a log that is lost, become this log's, with the leaves that must be redacted."""
@@ -151,7 +178,9 @@ class DefinitionReconciler:
         try:
             graph = await self._compile(loaded.definition)
         except DefinitionErrors as error:
-            return await self._refused(loaded.object, loaded.head, loaded.hash, error, conditions)
+            return await self._refused(
+                _Refused(loaded.object, loaded.head, loaded.hash, loaded.hold), error, conditions
+            )
         if not loaded.head.get("newest"):
             loaded = await self._import(loaded)
         number = int(str(loaded.head.get("newest", 0)))
@@ -175,10 +204,9 @@ class DefinitionReconciler:
             rules=self._world.rules,
         )
 
-    async def _refused(
-        self, obj: JsonObject, head: Row, found_hash: str, error: DefinitionErrors, conditions: Conditions
-    ) -> Outcome:
+    async def _refused(self, found: _Refused, error: DefinitionErrors, conditions: Conditions) -> Outcome:
         """A refused spec is history too; the revision that was active goes on being served."""
+        obj, head, found_hash = found.object, found.head, found.hash
         meta = obj["metadata"]
         faults = tuple(_fault(fault) for fault in error.faults)
         if head.get("rejected_hash") != (found_hash or "unparsable") or head.get("rejected_faults") != list(faults):
@@ -188,7 +216,7 @@ class DefinitionReconciler:
             await self._world.log.append([self._event(obj, body)])
         conditions.set("GraphAccepted", "False", "InvalidResourceGraph", str(error), self._now())
         await self._serve_last_good(obj, head)
-        await self._writes.status(obj, status_body(obj, conditions, None, int(str(head.get("newest", 0)))))
+        await self._say(obj, conditions, None, int(str(head.get("newest", 0))), found.hold)
         return "retry" if _may_heal(error) else "settled"
 
     async def _serve_last_good(self, obj: JsonObject, head: Row) -> None:
@@ -271,7 +299,7 @@ class DefinitionReconciler:
             renewed = before is not None and before.schemas_digest != graph.schemas_digest
             await self._serve(graph, name, definition_uid, again=renewed)
             conditions.set("ControllerReady", "True", "Running", "controller is running", self._now())
-        await self._writes.status(obj, status_body(obj, conditions, graph, number))
+        await self._say(obj, conditions, graph, number, loaded.hold)
         return "settled" if outcome == "settled" else "retry"
 
     async def _activate(self, obj: JsonObject, graph: ResourceGraph, number: int) -> None:

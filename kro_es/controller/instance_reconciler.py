@@ -16,7 +16,7 @@ from kro_es.controller.ports import Reader
 from kro_es.controller.queue import Key
 from kro_es.controller.release import Outcome, Releases
 from kro_es.controller.world import World
-from kro_es.decisions import record
+from kro_es.decisions import hold, record
 from kro_es.decisions.children import foreign_text
 from kro_es.decisions.decide import Decision, decide
 from kro_es.decisions.inputs import Child, InstanceInputs
@@ -93,6 +93,7 @@ class InstanceReconciler:
         instance = self._clear(row)
         if instance is None:
             return None
+        held = reader.row("holds", key.uid)
         followed = world.graphs.followed(reader, ObjectRef.from_key(key.ref))
         own = applyset_id(ObjectRef.of(instance))
         children = [Child(obj, child) for child, obj in self._children(reader, own, key.uid)]
@@ -104,7 +105,7 @@ class InstanceReconciler:
         self._known_fields |= fields.keys()
         redactor = world.origin.redactor
         return InstanceInputs(
-            instance=instance,
+            instance=hold.effective(instance, held),
             instance_row=row,
             followed=followed,
             children=tuple(children),
@@ -122,6 +123,7 @@ class InstanceReconciler:
             version=world.version,
             failed=dict(failed),
             max_collection=world.max_collection,
+            hold=held,
         )
 
     def _children(self, reader: Reader, applyset: str, instance_uid: str) -> list[tuple[Row, JsonObject]]:
@@ -273,6 +275,10 @@ class InstanceReconciler:
             live = await self._world.cluster.get(resource, write.ref.namespace, write.ref.name)
             if uid(live) != uid(body):
                 raise
+            # an edit that came in between must wake another pass: within the answer to our write nobody would see it
+            seen = self._world.ingest.observation(Seen(live, "read", self._world.clock()))
+            if seen is not None:
+                await self._world.log.append([seen])
             body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
             return await self._world.cluster.put_status(resource, body, write.manager)
 

@@ -102,6 +102,8 @@ class InstanceInputs:
     """Nodes whose write failed in this pass already, with the error: not tried again before the next pass."""
     max_collection: int
     """Items one collection may have."""
+    hold: Row | None = None
+    """Its row in ``holds``; ``instance`` has the spec it is held at then."""
 
     @property
     def instance_uid(self) -> str:
@@ -117,6 +119,9 @@ class InstanceInputs:
         if self.followed is not None:
             activation = self.followed.activated_position
             found.append(Input(f"definition/{self.followed.definition_uid}", 0, activation))
+        if self.hold is not None:
+            version, position = _int(self.hold["stream_version"]), _int(self.hold["position"])
+            found.append(Input(str(self.hold["stream"]), version, position))
         return tuple(sorted(found, key=lambda item: item.stream))
 
 

@@ -333,6 +333,27 @@ class CommandInstanceRollback:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandHold:
+    """From here on this spec counts for a definition or an instance, whatever the cluster shows."""
+
+    TYPE: ClassVar[str] = "command.hold"
+    held_uid: str
+    spec: JsonObject
+    mark: str
+    """Where the spec comes from and its digest; also in the object's annotation, so that a lost log is noticed."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRelease:
+    """What the cluster shows counts again."""
+
+    TYPE: ClassVar[str] = "command.release"
+    held_uid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerStarted:
     TYPE: ClassVar[str] = "controller.started"
     engine: str
@@ -426,6 +447,8 @@ Body: TypeAlias = (
     | InstanceGone
     | CommandRollback
     | CommandInstanceRollback
+    | CommandHold
+    | CommandRelease
     | ControllerStarted
     | ControllerStopped
     | LogPruned

@@ -85,6 +85,8 @@ def summary(event: e.Event) -> str:
             return _revision(event.body)
         case e.ReconcileDecided() as decided:
             return _decision(decided)
+        case e.CommandInstanceRollback() | e.CommandHold() | e.CommandRelease():
+            return _command(event.body)
         case _:
             return _outcome(event.body)
 
@@ -138,6 +140,16 @@ def _decision(decided: e.ReconcileDecided) -> str:
     return text
 
 
+def _command(body: e.CommandInstanceRollback | e.CommandHold | e.CommandRelease) -> str:
+    match body:
+        case e.CommandInstanceRollback(to=to, reason=reason):
+            return f"rollback to its spec at position {to} asked for: {reason}"
+        case e.CommandHold(mark=mark, reason=reason):
+            return f"held at {mark.partition('@')[0]}: {reason}"
+        case e.CommandRelease(reason=reason):
+            return f"released: {reason}"
+
+
 def _outcome(body: e.Body) -> str:
     match body:
         case e.ResourceApplied(created=created, changed=changed):
@@ -152,8 +164,6 @@ def _outcome(body: e.Body) -> str:
             return f"outcome of a write unknown: {found}"
         case e.InstanceSettled(state=state, ready=ready, revision=revision):
             return f"{state}, {'ready' if ready else 'not ready'}, at revision {revision}"
-        case e.CommandInstanceRollback(to=to, reason=reason):
-            return f"rollback to its spec at position {to} asked for: {reason}"
         case _ if body.TYPE.startswith("log."):
             return _maintenance(body)
         case e.ControllerStarted(engine=engine):

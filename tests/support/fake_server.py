@@ -193,6 +193,14 @@ class FakeServer:
         entries[key] = mine
         return self._put(live, new, "apply", manager, entries)
 
+    def tried(self, act: Callable[[], Object]) -> Object:
+        """A dry run: what the write would answer, or its refusal; afterwards everything is as it was."""
+        before = copy.copy(self.objects), list(self._history), self.version
+        try:
+            return act()
+        finally:
+            self.objects, self._history, self.version = before
+
     def delete(self, ref: ObjectRef, uid: str = "") -> Object | None:
         live = self.get(ref)
         if uid and uid != live["metadata"]["uid"]:
@@ -275,7 +283,8 @@ class FakeServer:
                 continue
             fields = fields_v1(paths)
             old = times.get((name, operation))
-            when = old["time"] if old and old["fieldsV1"] == fields and name != manager else rfc3339(self.now)
+            # who loses a field to another manager did nothing: the time of the entry stays
+            when = old["time"] if old and name != manager else rfc3339(self.now)
             managed.append(
                 {"manager": name, "operation": operation, "apiVersion": new["apiVersion"], "time": when}
                 | {"fieldsType": "FieldsV1", "fieldsV1": fields}
