@@ -55,6 +55,7 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         open_reader=given.open_reader,
         clock=given.clock,
     )
+    metrics.dropped.set_function(lambda: ingest.dropped)
     world = World(
         log=given.log,
         cluster=given.cluster,
