@@ -66,7 +66,25 @@ class GraphRevisions:
 
     async def found(self, obj: JsonObject) -> list[JsonObject]:
         """The objects that are of exactly this definition, lowest number first."""
-        return await _revisions_of(self._world.cluster, obj)
+        return [item for item in await _of_name(self._world.cluster, obj) if _owned(item, obj)]
+
+    async def adopted(self, obj: JsonObject) -> list[JsonObject]:
+        """As ``found``, after those an earlier definition of this name left behind became this one's (§5.5)."""
+        every = [item for item in await _of_name(self._world.cluster, obj) if not terminating(item)]
+        for orphan in every:
+            if not _owned(orphan, obj):
+                await self._adopt(obj, orphan)
+        return every
+
+    async def _adopt(self, obj: JsonObject, orphan: JsonObject) -> None:
+        name = orphan["metadata"]["name"]
+        body = {"metadata": {"uid": uid(orphan), "ownerReferences": _owners(orphan, obj)}}
+        write = self._writes.planned("patch", REVISIONS, name, body, "GraphRevision adopted")
+        await self._writes.recorded(
+            obj,
+            write,
+            lambda: self._world.cluster.merge_patch(REVISIONS, "", name, body, manager=metadata.CONTROLLER_MANAGER),
+        )
 
     async def release(self, obj: JsonObject) -> None:
         """The definition goes: what kro put its finalizer on would wait for kro for ever."""
@@ -103,21 +121,39 @@ class GraphRevisions:
         )
 
 
-async def _revisions_of(cluster: Cluster, obj: JsonObject) -> list[JsonObject]:
-    """Adopted by controller reference, as kro tells its own from those of an earlier definition of that name (§5.5)."""
+async def _of_name(cluster: Cluster, obj: JsonObject) -> list[JsonObject]:
+    """Every revision of a definition of this name, lowest number first."""
     name = obj["metadata"]["name"]
     if len(name) > _MOST_NAME:
         return []
     every = await cluster.list_objects(REVISIONS, None, f"{metadata.DEFINITION_NAME}={name}")
-    mine = [
-        item
-        for item in every
-        if any(
-            owner.get("uid") == uid(obj) and owner.get("controller")
-            for owner in item["metadata"].get("ownerReferences") or ()
-        )
-    ]
+    mine = [item for item in every if item["spec"]["snapshot"]["name"] == name]
     return sorted(mine, key=lambda item: int(item["spec"]["revision"]))
+
+
+def _owned(revision: JsonObject, obj: JsonObject) -> bool:
+    owners = revision["metadata"].get("ownerReferences") or ()
+    return any(owner.get("uid") == uid(obj) and owner.get("controller") for owner in owners)
+
+
+def _reference(obj: JsonObject) -> JsonObject:
+    return {
+        "apiVersion": metadata.DEFINITION_API_VERSION,
+        "kind": metadata.DEFINITION_KIND,
+        "name": obj["metadata"]["name"],
+        "uid": uid(obj),
+        "controller": True,
+    }
+
+
+def _owners(orphan: JsonObject, obj: JsonObject) -> list[JsonObject]:
+    """Ours in the place of the definition that is gone; owners of other kinds stay."""
+    found = list(orphan["metadata"].get("ownerReferences") or ())
+    kind = (metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND)
+    for index, owner in enumerate(found):
+        if (owner.get("apiVersion"), owner.get("kind")) == kind:
+            return [*found[:index], _reference(obj), *found[index + 1 :]]
+    return [*found, _reference(obj)]
 
 
 def imported(obj: JsonObject, revision: JsonObject, engine: str) -> RevisionIssued | None:
@@ -171,15 +207,7 @@ def _graph_revision(obj: JsonObject, number: int, found_hash: str, version: str)
                 metadata.DEFINITION_NAME: meta["name"],
                 metadata.REVISION_HASH: found_hash,
             },
-            "ownerReferences": [
-                {
-                    "apiVersion": metadata.DEFINITION_API_VERSION,
-                    "kind": metadata.DEFINITION_KIND,
-                    "name": meta["name"],
-                    "uid": meta["uid"],
-                    "controller": True,
-                }
-            ],
+            "ownerReferences": [_reference(obj)],
         },
         "spec": {
             "revision": number,

@@ -14,16 +14,18 @@ from kro_es.api.objects import Gvk, ObjectRef, Resource, labels
 from kro_es.api.watch import Watched
 from kro_es.errors import ApiError
 from kro_es.graph.typing import OBJECT_META
+from kro_es.schema import closure
 from kro_es.schema.openapi import KindSchema, Schema
 from tests.support.fake_fields import ABSENT, Path, dotted, fields_v1, merged, owned_paths, value_at, without
 from tests.unit.graph.kinds import KINDS
 
 Object = dict[str, Any]
 NOW = 1_700_000_000_000_000
+_EVENT = Resource(Gvk("", "v1", "Event"), "events", True)
 _DEFINITION = Resource(Gvk("kro.run", "v1alpha1", "ResourceGraphDefinition"), "resourcegraphdefinitions", False)
 _REVISION = Resource(Gvk("internal.kro.run", "v1alpha1", "GraphRevision"), "graphrevisions", False)
 _LABEL = 63
-_PLAIN = frozenset(["ConfigMap", "Secret", "Service", "Namespace", "ClusterRole"])
+_PLAIN = frozenset(["Event", "ConfigMap", "Secret", "Service", "Namespace", "ClusterRole"])
 """Kinds without metadata.generation."""
 
 
@@ -33,7 +35,7 @@ def crd_schema(crd: Object) -> KindSchema:
     resource = Resource(gvk, spec["names"]["plural"], spec["scope"] == "Namespaced")
     schema = version["schema"]["openAPIV3Schema"]
     published = {**schema, "properties": {**schema["properties"], "metadata": OBJECT_META}}
-    return KindSchema(resource, Schema(published), digest=str(crd["metadata"]["uid"]))
+    return KindSchema(resource, Schema(published), digest=closure.digest(schema))
 
 
 def _own_kinds() -> dict[Gvk, KindSchema]:
@@ -105,7 +107,7 @@ class FakeServer:
         return {gvk: kind for gvk, kind in found.items() if gvk not in self.uninstalled}
 
     def resource(self, group: str, kind: str) -> Resource | None:
-        for own in (_DEFINITION, _REVISION):
+        for own in (_DEFINITION, _REVISION, _EVENT):
             if (own.gvk.group, own.gvk.kind) == (group, kind):
                 return own
         found = [k.resource for gvk, k in self.kinds().items() if (gvk.group, gvk.kind) == (group, kind)]
