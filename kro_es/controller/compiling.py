@@ -110,7 +110,9 @@ async def _in_thread(work: Callable[[], ResourceGraph], name: str) -> ResourceGr
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     try:
-        return await asyncio.wait_for(done, LONGEST_SECONDS)
+        # wait_for of Python 3.11 loses a cancellation that comes together with the result
+        async with asyncio.timeout(LONGEST_SECONDS):
+            return await done
     except TimeoutError:
         where = _stack(thread)
         _stop(thread)

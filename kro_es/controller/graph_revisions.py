@@ -16,14 +16,13 @@ from kro_es.errors import ApiError, DefinitionErrors
 from kro_es.events.types import RevisionIssued
 from kro_es.graph.hash import spec_hash
 from kro_es.graph.node import ResourceGraph
+from kro_es.graph.validate import MAX_NAME
 
 logger = structlog.get_logger(__name__)
 
 REVISIONS = Resource(
     Gvk.parse(metadata.REVISION_API_VERSION, metadata.REVISION_KIND), "graphrevisions", namespaced=False
 )
-_MOST_NAME = 63
-"""A GraphRevision carries the definition's name as a label value (spec/04 T10)."""
 
 
 class GraphRevisions:
@@ -36,10 +35,6 @@ class GraphRevisions:
 
     async def mirror(self, obj: JsonObject, number: int, found_hash: str, graph: ResourceGraph) -> None:
         """Write the object of a new revision, and retire the oldest."""
-        meta = obj["metadata"]
-        if len(meta["name"]) > _MOST_NAME:
-            logger.warning("no GraphRevision: the definition's name is no label value", definition=meta["name"])
-            return
         body = _graph_revision(obj, number, found_hash, self._world.version)
         name = body["metadata"]["name"]
         create = self._writes.planned("create", REVISIONS, name, body, "GraphRevision")
@@ -124,7 +119,7 @@ class GraphRevisions:
 async def _of_name(cluster: Cluster, obj: JsonObject) -> list[JsonObject]:
     """Every revision of a definition of this name, lowest number first."""
     name = obj["metadata"]["name"]
-    if len(name) > _MOST_NAME:
+    if len(name) > MAX_NAME:
         return []
     every = await cluster.list_objects(REVISIONS, None, f"{metadata.DEFINITION_NAME}={name}")
     mine = [item for item in every if item["spec"]["snapshot"]["name"] == name]
@@ -189,7 +184,7 @@ def _status(made: JsonObject, graph: ResourceGraph, now: int) -> JsonObject:
     dependencies = dependencies_of(graph)
     return {
         "conditions": conditions.to_json(),
-        "topologicalOrder": list(graph.topological_order),
+        **({"topologicalOrder": list(graph.topological_order)} if graph.nodes else {}),
         **({"resources": dependencies} if dependencies else {}),
     }
 
