@@ -85,7 +85,7 @@ class _Controller:
         self._settings = settings
         self._stack = stack
         self._metrics = Metrics()
-        self._queue = Queue()
+        self._queue = Queue(most=max(1, settings.workers * 3 // 4))
         self._loop: Loop | None = None
         self._writer: LogWriter | None = None
         self._lease: Lease | None = None
