@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import create_engine
+
 from kro_es.api.objects import ObjectRef, resource_version
 from kro_es.cluster.informers import Informers
 from kro_es.controller.assembly import Assembled, Given, assemble
@@ -28,6 +30,8 @@ from kro_es.store.event_log import EventLog
 from kro_es.store.log_reader import LogReader
 from kro_es.store.migrate import migrate
 from kro_es.store.reader import ReaderPool, Snapshot
+from kro_es.store.rebuild import compare, rebuild
+from kro_es.store.verify import verify
 from kro_es.store.writer import LogWriter
 from tests.support.fake_cluster import Call, Connection, Fault
 from tests.support.fake_server import FakeServer, Object
@@ -297,6 +301,24 @@ class Inside:
             with ReaderPool(engine, PROJECTIONS).open() as reader:
                 assert isinstance(reader, Snapshot)
                 return {key: dict(row) for key, row in reader.all_rows(projection)}
+        finally:
+            engine.dispose()
+
+    def log_faults(self) -> list[str]:
+        """What is wrong with the chain; nothing, always."""
+        engine = open_engine(self.url)
+        try:
+            return [str(fault) for fault in verify(engine).faults]
+        finally:
+            engine.dispose()
+
+    def row_faults(self) -> list[str]:
+        """Rows that are not what a rebuild from zero makes of the log."""
+        engine, other = open_engine(self.url), create_engine("sqlite://")
+        try:
+            migrate(other)
+            rebuild(engine, PROJECTIONS, other)
+            return [str(fault) for fault in compare(engine, other, PROJECTIONS)]
         finally:
             engine.dispose()
 
