@@ -65,7 +65,7 @@ class DefinitionWrites:
     async def ensure_crd(self, obj: JsonObject, graph: ResourceGraph) -> JsonObject:
         """The instance CRD as the graph wants it; returns it as established (spec/04 §2.6)."""
         meta = obj["metadata"]
-        wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.version)
+        wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.standing.version)
         name = wanted["metadata"]["name"]
         try:
             live = await self._world.cluster.get(CRDS, "", name)

@@ -40,7 +40,7 @@ class GraphRevisions:
         if len(meta["name"]) > _MOST_NAME:
             logger.warning("no GraphRevision: the definition's name is no label value", definition=meta["name"])
             return
-        body = _graph_revision(obj, number, found_hash, self._world.version)
+        body = _graph_revision(obj, number, found_hash, self._world.standing.version)
         name = body["metadata"]["name"]
         create = self._writes.planned("create", REVISIONS, name, body, "GraphRevision")
         cluster = self._world.cluster

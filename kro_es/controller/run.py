@@ -20,7 +20,7 @@ from kro_es.cluster.informers import Informers
 from kro_es.cluster.kubernetes import KubernetesCluster
 from kro_es.cluster.lease import Lease
 from kro_es.controller import schedule
-from kro_es.controller.assembly import Assembled, Given, assemble
+from kro_es.controller.assembly import Assembled, Given, assemble, started
 from kro_es.controller.loop import Loop
 from kro_es.controller.queue import Queue
 from kro_es.controller.recovery import Left, close_intents, recover
@@ -112,7 +112,7 @@ class _Controller:
         self._loop = assembled.loop
         with pool.open() as reader:
             left = recover(reader, assembled)
-        await writer.append([_note(ControllerStarted(VERSION, fence))])
+        await writer.append([_note(started(settings, fence))])
         if settings.install_crds:
             await cluster.install_own_crds()
 

@@ -15,14 +15,14 @@ from sqlalchemy import create_engine
 
 from kro_es.api.objects import ObjectRef, resource_version
 from kro_es.cluster.informers import Informers
-from kro_es.controller.assembly import Assembled, Given, assemble
+from kro_es.controller.assembly import Assembled, Given, assemble, started
 from kro_es.controller.queue import Queue
 from kro_es.controller.recovery import close_intents, recover
 from kro_es.controller.telemetry import Metrics
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
-from kro_es.events.types import Event, NewEvent
+from kro_es.events.types import Actor, Event, NewEvent, Subject
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.settings import Settings
 from kro_es.store.engine import open_engine
@@ -85,7 +85,7 @@ class Controller:
 
     async def start(self) -> None:
         log = EventLog(self._engine, PROJECTIONS, cluster="cluster")
-        log.issue_fence()
+        fence = log.issue_fence()
         pool = ReaderPool(self._engine, PROJECTIONS)
         self.writer = LogWriter(log, clock=self._inside.clock, on_commit=self._committed)
         self.appends = _Appends(self.writer, self.connection, self._inside.append_fault)
@@ -95,6 +95,10 @@ class Controller:
         self.assembled = assemble(given, self.queue, Metrics(), self._inside.settings)
         with pool.open() as reader:
             left = recover(reader, self.assembled)
+        body = started(self._inside.settings, fence)
+        await self.writer.append(
+            [NewEvent("controller", body, Subject(), Actor("kro-es", "controller"), self._inside.clock())]
+        )
         loop = self.assembled.loop
         self._informers = Informers(self.connection.watch, loop.sink)
         loop.attach(self._informers)
