@@ -40,6 +40,8 @@ class Settings:
     """Items one forEach collection may have (kro: --rgd-max-collection-size)."""
     omit: bool = True
     """Whether definitions may use omit() (kro: feature gate CELOmitFunction, closed unless opened)."""
+    instance_events: bool = False
+    """Whether conditions of instances that turn become Kubernetes Events (kro: feature gate InstanceConditionEvents)."""
     functions: Literal["full", "kro"] = "full"
     """Functions expressions may call: ``full``, or exactly those of ``kro``."""
     audit_source: str | None = None

@@ -90,6 +90,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
         int, _option("max_collection", "Items one forEach collection may have.")
     ] = Settings.max_collection,
     omit: Annotated[bool, _option("omit", "Whether definitions may use omit().")] = Settings.omit,
+    instance_events: Annotated[
+        bool, _option("instance_events", "Tell conditions of instances that turn as Kubernetes Events.")
+    ] = Settings.instance_events,
     functions: Annotated[
         Literal["full", "kro"], _option("functions", "Functions expressions may call: all, or exactly those of kro.")
     ] = Settings.functions,
@@ -126,6 +129,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         max_revisions=max_revisions,
         max_collection=max_collection,
         omit=omit,
+        instance_events=instance_events,
         functions=functions,
         audit_source=audit_source,
         audit_token_file=audit_token_file,

@@ -80,6 +80,18 @@ class DefinitionWrites:
             await self._update_crd(obj, live, wanted)
         return await self._world.cluster.wait_established(name)
 
+    async def installed(self, obj: JsonObject, graph: ResourceGraph) -> bool:
+        """Whether the API of the graph is there, just as it would be written for this definition."""
+        meta = obj["metadata"]
+        wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.version)
+        try:
+            live = await self._world.cluster.get(CRDS, "", wanted["metadata"]["name"])
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            return False
+        return _covers(live, wanted)
+
     async def _update_crd(self, obj: JsonObject, live: JsonObject, wanted: JsonObject) -> None:
         name, mine = wanted["metadata"]["name"], obj["metadata"]["name"]
         found = labels(live)

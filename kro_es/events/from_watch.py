@@ -10,7 +10,8 @@ from typing import Literal
 
 import orjson
 
-from kro_es.api.objects import JsonObject, ObjectRef, resource_version, uid
+from kro_es.api import metadata
+from kro_es.api.objects import JsonObject, ObjectRef, labels, resource_version, uid
 from kro_es.api.sensitive import Path
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import (
@@ -54,6 +55,8 @@ class Seen:
     actor: Actor = UNKNOWN
     cause: int = 0
     correlation: str = ""
+    dropped: int = 0
+    """Looks since the one recorded before that showed no other content."""
 
 
 def subject_of(obj: Mapping[str, object]) -> Subject:
@@ -69,7 +72,7 @@ def observed(origin: Origin, seen: Seen, paths: Iterable[Path]) -> NewEvent:
     fact = f"observed\0{origin.redactor.key_id}\0{sorted(map(str, paths))}" if paths else "observed"
     return NewEvent(
         stream=object_stream(ObjectRef.of(seen.object).key),
-        body=ObjectObserved(recorded, seen.change, seen.late),
+        body=ObjectObserved(recorded, seen.change, seen.late, seen.dropped),
         subject=subject_of(seen.object),
         actor=seen.actor,
         occurred_at=seen.at,
@@ -100,8 +103,11 @@ def vanished(
 
 
 def recordable(obj: JsonObject) -> JsonObject:
-    """The object as far as it is worth keeping: a CRD's schemas, which may be half a megabyte, become their digests."""
-    if obj.get("kind") != "CustomResourceDefinition":
+    """The object as far as it is worth keeping: a CRD's schemas, which may be half a megabyte, become their digests.
+
+    Not those of a CRD that is a child: its fields are compared with what was applied.
+    """
+    if obj.get("kind") != "CustomResourceDefinition" or metadata.PART_OF in labels(obj):
         return obj
     versions = [
         {**version, "schema": hashlib.sha256(orjson.dumps(version["schema"], option=orjson.OPT_SORT_KEYS)).hexdigest()}

@@ -169,7 +169,7 @@ def _outcome(body: e.Body) -> str:
             return f"outcome of a write unknown: {found}"
         case e.InstanceSettled(state=state, ready=ready, revision=revision):
             return f"{state}, {'ready' if ready else 'not ready'}, at revision {revision}"
-        case e.LogPruned() | e.LogRedacted() | e.LogAdopted() | e.LogRebuilt():
+        case _ if body.TYPE.startswith("log."):
             return _maintenance(body)
         case e.ControllerStarted(engine=engine):
             return f"controller {engine} started"
@@ -180,7 +180,7 @@ def _outcome(body: e.Body) -> str:
             }.get(body.TYPE, body.TYPE)
 
 
-def _maintenance(body: e.LogPruned | e.LogRedacted | e.LogAdopted | e.LogRebuilt) -> str:
+def _maintenance(body: e.Body) -> str:
     match body:
         case e.LogPruned(events=events):
             return f"pruned: {events} observation(s) of status are gone"
@@ -188,5 +188,11 @@ def _maintenance(body: e.LogPruned | e.LogRedacted | e.LogAdopted | e.LogRebuilt
             return f"redacted: {len(positions)} event(s): {reason}"
         case e.LogAdopted(origin=origin):
             return f"adopted: {origin}"
+        case e.LogCopied(to=to, form=form):
+            return f"{form} to {to}"
         case e.LogRebuilt(projections=projections):
             return f"rebuilt: {', '.join(projections)}"
+        case e.LogRetrained(dictionary=dictionary):
+            return f"compressed with dictionary {dictionary} from here on"
+        case _:
+            return body.TYPE

@@ -123,6 +123,7 @@ class Bases:
         row = run(connection, _BASE, (stream_id, version)).first()
         if row is None:
             raise LogDamaged(f"stream number {stream_id} lacks version {version}, which later versions build on")
+        self._packer.ready_for(row[0], connection)
         payload: JsonObject = orjson.loads(self._packer.unpack(row[0], bytes(row[1])))
         self.put(stream_id, version, payload)
         return payload
@@ -145,6 +146,7 @@ class Decoder:
     def stored(self, connection: Connection, row: Values) -> StoredEvent:
         """Raises LogDamaged when the payload cannot be read."""
         event_id, stream_id, encoding, base_version, packed, salt, leaf = row[_WIDTH:]
+        self._packer.ready_for(encoding, connection)
         try:
             payload = orjson.loads(self._packer.unpack(encoding, bytes(packed)))
             if encoding & DELTA:

@@ -258,7 +258,7 @@ _SPELLED = {
         "time",
     ): r"""to_char(to_timestamp(\2 / 1000000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
     ("postgresql", "hex"): r"encode(\2, 'hex')",
-    ("postgresql", "each"): r"jsonb_array_elements(\2::jsonb) AS f(value)",
+    ("postgresql", "each"): r"jsonb_array_elements(replace(\2, '\\u0000', '\\ufffd')::jsonb) AS f(value)",
 }
 
 
