@@ -43,7 +43,9 @@ def test_a_reader_reads_everything_and_writes_nothing(written: str, engine: Engi
         create_views(connection)
     for view in VIEWS:
         select(theirs, f"SELECT * FROM {view}", limit=1)
-    assert open_history(theirs, END).log.head() == 180
+    history = open_history(theirs, END)
+    assert history.log.head() == 180
+    history.close()
     reader = open_engine(theirs)
     with pytest.raises(ProgrammingError, match="permission denied"), reader.begin() as connection:
         run(connection, "DELETE FROM events")
