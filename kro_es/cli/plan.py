@@ -23,6 +23,9 @@ def plan(  # noqa: PLR0913 - one parameter per flag
     file: Annotated[str, typer.Option("-f", "--file", help="a file with one definition or one instance, or -")],
     database: Annotated[str, typer.Option(envvar="KRO_ES_DATABASE", help="the log of the controller")],
     output: Annotated[Changes, typer.Option("-o", "--output", help="text or json")] = Changes.TEXT,
+    since: Annotated[
+        str | None, typer.Option(help="back-test: over every state since this position, time or age, e.g. 30d")
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="instances told field by field")] = 20,
     crds: Crds = None,
     kubernetes_version: Kubernetes = None,
@@ -32,15 +35,20 @@ def plan(  # noqa: PLR0913 - one parameter per flag
 ) -> None:
     """What it would do to every live instance; exit 0 nothing, 2 something, 1 it breaks, or newly waits or fails."""
     from kro_es.authoring.render import completed
-    from kro_es.history import preview
+    from kro_es.history import backtest, preview
     from kro_es.history.source import open_history
 
     history = open_history(database, time.time_ns() // 1000)
     try:
         manifest = _manifest(file)
-        kinds = _kinds(history, manifest, (crds, kubernetes_version, from_cluster, kubeconfig, context))
+        start = None if since is None else _start(history, manifest, since)
+        kinds = _kinds(history, manifest, start, (crds, kubernetes_version, from_cluster, kubeconfig, context))
+        looked = 0
         try:
-            found = preview.of(history, manifest, kinds, completed)
+            if start is None:
+                found = preview.of(history, manifest, kinds, completed)
+            else:
+                found, looked = backtest.backtest(history, manifest, kinds, completed, start)
         except DefinitionErrors as error:
             raise UserError(f"{file} is not valid: {error}; kro-es validate tells where") from error
     finally:
@@ -50,6 +58,8 @@ def plan(  # noqa: PLR0913 - one parameter per flag
 
         typer.echo(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2, default=str).decode())
     else:
+        if start is not None:
+            typer.echo(f"back-test over {looked} state(s) instances settled in since then")
         _print(found, limit)
     if found.breaking or found.problems:
         raise typer.Exit(BREAKS)
@@ -70,10 +80,21 @@ def _manifest(file: str) -> dict[str, Any]:
     return found
 
 
-def _kinds(history: History, manifest: dict[str, Any], asked: tuple[Any, ...]) -> dict[Any, Any]:
+def _start(history: History, manifest: dict[str, Any], since: str) -> int:
+    """Position to begin at; a time before the log began means its beginning."""
+    from kro_es.history import moments
+
+    if manifest["kind"] != "ResourceGraphDefinition":
+        raise UserError("a back-test is of a definition: --since does not go with an instance")
+    if since.isdigit():
+        return moments.position_of(history, since)
+    return history.log.position_at(moments.time_of(history, since))
+
+
+def _kinds(history: History, manifest: dict[str, Any], start: int | None, asked: tuple[Any, ...]) -> dict[Any, Any]:
     from kro_es.authoring.crds import crd_kinds
     from kro_es.authoring.kinds import shipped
-    from kro_es.history import preview
+    from kro_es.history import backtest, preview
 
     crds, version, from_cluster, kubeconfig, context = asked
     if from_cluster and version:
@@ -83,7 +104,7 @@ def _kinds(history: History, manifest: dict[str, Any], asked: tuple[Any, ...]) -
         return {**shipped(version).kinds, **added}
     from kro_es.authoring.from_cluster import cluster_kinds
 
-    wanted = preview.needs(history, manifest)
+    wanted = preview.needs(history, manifest) if start is None else backtest.needs(history, manifest)
     return {**cluster_kinds(wanted, kubeconfig, context, version=VERSION), **added}
 
 

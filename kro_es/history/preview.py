@@ -68,8 +68,8 @@ class Preview:
 def needs(history: History, manifest: JsonObject) -> set[Gvk]:
     """Kinds whose schemas are needed: of the file, and of the revision it is compared with."""
     found = set() if _is_instance(manifest) else set(required_kinds(parse(manifest)))
-    row = _active(history, manifest)
-    return found | (set(required_kinds(parse(_manifest(row)))) if row else set())
+    row = active(history, manifest)
+    return found | (set(required_kinds(parse(manifest_of(row)))) if row else set())
 
 
 Complete: TypeAlias = Callable[[ResourceGraph, JsonObject], JsonObject]
@@ -78,27 +78,26 @@ Complete: TypeAlias = Callable[[ResourceGraph, JsonObject], JsonObject]
 
 def of(history: History, manifest: JsonObject, kinds: Kinds, complete: Complete) -> Preview:
     """Of a definition or an instance. Raises UserError, DefinitionErrors for a definition that does not compile."""
-    row = _active(history, manifest)
+    row = active(history, manifest)
     if _is_instance(manifest):
         return _of_instance(history, manifest, row, kinds, complete)
     about = f"definition {manifest['metadata']['name']}"
     after = compile_graph(parse(manifest), kinds)
     if row is None:
         return Preview(about, 0, ())
-    before = _compiled(row, kinds)
+    before = compiled(row, kinds)
     rows = history.rows(
         "SELECT uid, object FROM p_objects WHERE kind_key = ? ORDER BY key",
         (f"{row['instance_group']}/{row['instance_kind']}",),
     )
     forecasts = tuple(
-        _forecast(Recorded(history, str(one["uid"])), Side(before, parsed(one["object"])), after, complete)
-        for one in rows
+        told(Recorded(history, str(one["uid"])), Side(before, parsed(one["object"])), after, complete) for one in rows
     )
     breaking = tuple(f"{one.path}: {one}" for one in compare(before.crd, after.crd).breaking)
     return Preview(about, int(str(row["number"])), forecasts, breaking)
 
 
-def _forecast(recorded: Recorded, before: Side, after: ResourceGraph, complete: Complete) -> Forecast:
+def told(recorded: Recorded, before: Side, after: ResourceGraph, complete: Complete) -> Forecast:
     """One that the new schema refuses goes on as it is until somebody edits it; that it would be refused is told."""
     try:
         instance = complete(after, before.instance)
@@ -113,7 +112,7 @@ def _of_instance(history: History, manifest: JsonObject, row: Row | None, kinds:
     ref = ObjectRef.of(manifest)
     if row is None:
         raise UserError(f"no active definition in this log makes {ref.group_kind}: apply it first, or plan it")
-    graph = _compiled(row, kinds)
+    graph = compiled(row, kinds)
     found = history.rows("SELECT uid, object FROM p_objects WHERE key = ?", (ref.key,))
     wanted = complete(graph, manifest)
     now = parsed(found[0]["object"]) if found else wanted
@@ -127,7 +126,7 @@ def _is_instance(manifest: JsonObject) -> bool:
     return manifest.get("kind") != "ResourceGraphDefinition"
 
 
-def _active(history: History, manifest: JsonObject) -> Row | None:
+def active(history: History, manifest: JsonObject) -> Row | None:
     """The active revision of the definition, or of the definition of the instance's kind."""
     sql = (
         "SELECT r.* FROM p_definitions d JOIN p_revisions r ON r.definition_uid = d.key AND r.number = d.active"
@@ -141,14 +140,14 @@ def _active(history: History, manifest: JsonObject) -> Row | None:
     return {**found[0], "spec": parsed(found[0]["spec"])} if found else None
 
 
-def _manifest(row: Row) -> JsonObject:
+def manifest_of(row: Row) -> JsonObject:
     meta = {"name": row["definition"], "uid": row["definition_uid"], "generation": row["generation"]}
     return {"metadata": meta, "spec": row["spec"]}
 
 
-def _compiled(row: Row, kinds: Kinds) -> ResourceGraph:
+def compiled(row: Row, kinds: Kinds) -> ResourceGraph:
     try:
-        return compile_graph(parse(_manifest(row)), kinds)
+        return compile_graph(parse(manifest_of(row)), kinds)
     except DefinitionErrors as error:
         text = f"revision {row['number']} of {row['definition']}, which is active, does not compile by these kinds: {error}"
         raise UserError(text) from error

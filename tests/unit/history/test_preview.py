@@ -142,3 +142,42 @@ def test_a_mistake_is_told(obj: Any, text: str, plan: Plan) -> None:
     said = plan(obj)
     assert isinstance(said.exception, KroEsError)
     assert text in str(said.exception)
+
+
+def _past(plan: Plan, obj: Any, since: str, incident: str) -> Any:
+    said = plan(obj, "--since", since, "-o", "json", database=incident)
+    return said.exit_code, json.loads(said.output)
+
+
+def test_a_back_test_goes_over_every_state_of_every_instance_those_gone_by_now_too(plan: Plan, incident: str) -> None:
+    said = plan(definition("1.1"), "--since", "1", database=incident)
+    assert said.exit_code == 2
+    assert said.output.startswith("back-test over ")
+    _, found = _past(plan, definition("1.1"), "1", incident)
+    states = {row["instance"] for row in found["objects"]}
+    assert any("webshop prod/docs at position" in state for state in states), "docs is gone by now"
+    changed = {(row["path"], row["old"], row["new"]) for row in found["objects"]}
+    image = "spec.template.spec.containers[app].image"
+    shop = "registry.example/shop"
+    assert changed == {(image, f"{shop}:1.0", f"{shop}:1.1"), (image, f"{shop}:2.0", f"{shop}:1.1")}
+
+
+def test_a_back_test_begins_where_it_is_told_to_with_what_was_live_then(plan: Plan, incident: str) -> None:
+    code, found = _past(plan, definition("1.1"), "2026-03-02T11:30:00Z", incident)
+    assert (code, found["objects"], found["instances"]) == (0, [], 4)
+
+
+def test_a_back_test_finds_past_specs_that_would_not_have_fitted(plan: Plan, incident: str) -> None:
+    narrow = definition("1.1")
+    narrow["spec"]["schema"]["spec"]["replicas"] = "integer | default=1 maximum=1"
+    code, found = _past(plan, narrow, "1", incident)
+    assert code == 1
+    assert {text.split(" at ")[0] for text in found["problems"]} == {"webshop prod/shop"}
+
+
+def test_a_back_test_needs_a_past(plan: Plan, incident: str) -> None:
+    other = definition("1.0")
+    other["metadata"]["name"] = "other"
+    assert "there is no past to test with" in str(plan(other, "--since", "1", database=incident).exception)
+    shop = {"apiVersion": "kro.run/v1alpha1", "kind": "WebShop", "metadata": {"name": "shop"}, "spec": {}}
+    assert "a back-test is of a definition" in str(plan(shop, "--since", "1", database=incident).exception)
