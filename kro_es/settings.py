@@ -36,6 +36,8 @@ class Settings:
     resync_hours: float = 10.0
     max_revisions: int = 5
     """GraphRevision objects kept in the cluster; the log keeps all."""
+    allow_crd_deletion: bool = False
+    """Whether a deleted definition takes its CRD with it, and so every instance (kro: --allow-crd-deletion)."""
     max_collection: int = 1000
     """Items one forEach collection may have (kro: --rgd-max-collection-size)."""
     omit: bool = True

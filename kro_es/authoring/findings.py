@@ -91,6 +91,7 @@ CODES = {
 """Every code, and what it stands for; a code keeps its meaning."""
 
 _TEXTS = (
+    ("it becomes a label value and may have", "name-length"),
     ("not supported by this version of kro-es", "unsupported"),
     ("naming convention violation: kind", "name-kind"),
     ("is a reserved keyword", "name-reserved"),

@@ -88,6 +88,14 @@ def run(  # noqa: PLR0913 - one parameter per flag
     max_revisions: Annotated[
         int, _option("max_revisions", "GraphRevision objects kept per definition; 0 keeps all.")
     ] = Settings.max_revisions,
+    allow_crd_deletion: Annotated[
+        bool,
+        typer.Option(
+            "--allow-crd-deletion",
+            envvar="KRO_ES_ALLOW_CRD_DELETION",
+            help="A deleted definition takes its CRD with it, and so every instance.",
+        ),
+    ] = Settings.allow_crd_deletion,
     max_collection: Annotated[
         int, _option("max_collection", "Items one forEach collection may have.")
     ] = Settings.max_collection,
@@ -129,6 +137,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         concurrency=concurrency,
         resync_hours=resync_hours,
         max_revisions=max_revisions,
+        allow_crd_deletion=allow_crd_deletion,
         max_collection=max_collection,
         omit=omit,
         instance_events=instance_events,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kro_es.api.sensitive import parse_all
 from kro_es.cel.declarations import ENVIRONMENTS
+from kro_es.controller.definition_reconciler import Keep
 from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.graphs import Graphs
 from kro_es.controller.ingest import Ingest
@@ -74,4 +75,5 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         environment=ENVIRONMENTS[settings.functions],
         rules=rules,
     )
-    return Assembled(world, projector, Loop(world, queue, projector, metrics, max_revisions=settings.max_revisions))
+    keep = Keep(settings.max_revisions, crd=not settings.allow_crd_deletion)
+    return Assembled(world, projector, Loop(world, queue, projector, metrics, keep=keep))

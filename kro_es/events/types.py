@@ -166,6 +166,8 @@ class RevisionIssued:
     reason: str = ""
     """Why, when a person said so (rollback)."""
     rolled_back_to: int = 0
+    schemas: dict[str, str] = field(default_factory=dict)
+    """``apiVersion kind`` to the digest its schema is recorded under (``schema.recorded``)."""
     imported: bool = False
     """Taken over from a GraphRevision object that was there before this log."""
 
@@ -192,6 +194,36 @@ class RevisionActivated:
     number: int
     instances: int = 0
     """How many instances were known when it happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaRecorded:
+    """The schema of a kind as a revision was compiled against it, with all it refers to; once per content."""
+
+    TYPE: ClassVar[str] = "schema.recorded"
+    digest: str
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool
+    source: str
+    """Digest the API server gave the document, or that of the CRD."""
+    content: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class CrdApplied:
+    """The API of a definition's instances was created or changed for a revision; the changes as conditions word them."""
+
+    TYPE: ClassVar[str] = "crd.applied"
+    definition_uid: str
+    definition: str
+    number: int
+    crd: str
+    created: bool
+    breaking: tuple[str, ...] = ()
+    """Changes that were allowed by annotation although they break instances."""
+    compatible: tuple[str, ...] = ()
 
 
 # --- decisions, intents and outcomes ----------------------------------------------------------------------------
@@ -460,6 +492,8 @@ Body: TypeAlias = (
     | RevisionIssued
     | RevisionRejected
     | RevisionActivated
+    | SchemaRecorded
+    | CrdApplied
     | ReconcileDecided
     | ResourceApplied
     | ResourceTakenOver

@@ -15,6 +15,8 @@ from kro_es.graph.walk import Walk
 from kro_es.schema.gotext import quote
 from kro_es.schema.openapi import Schema
 
+MAX_NAME = 63
+"""Revisions, the CRD and every child carry the definition's name as a label value (spec/04 T10)."""
 MAX_DIMENSIONS = 10
 _RESERVED_WORDS = (
     "true false null in as break const continue else for function if import let loop package namespace return var void "
@@ -59,8 +61,14 @@ class ShapeError(UserError):
 
 
 def naming(definition: ResourceGraphDefinition, faults: Faults) -> None:
-    """Kind, ids and iterators; their texts are kro's."""
+    """Kind, ids and iterators, in kro's words; and the name's length, which kro finds out when it writes it as a label."""
     prefix = "failed to validate resourcegraphdefinition: "
+    name = definition.name
+    if len(name) > MAX_NAME:
+        text = (
+            f"metadata.name {quote(name)} has {len(name)} characters; it becomes a label value and may have {MAX_NAME}"
+        )
+        faults.add(SCHEMA, f"{prefix}{text}", path="metadata.name")
     kind = definition.schema.kind
     if not _KIND.match(kind):
         text = f"kind '{kind}' is not a valid KRO kind name: must be UpperCamelCase"

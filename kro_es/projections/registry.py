@@ -9,6 +9,7 @@ from kro_es.projections.instances import Instances, Nodes
 from kro_es.projections.objects import Objects
 from kro_es.projections.projection import Projection
 from kro_es.projections.revisions import Definitions, Revisions, Rollouts
+from kro_es.projections.schemas import Schemas
 from kro_es.projections.timeline import Timeline
 
 PROJECTIONS: tuple[Projection, ...] = (
@@ -18,6 +19,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     Definitions(),
     Revisions(),
     Rollouts(),
+    Schemas(),
     OpenWrites(),
     FieldSets(),
     SeenFields(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from kro_es.api import metadata
 from kro_es.api.objects import labels
 from kro_es.events import types as e
@@ -86,7 +88,10 @@ def summary(event: e.Event) -> str:
             return _observation(event.body)
         case e.AuditMatched(verb=verb, observation=observation, how=how):
             return f"{verb} by this user is what was seen at {observation} (by {how})"
-        case e.RevisionIssued() | e.RevisionRejected() | e.RevisionActivated() | e.CommandRollback():
+        case (
+            e.RevisionIssued() | e.RevisionRejected() | e.RevisionActivated() | e.CommandRollback()
+            | e.SchemaRecorded() | e.CrdApplied()
+        ):  # fmt: skip
             return _revision(event.body)
         case e.ReconcileDecided() as decided:
             return _decision(decided)
@@ -120,7 +125,12 @@ def _observation(
             return f"gap: nobody watched {kind} ({reason})"
 
 
-def _revision(body: e.RevisionIssued | e.RevisionRejected | e.RevisionActivated | e.CommandRollback) -> str:
+_OfRevision: TypeAlias = (
+    e.RevisionIssued | e.RevisionRejected | e.RevisionActivated | e.CommandRollback | e.SchemaRecorded | e.CrdApplied
+)
+
+
+def _revision(body: _OfRevision) -> str:
     match body:
         case e.RevisionIssued(number=number, rolled_back_to=back) if back:
             return f"revision {number} issued: the content of revision {back}"
@@ -130,6 +140,10 @@ def _revision(body: e.RevisionIssued | e.RevisionRejected | e.RevisionActivated 
             return f"edit refused: {len(faults)} fault(s)"
         case e.RevisionActivated(number=number, instances=instances):
             return f"revision {number} active, {instances} instance(s) follow"
+        case e.SchemaRecorded(api_version=api_version, kind=kind):
+            return f"schema of {api_version} {kind} recorded"
+        case e.CrdApplied(crd=crd, number=number, created=created):
+            return f"CRD {crd} {'created' if created else 'changed'} for revision {number}"
         case e.CommandRollback(to=to, reason=reason):
             return f"rollback to revision {to} asked for: {reason}"
 

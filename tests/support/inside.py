@@ -78,6 +78,7 @@ class Controller:
         self._engine = open_engine(inside.url)
         self._tasks: list[asyncio.Task[None]] = []
         self.assembled: Assembled
+        self.metrics = Metrics()
 
     async def start(self) -> None:
         log = EventLog(self._engine, PROJECTIONS, cluster="cluster")
@@ -92,7 +93,7 @@ class Controller:
             pool.open,
             self._inside.clock,
         )
-        self.assembled = assemble(given, self.queue, Metrics(), self._inside.settings)
+        self.assembled = assemble(given, self.queue, self.metrics, self._inside.settings)
         with pool.open() as reader:
             left = recover(reader, self.assembled)
         loop = self.assembled.loop
