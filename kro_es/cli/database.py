@@ -6,7 +6,8 @@ import getpass
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -14,12 +15,16 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
 from kro_es.errors import UserError
-from kro_es.events.types import Actor
+from kro_es.events.types import Actor, LogCopied
 from kro_es.projections.registry import PROJECTIONS
-from kro_es.store import migrate
+from kro_es.store import backup as backups
+from kro_es.store import migrate, transfer
 from kro_es.store import prune as pruning
+from kro_es.store import retrain as retraining
 from kro_es.store.engine import open_engine
+from kro_es.store.event_log import EventLog
 from kro_es.store.live_rebuild import live_rebuild
+from kro_es.store.maintenance import maintenance_event
 from kro_es.store.rebuild import compare_with_log
 from kro_es.store.verify import verify as verified
 
@@ -83,6 +88,67 @@ def prune(
     for reason, count in sorted(found.kept.items()):
         _say(f"kept: {count} ({reason})")
     _say(f"{'would go' if dry_run else 'gone'}: {len(found.positions)} event(s), {found.bytes} byte(s) of content")
+
+
+@app.command()
+def retrain(database: Database) -> None:
+    """Learn a compression dictionary from the log; it is used from then on, and only if it is better."""
+    with _opened(database) as engine:
+        found = retraining.retrain(engine, actor=_actor(), now=_now())
+    verdict = f"in use, event {found.event.position}" if found.event else "no better, nothing changed"
+    _say(f"{found.samples} samples: {found.before} bytes before, {found.after} after; {verdict}")
+
+
+@app.command()
+def backup(
+    database: Database, file: Annotated[Path, typer.Argument(help="a new file; it is a database, sealed until adopted")]
+) -> None:
+    """Copy a SQLite database, also while a controller writes it, and verify the copy; its redaction key is not copied."""
+    with _opened(database) as engine:
+        _note_copy(engine, file, "backup")
+        report = backups.backup(engine, file, now=_now())
+    if not report.ok:
+        raise UserError(f"{file} is not whole: {report.faults[0]}")
+    _say(f"whole: {report.events} events in {file}; kro-es db adopt makes it a log to act on")
+
+
+@app.command()
+def adopt(database: Database) -> None:
+    """Make a backup or an imported log one to act on, when no controller runs on the original any more."""
+    with _opened(database) as engine:
+        event = backups.adopt(engine, actor=_actor(), now=_now())
+    _say(f"adopted, event {event.position}")
+
+
+@app.command()
+def export(
+    database: Database, file: Annotated[Path, typer.Argument(help="a new file, JSON lines compressed with zstd")]
+) -> None:
+    """Write the whole log to a file, with its digests, for the other kind of database or to keep."""
+    with _opened(database) as engine:
+        _note_copy(engine, file, "export")
+        manifest = transfer.export(engine, file)
+    _say(f"{manifest.events} events up to {manifest.position}, chain {manifest.chain}")
+
+
+@app.command("import")
+def import_(database: Database, file: Annotated[Path, typer.Argument(help="a file of kro-es db export")]) -> None:
+    """Fill a new database with an exported log, verify it, and seal it until it is adopted."""
+    with _engine(database) as engine:
+        migrate.migrate(engine)
+        manifest = transfer.import_log(engine, file, PROJECTIONS, now=_now())
+        faults = verified(engine).faults
+    if faults:
+        raise UserError(f"the imported log is not whole: {faults[0]}")
+    _say(f"whole: {manifest.events} events up to {manifest.position}, chain {manifest.chain}")
+
+
+def _note_copy(engine: Engine, file: Path, form: Literal["backup", "export"]) -> None:
+    """The log knows its copies: a redaction names them."""
+    if file.exists():
+        raise UserError(f"{file} is there already")
+    event = maintenance_event(LogCopied(str(file.absolute()), form), _actor(), _now())
+    EventLog(engine).append([event], now=_now())
 
 
 @contextmanager

@@ -55,6 +55,7 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         open_reader=given.open_reader,
         clock=given.clock,
     )
+    metrics.dropped.set_function(lambda: ingest.dropped)
     world = World(
         log=given.log,
         cluster=given.cluster,
@@ -69,6 +70,7 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         version=settings.label_version,
         max_collection=settings.max_collection,
         omit=settings.omit,
+        notices=settings.instance_events,
         environment=ENVIRONMENTS[settings.functions],
         rules=rules,
     )

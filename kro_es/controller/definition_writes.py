@@ -174,7 +174,10 @@ def _within(wanted: object, live: object) -> bool:
     if isinstance(wanted, dict) and isinstance(live, dict):
         if wanted.keys() == {"type"} or "properties" in wanted:
             # a schema node: anything more in the live one is a difference
-            return wanted.keys() == live.keys() and all(_within(value, live[name]) for name, value in wanted.items())
+            return wanted.keys() == live.keys() and all(
+                (name != "properties" or value.keys() == live[name].keys()) and _within(value, live[name])
+                for name, value in wanted.items()
+            )
         return all(name in live and _within(value, live[name]) for name, value in wanted.items())
     if isinstance(wanted, list) and isinstance(live, list):
         return len(wanted) == len(live) and all(_within(*pair) for pair in zip(wanted, live, strict=True))

@@ -55,6 +55,8 @@ class Seen:
     actor: Actor = UNKNOWN
     cause: int = 0
     correlation: str = ""
+    dropped: int = 0
+    """Looks since the one recorded before that showed no other content."""
 
 
 def subject_of(obj: Mapping[str, object]) -> Subject:
@@ -70,7 +72,7 @@ def observed(origin: Origin, seen: Seen, paths: Iterable[Path]) -> NewEvent:
     fact = f"observed\0{origin.redactor.key_id}\0{sorted(map(str, paths))}" if paths else "observed"
     return NewEvent(
         stream=object_stream(ObjectRef.of(seen.object).key),
-        body=ObjectObserved(recorded, seen.change, seen.late),
+        body=ObjectObserved(recorded, seen.change, seen.late, seen.dropped),
         subject=subject_of(seen.object),
         actor=seen.actor,
         occurred_at=seen.at,

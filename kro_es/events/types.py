@@ -7,7 +7,8 @@ from typing import ClassVar, Literal, TypeAlias
 
 from kro_es.api.objects import JsonObject, JsonValue
 
-ActorSource: TypeAlias = Literal["manager", "audit", "cli", "controller", "unknown"]
+ActorSource: TypeAlias = Literal["manager", "audit", "audit-by-time", "cli", "controller", "unknown"]
+"""``audit``: the user, by uid and resourceVersion of what the API server answered; ``audit-by-time``: by object, verb and time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class ObjectObserved:
     change: Literal["added", "modified", "listed", "response", "read"] = "modified"
     seen_late: bool = False
     """True when a relist found it: the change happened in a gap."""
+    dropped: int = 0
+    """Updates since the one before that changed nothing a person would call content: heartbeats, no-op writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,23 @@ class FieldsSeen:
     TYPE: ClassVar[str] = "fields.seen"
     fields_digest: str
     fields: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class AuditMatched:
+    """Who made the change that an observation shows, from the API server's audit log; the actor is the user."""
+
+    TYPE: ClassVar[str] = "audit.matched"
+    observation: int
+    """Position of the observation."""
+    groups: tuple[str, ...]
+    source_ips: tuple[str, ...]
+    user_agent: str
+    verb: str
+    impersonated_by: str
+    """Who asked in the name of the actor; empty when it was the actor."""
+    how: str
+    audit_id: str
 
 
 # --- definitions ------------------------------------------------------------------------------------------------
@@ -195,7 +215,12 @@ class ReconcileDecided:
     engine: str = ""
     state: str = ""
     drift: tuple[JsonObject, ...] = ()
-    """Fields of ours somebody changed: {node, path, from, to, manager}."""
+    """Fields of ours somebody changed: {node, path, from, to, manager}.
+
+    Where it is not put back (suspended) also {kind, namespace, name}; where it was found before, {since}: that position.
+    """
+    accepted: tuple[JsonObject, ...] = ()
+    """Drift found before that nobody put back and that is none any more: {node, manager, since}."""
     why: str = ""
 
 
@@ -399,6 +424,24 @@ class LogAdopted:
 
 
 @dataclass(frozen=True, slots=True)
+class LogCopied:
+    """A copy of the log was begun: whoever redacts the log later knows where else to look."""
+
+    TYPE: ClassVar[str] = "log.copied"
+    to: str
+    form: Literal["backup", "export"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogRetrained:
+    """From here on payloads are compressed with another dictionary, learnt from this log."""
+
+    TYPE: ClassVar[str] = "log.retrained"
+    dictionary: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogRebuilt:
     """Rows of projections were folded anew from the log, beside the ones in use, and took their place."""
 
@@ -413,6 +456,7 @@ Body: TypeAlias = (
     | ObjectLeftSelection
     | WatchGap
     | FieldsSeen
+    | AuditMatched
     | RevisionIssued
     | RevisionRejected
     | RevisionActivated
@@ -434,6 +478,8 @@ Body: TypeAlias = (
     | LogPruned
     | LogRedacted
     | LogAdopted
+    | LogCopied
+    | LogRetrained
     | LogRebuilt
 )
 

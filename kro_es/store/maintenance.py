@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from kro_es.events.types import Actor, LogAdopted, LogPruned, LogRebuilt, LogRedacted, NewEvent, Subject
+from typing import TypeAlias
+
+from kro_es.events.types import (
+    Actor,
+    LogAdopted,
+    LogCopied,
+    LogPruned,
+    LogRebuilt,
+    LogRedacted,
+    LogRetrained,
+    NewEvent,
+    Subject,
+)
+
+_Maintenance: TypeAlias = LogPruned | LogRedacted | LogAdopted | LogCopied | LogRetrained | LogRebuilt
 
 
-def maintenance_event(body: LogPruned | LogRedacted | LogAdopted | LogRebuilt, actor: Actor, now: int) -> NewEvent:
+def maintenance_event(body: _Maintenance, actor: Actor, now: int) -> NewEvent:
     return NewEvent("log", body, Subject(), actor, now)

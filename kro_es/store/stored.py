@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import Connection
 
 from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.events import codec, delta
@@ -15,6 +15,9 @@ from kro_es.store.errors import LogDamaged
 from kro_es.store.lru import Lru
 from kro_es.store.packing import DELTA, Packer
 from kro_es.store.sql import Values, run
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 HEADER = (
     "e.position, s.name, e.stream_version, t.name, e.type_version, k.uid, j.api_group, j.kind, j.namespace, j.name,"
@@ -120,6 +123,7 @@ class Bases:
         row = run(connection, _BASE, (stream_id, version)).first()
         if row is None:
             raise LogDamaged(f"stream number {stream_id} lacks version {version}, which later versions build on")
+        self._packer.ready_for(row[0], connection)
         payload: JsonObject = orjson.loads(self._packer.unpack(row[0], bytes(row[1])))
         self.put(stream_id, version, payload)
         return payload
@@ -142,6 +146,7 @@ class Decoder:
     def stored(self, connection: Connection, row: Values) -> StoredEvent:
         """Raises LogDamaged when the payload cannot be read."""
         event_id, stream_id, encoding, base_version, packed, salt, leaf = row[_WIDTH:]
+        self._packer.ready_for(encoding, connection)
         try:
             payload = orjson.loads(self._packer.unpack(encoding, bytes(packed)))
             if encoding & DELTA:

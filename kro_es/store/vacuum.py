@@ -7,8 +7,12 @@ import sqlite3
 from sqlalchemy import Engine
 
 from kro_es.errors import UserError
+from kro_es.events.types import LogCopied
+from kro_es.store.packing import Packer
+from kro_es.store.sql import read_connection, run
+from kro_es.store.stored import SELECT, Decoder
 
-_REACHED = {
+_UNKNOWN = {
     "sqlite": ("copies of the file and of its -wal, backups, snapshots of the volume",),
     "postgresql": ("the server's write-ahead log and its archive", "replicas, base backups, dumps, snapshots"),
 }
@@ -34,6 +38,10 @@ def vacuum(engine: Engine) -> None:
         raise UserError("another program reads the database: old pages are still in its -wal; repeat when it is done")
 
 
-def not_reached(engine: Engine) -> tuple[str, ...]:
-    """Where what was deleted may live on."""
-    return _REACHED[engine.dialect.name]
+def not_reached(engine: Engine) -> list[str]:
+    """Where what was deleted may live on: the copies the log knows of, and what no program can know."""
+    with read_connection(engine) as connection, connection.begin():
+        rows = run(connection, f"{SELECT} WHERE t.name = ? ORDER BY e.position", (LogCopied.TYPE,)).all()
+        events = list(Decoder(Packer.load(connection)).events(connection, [tuple(row) for row in rows]))
+    copies = [f"{event.body.form} {event.body.to}" for event in events if isinstance(event.body, LogCopied)]
+    return [*copies, *_UNKNOWN[engine.dialect.name]]

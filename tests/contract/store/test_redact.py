@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner, Result
 
 from kro_es.cli.history import app
+from kro_es.cli.operator import app as operator
 from kro_es.errors import UserError
 from kro_es.events.redaction import MARK
 from kro_es.events.types import LogRedacted, ObjectObserved, WriteFailed
@@ -99,6 +100,19 @@ def test_the_event_that_accounts_for_it_tells_nothing(log: EventLog, engine: Eng
     log.append([seen("a", 121, beat=1), seen("c", 1)], now=NOW)
     assert verify(engine).ok
     assert compare_with_log(engine, PROJECTIONS) == []
+
+
+def test_the_copies_it_cannot_reach_are_named(log: EventLog, engine: Engine, url: str, tmp_path: Path) -> None:
+    _fill(log)
+    copy = tmp_path / "elsewhere" / "log.jsonl.zst"
+    copy.parent.mkdir()
+    assert CliRunner().invoke(operator, ["db", "export", str(copy), "--database", url]).exit_code == 0
+    done = _history(url, "redact", "configmap/a", "data.token", "--reason", "leaked", "--yes")
+    assert f"not reached: export {copy}" in done.output
+    assert (
+        "not reached: " + {"sqlite": "copies of the file", "postgresql": "the server's"}[engine.dialect.name]
+        in done.output
+    )
 
 
 def test_a_dry_run_changes_nothing(log: EventLog, engine: Engine, url: str) -> None:
