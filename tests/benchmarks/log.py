@@ -76,11 +76,14 @@ def _written(name: str, engine: Engine) -> list[Figure]:
     writer.issue_fence()
     first = min(EVENTS, _TAIL)
     generator = Generator()
-    empty = _appended(writer, list(generator.batches(first, BATCH)))
+    batches, cpu = list(generator.batches(first, BATCH)), time.process_time()
+    empty = _appended(writer, batches)
+    cpu = time.process_time() - cpu
     statements = recorded(engine, lambda: _appended(writer, list(generator.batches(2_000, BATCH))))
     ours, raw = _replays(statements)
     figures = [
         Figure(f"append.{name}.empty", first / empty, "events/s"),
+        Figure(f"append.{name}.cpu", first / cpu, "events per second of this process's CPU"),
         Figure(f"append.{name}.ratio", raw / ours, "", raw / ours, "the raw driver on the same rows, batches of 500"),
     ]
     middle = EVENTS - 2 * first - 2_000
