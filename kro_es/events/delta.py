@@ -11,7 +11,6 @@ import orjson
 
 from kro_es.api.objects import JsonObject, JsonValue
 
-
 _PLAIN = frozenset((str, int, bool, type(None)))
 """Types whose values are the same when they are equal; 0.0 and -0.0 are equal and not the same."""
 
