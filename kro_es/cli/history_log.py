@@ -170,7 +170,7 @@ def sql(
     from kro_es.history import read_only
 
     asked = state(context)
-    _ = asked.history.engine
+    _ = asked.history
     if explain:
         asked.show(read_only.explain(asked.url, query), output)
     else:

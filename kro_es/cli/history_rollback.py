@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,6 +46,8 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
     output: Output = Format.TABLE,
 ) -> None:
     """Put back an old revision, one instance's old spec, or a definition with all its instances; the plan comes first."""
+    import asyncio
+
     # the compiler and the cluster's client take longer to load than any question to the log takes to answer
     from kro_es.history import rollback as work
 
@@ -90,6 +91,8 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
 
 def _planned(asked: State, target: Target, to: str, where: Where, how: dict[str, bool], *, dry_run: bool) -> Rollback:
     """With a plan alone a cluster that does not answer costs the forecast of the objects only."""
+    import asyncio
+
     from kro_es.history import rollback as work
     from kro_es.history import whole
 
@@ -153,6 +156,8 @@ def release(  # noqa: PLR0913 - one parameter per flag
     kube_context: Annotated[str | None, typer.Option("--context")] = None,
 ) -> None:
     """End a hold: what the cluster shows counts again, with the edits that were not applied meanwhile."""
+    import asyncio
+
     from kro_es.history import holds as held
     from kro_es.history import rollback as work
 

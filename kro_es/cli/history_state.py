@@ -42,7 +42,7 @@ class State:
     def close(self) -> None:
         """What was opened to answer is closed."""
         if "history" in self.__dict__:
-            self.history.engine.dispose()
+            self.history.close()
 
     @property
     def url(self) -> str:

@@ -90,9 +90,18 @@ def run(  # noqa: PLR0913 - one parameter per flag
         int, _option("max_collection", "Items one forEach collection may have.")
     ] = Settings.max_collection,
     omit: Annotated[bool, _option("omit", "Whether definitions may use omit().")] = Settings.omit,
+    instance_events: Annotated[
+        bool, _option("instance_events", "Tell conditions of instances that turn as Kubernetes Events.")
+    ] = Settings.instance_events,
     functions: Annotated[
         Literal["full", "kro"], _option("functions", "Functions expressions may call: all, or exactly those of kro.")
     ] = Settings.functions,
+    audit_source: Annotated[
+        str | None, _option("audit_source", "file:PATH or webhook:[HOST:]PORT of audit events: actors are users then.")
+    ] = None,
+    audit_token_file: Annotated[
+        str | None, _option("audit_token_file", "Bearer token the audit webhook of the API server has to show.")
+    ] = None,
     log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
@@ -120,7 +129,10 @@ def run(  # noqa: PLR0913 - one parameter per flag
         max_revisions=max_revisions,
         max_collection=max_collection,
         omit=omit,
+        instance_events=instance_events,
         functions=functions,
+        audit_source=audit_source,
+        audit_token_file=audit_token_file,
         log_level=log_level,
     )
     configure_logging(log_level)

@@ -70,6 +70,7 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         version=settings.label_version,
         max_collection=settings.max_collection,
         omit=settings.omit,
+        notices=settings.instance_events,
         environment=ENVIRONMENTS[settings.functions],
         rules=rules,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -128,6 +128,8 @@ class DefinitionReconciler:
             await self._writes.release(obj)
             return "settled"
         await self._writes.finalize(obj)
+        if not head.get("newest"):
+            head = await self._import(obj, head)
         conditions = Conditions.load(obj, DEPENDENTS)
         if text := hold.lost(obj, held):
             conditions.set("GraphAccepted", "Unknown", "HeldUnknown", text, self._now())
@@ -152,26 +154,26 @@ class DefinitionReconciler:
         body = status_body(obj, conditions, graph, number, shown[0] if shown else None)
         await self._writes.status(obj, body)
 
-    async def _import(self, loaded: _Loaded) -> _Loaded:
+    async def _import(self, obj: JsonObject, head: Row) -> Row:
         """Revisions of kro, or of a log that is lost, become this log's, with the leaves that must be redacted."""
         events = []
-        for found in await self._revisions.found(loaded.object):
-            body = imported(loaded.object, found, self._world.engine)
+        for found in await self._revisions.found(obj):
+            body = imported(obj, found, self._world.engine)
             if body is None:
                 continue
             try:
-                graph = await self._compile(parse({**loaded.object, "spec": body.spec}))
+                graph = await self._compile(parse({**obj, "spec": body.spec}))
             except DefinitionErrors as error:
                 logger.warning("a taken-over revision does not compile", number=body.number, error=str(error))
             else:
                 body = replace(body, tainted=_tainted(graph), schemas_digest=graph.schemas_digest)
                 self._world.taints.learn(body.instance_group, body.instance_kind, body.tainted)
-            events.append(self._event(loaded.object, body))
+            events.append(self._event(obj, body))
         if not events:
-            return loaded
+            return head
         await self._world.log.append(events)
         with self._world.open_reader() as reader:
-            return replace(loaded, head=reader.row("definitions", loaded.object["metadata"]["uid"]) or {})
+            return reader.row("definitions", obj["metadata"]["uid"]) or {}
 
     async def _resolved(self, loaded: _Loaded, conditions: Conditions) -> Outcome:
         """Spec/04 §2.3, with the active revision kept while a new one is refused."""
@@ -181,15 +183,11 @@ class DefinitionReconciler:
             return await self._refused(
                 _Refused(loaded.object, loaded.head, loaded.hash, loaded.hold), error, conditions
             )
-        if not loaded.head.get("newest"):
-            loaded = await self._import(loaded)
         number = int(str(loaded.head.get("newest", 0)))
         if loaded.head.get("newest_hash") != loaded.hash:
             number = await self._issue(loaded, graph)
         conditions.set("GraphAccepted", "True", "Valid", "resource graph and schema are valid", self._now())
-        conditions.set(
-            "GraphRevisionsResolved", "True", "Resolved", f"revision {number} compiled and active", self._now()
-        )
+        self._set_resolved(conditions, number)
         return await self._activated(loaded, graph, number, conditions)
 
     async def _compile(self, definition: ResourceGraphDefinition) -> ResourceGraph:
@@ -215,23 +213,46 @@ class DefinitionReconciler:
             )
             await self._world.log.append([self._event(obj, body)])
         conditions.set("GraphAccepted", "False", "InvalidResourceGraph", str(error), self._now())
+        newest = int(str(head.get("newest", 0)))
+        if newest:
+            self._set_resolved(conditions, newest)
         await self._serve_last_good(obj, head)
-        await self._say(obj, conditions, None, int(str(head.get("newest", 0))), found.hold)
+        await self._say(obj, conditions, None, newest, found.hold)
         return "retry" if _may_heal(error) else "settled"
+
+    def _set_resolved(self, conditions: Conditions, number: int) -> None:
+        text = f"revision {number} compiled and active"
+        conditions.set("GraphRevisionsResolved", "True", "Resolved", text, self._now())
 
     async def _serve_last_good(self, obj: JsonObject, head: Row) -> None:
         """After a restart the active revision has to be compiled again although the newest edit is refused."""
         number = int(str(head.get("active", 0)))
         definition_uid = obj["metadata"]["uid"]
-        if not number or self._world.graphs.get(definition_uid, number) is not None:
+        if number and self._world.graphs.get(definition_uid, number) is not None:
             return
         with self._world.open_reader() as reader:
-            row = reader.row("revisions", f"{definition_uid}/{number:06d}")
-        if row is None:
+            rows = reader.rows("revisions", "definition_uid", definition_uid)
+        issued = {int(str(row["number"])): row["spec"] for row in rows if row["number"]}
+        if number:
+            graph = await self._compile(parse({**obj, "spec": issued[number]})) if number in issued else None
+        else:
+            number, graph = await self._served_before(obj, issued)
+        if graph is None:
             return
-        graph = await self._compile(parse({**obj, "spec": row["spec"]}))
         self._world.graphs.put(definition_uid, number, graph)
         await self._serve(graph, obj["metadata"]["name"], definition_uid, again=False)
+
+    async def _served_before(self, obj: JsonObject, issued: Mapping[int, object]) -> tuple[int, ResourceGraph | None]:
+        """No activation is in this log: the newest of the imported revisions whose API is the one that is installed."""
+        for number in sorted(issued, reverse=True):
+            try:
+                graph = await self._compile(parse({**obj, "spec": issued[number]}))
+            except DefinitionErrors:
+                continue
+            if await self._writes.installed(obj, graph):
+                await self._activate(obj, graph, number)
+                return number, graph
+        return 0, None
 
     async def _issue(self, loaded: _Loaded, graph: ResourceGraph) -> int:
         """The next number; a rollback command that asked for exactly this spec is its cause."""

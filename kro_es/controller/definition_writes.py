@@ -80,6 +80,18 @@ class DefinitionWrites:
             await self._update_crd(obj, live, wanted)
         return await self._world.cluster.wait_established(name)
 
+    async def installed(self, obj: JsonObject, graph: ResourceGraph) -> bool:
+        """Whether the API of the graph is there, just as it would be written for this definition."""
+        meta = obj["metadata"]
+        wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.version)
+        try:
+            live = await self._world.cluster.get(CRDS, "", wanted["metadata"]["name"])
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            return False
+        return _covers(live, wanted)
+
     async def _update_crd(self, obj: JsonObject, live: JsonObject, wanted: JsonObject) -> None:
         name, mine = wanted["metadata"]["name"], obj["metadata"]["name"]
         found = labels(live)
@@ -162,7 +174,10 @@ def _within(wanted: object, live: object) -> bool:
     if isinstance(wanted, dict) and isinstance(live, dict):
         if wanted.keys() == {"type"} or "properties" in wanted:
             # a schema node: anything more in the live one is a difference
-            return wanted.keys() == live.keys() and all(_within(value, live[name]) for name, value in wanted.items())
+            return wanted.keys() == live.keys() and all(
+                (name != "properties" or value.keys() == live[name].keys()) and _within(value, live[name])
+                for name, value in wanted.items()
+            )
         return all(name in live and _within(value, live[name]) for name, value in wanted.items())
     if isinstance(wanted, list) and isinstance(live, list):
         return len(wanted) == len(live) and all(_within(*pair) for pair in zip(wanted, live, strict=True))

@@ -36,6 +36,8 @@ class World:
     """Items one collection may have."""
     omit: bool
     """Whether definitions may use omit()."""
+    notices: bool
+    """Whether instances get Kubernetes Events."""
     environment: Environment
     """The functions definitions may call."""
     rules: tuple[Rule, ...]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, Resource, terminating, uid
+from kro_es.decisions import ledger
 from kro_es.decisions.inputs import Child, InstanceInputs, item_key
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.events.redaction import MARK
@@ -60,6 +61,8 @@ class Comparison:
     write: PlannedWrite | None = None
     drift: tuple[JsonObject, ...] = ()
     error: str = ""
+    wait: int = 0
+    """Microseconds until the error ends by itself; 0 when it does not."""
     terminating: str = ""
     taken_over: tuple[Child, ResourceTakenOver] | None = None
     """Live object of a node that needs no write but has no apply in the log."""
@@ -129,6 +132,9 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
         return Comparison(item, ref, desired, taken_over=taken)
     if key in inputs.failed:
         return Comparison(item, ref, desired, error=inputs.failed[key])
+    fight = ledger.fight(inputs, ref, drift)
+    if fight is not None:
+        return Comparison(item, ref, desired, drift=drift, error=fight.text, wait=fight.wait)
     write = PlannedWrite(
         CHILDREN,
         "apply",
@@ -168,7 +174,10 @@ def _drift(
 ) -> tuple[JsonObject, ...]:
     """Fields of the template that read differently in the live object; values redacted. ``manager`` changed it last."""
     wanted = inputs.redact(desired)
-    return tuple({"node": node, **change, "manager": manager} for change in differing(wanted, live))
+    found = [*differing(wanted, live)]
+    # items of a list that are gone or in another order do not show by position
+    changes = found or [{"path": "", "from": None, "to": None}]
+    return tuple({"node": node, **change, "manager": manager} for change in changes)
 
 
 def differing(wanted: JsonValue, live: JsonValue, path: str = "") -> Iterator[JsonObject]:

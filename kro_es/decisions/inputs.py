@@ -81,6 +81,8 @@ class InstanceInputs:
     externals: Externals
     nodes: Mapping[str, Row]
     """Recorded node rows by node id, items of collections by :func:`item_key`."""
+    offenders: Sequence[Row]
+    """Rows of ``offenders`` of the instance."""
     settled: Row | None
     """The instance's row in ``instances``."""
     field_set: Callable[[str], JsonObject | None]
@@ -104,6 +106,8 @@ class InstanceInputs:
     """Items one collection may have."""
     hold: Row | None = None
     """Its row in ``holds``; ``instance`` has the spec it is held at then."""
+    notices: bool = False
+    """Whether conditions that turn are told as Kubernetes Events."""
 
     @property
     def instance_uid(self) -> str:

@@ -10,6 +10,7 @@ from kro_es.api.conditions import Conditions, author_conditions, with_held
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.decisions.hold import told
 from kro_es.decisions.inputs import InstanceInputs
+from kro_es.decisions.notices import notices
 from kro_es.decisions.writes import STATUS, PlannedWrite
 from kro_es.events.types import NodeReport
 from kro_es.plan import owned
@@ -106,8 +107,14 @@ class Shown:
     state: str
     message: str
     """Why it is not as it should be; empty when it is."""
+    notices: tuple[PlannedWrite, ...] = ()
+    """Kubernetes Events about what it changes."""
     broken: bool = False
     """A status expression can never work: nothing is written (spec/03 §9.5)."""
+
+    @property
+    def writes(self) -> tuple[PlannedWrite, ...]:
+        return (self.write, *self.notices) if self.write else ()
 
 
 def shown_status(inputs: InstanceInputs, verdict: Verdict) -> Shown:
@@ -127,7 +134,7 @@ def shown_status(inputs: InstanceInputs, verdict: Verdict) -> Shown:
     message = "\n".join(problems) if ready else verdict.message
     status = {**fields, "conditions": conditions, "state": state}
     write = None if status == before else _write(inputs, status)
-    return Shown(write, ready, state, message)
+    return Shown(write, ready, state, message, notices(inputs, conditions) if write else ())
 
 
 def _write(inputs: InstanceInputs, status: JsonObject) -> PlannedWrite:

@@ -10,7 +10,8 @@ from typing import Literal
 
 import orjson
 
-from kro_es.api.objects import JsonObject, ObjectRef, resource_version, uid
+from kro_es.api import metadata
+from kro_es.api.objects import JsonObject, ObjectRef, labels, resource_version, uid
 from kro_es.api.sensitive import Path
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import (
@@ -102,8 +103,11 @@ def vanished(
 
 
 def recordable(obj: JsonObject) -> JsonObject:
-    """The object as far as it is worth keeping: a CRD's schemas, which may be half a megabyte, become their digests."""
-    if obj.get("kind") != "CustomResourceDefinition":
+    """The object as far as it is worth keeping: a CRD's schemas, which may be half a megabyte, become their digests.
+
+    Not those of a CRD that is a child: its fields are compared with what was applied.
+    """
+    if obj.get("kind") != "CustomResourceDefinition" or metadata.PART_OF in labels(obj):
         return obj
     versions = [
         {**version, "schema": hashlib.sha256(orjson.dumps(version["schema"], option=orjson.OPT_SORT_KEYS)).hexdigest()}

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal, TypeAlias
 
 from kro_es.api.objects import JsonObject, JsonValue
 
-ActorSource: TypeAlias = Literal["manager", "audit", "cli", "controller", "unknown"]
+ActorSource: TypeAlias = Literal["manager", "audit", "audit-by-time", "cli", "controller", "unknown"]
+"""``audit``: the user, by uid and resourceVersion of what the API server answered; ``audit-by-time``: by object, verb and time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,23 @@ class FieldsSeen:
     fields: JsonObject
 
 
+@dataclass(frozen=True, slots=True)
+class AuditMatched:
+    """Who made the change that an observation shows, from the API server's audit log; the actor is the user."""
+
+    TYPE: ClassVar[str] = "audit.matched"
+    observation: int
+    """Position of the observation."""
+    groups: tuple[str, ...]
+    source_ips: tuple[str, ...]
+    user_agent: str
+    verb: str
+    impersonated_by: str
+    """Who asked in the name of the actor; empty when it was the actor."""
+    how: str
+    audit_id: str
+
+
 # --- definitions ------------------------------------------------------------------------------------------------
 
 
@@ -197,7 +215,12 @@ class ReconcileDecided:
     engine: str = ""
     state: str = ""
     drift: tuple[JsonObject, ...] = ()
-    """Fields of ours somebody changed: {node, path, from, to, manager}."""
+    """Fields of ours somebody changed: {node, path, from, to, manager}.
+
+    Where it is not put back (suspended) also {kind, namespace, name}; where it was found before, {since}: that position.
+    """
+    accepted: tuple[JsonObject, ...] = ()
+    """Drift found before that nobody put back and that is none any more: {node, manager, since}."""
     why: str = ""
 
 
@@ -433,6 +456,7 @@ Body: TypeAlias = (
     | ObjectLeftSelection
     | WatchGap
     | FieldsSeen
+    | AuditMatched
     | RevisionIssued
     | RevisionRejected
     | RevisionActivated

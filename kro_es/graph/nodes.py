@@ -11,7 +11,7 @@ from kro_es.cel.compiler import CompiledExpression
 from kro_es.cel.errors import CelError, CelSyntaxError
 from kro_es.cel.parser import ParsedExpression, parse
 from kro_es.cel.references import identifiers
-from kro_es.cel.types import DYN, STRING, CelType, ListType, assignable, type_name
+from kro_es.cel.types import DYN, CelType, ListType, assignable, type_name
 from kro_es.graph import taint, typing
 from kro_es.graph import template as texts
 from kro_es.graph.faults import Faults, Site
@@ -141,7 +141,7 @@ class NodeBuilder:
             known.add("metadata.namespace")
         for site, referring in self._fields[resource.id]:
             if site.path in known and referring and uses_omit(referring.parsed):
-                text = f'omit() cannot be used at path "{site.path}"'
+                text = f"omit() cannot be used at path {quote(site.path)}"
                 why = "the field is required and must resolve to a concrete value"
                 self._faults.add_expression(site, f"resource {quote(resource.id)}: {text} — {why}")
 
@@ -211,14 +211,14 @@ class NodeBuilder:
         """Type expected at a place of the template; a reference is no object of its kind."""
         known = self._variables[resource.id]
         if resource.external:
-            return STRING if path in _NAMES else DYN
+            return typing.reference_type(path)
         return typing.expected_type(known.element if isinstance(known, ListType) and resource.many else known, path)
 
     def _field_program(
         self, site: Site, path: FieldPath, parsed: ParsedExpression, variables: Mapping[str, CelType]
     ) -> CompiledExpression | None:
         prefix = f"failed to validate resource {quote(site.resource or '')}: "
-        shown, where = quote(site.expression.text), f'at path "{site.path}"'
+        shown, where = quote(site.expression.text), f"at path {quote(site.path)}"
         try:
             program = typing.program(parsed, variables)
         except CelError as error:

@@ -312,7 +312,8 @@ async def _seen(history: History, plan: Plan, live: JsonObject) -> bool:
     """Whether the log has the object as it is; it may be a moment behind."""
     for _ in range(_LOOKS):
         seen = object_at(history, plan.target.ref, history.log.head()) or {}
-        if seen.get("spec") == live.get("spec"):
+        # by its version too: what a schema adds or prunes when it is read is no edit
+        if seen and (seen.get("spec") == live.get("spec") or resource_version(seen) >= resource_version(live)):
             return True
         await asyncio.sleep(_POLL)
     return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kro_es.projections.bookkeeping import FieldSets, Gaps, OpenWrites, SeenFields
-from kro_es.projections.drift import Drifts
+from kro_es.projections.drift import Drifts, Offenders
 from kro_es.projections.holds import Holds
 from kro_es.projections.instances import Instances, Nodes
 from kro_es.projections.objects import Objects
@@ -24,5 +24,6 @@ PROJECTIONS: tuple[Projection, ...] = (
     Gaps(),
     Drifts(),
     Holds(),
+    Offenders(),
     Timeline(),
 )

@@ -12,7 +12,7 @@ class Timeline:
     """Key: position, twenty digits."""
 
     name = "timeline"
-    version = 1
+    version = 2
     columns = (
         Column("position", "int", "position in the log"),
         Column("occurred_at", "int", "when it happened, microseconds since the epoch"),
@@ -32,9 +32,12 @@ class Timeline:
     )
 
     def keys(self, event: e.Event) -> tuple[str, ...]:
-        return (f"{event.position:020d}",)
+        own = f"{event.position:020d}"
+        return (f"{event.body.observation:020d}", own) if isinstance(event.body, e.AuditMatched) else (own,)
 
     def fold(self, key: str, row: Row | None, event: e.Event) -> Row | None:
+        if int(key) != event.position:
+            return row and {**row, "actor": event.actor.name, "actor_source": event.actor.source}
         subject = event.subject
         return {
             "position": event.position,
@@ -81,6 +84,8 @@ def summary(event: e.Event) -> str:
     match event.body:
         case e.ObjectObserved() | e.ObjectDeleted() | e.ObjectGoneUnseen() | e.ObjectLeftSelection() | e.WatchGap():
             return _observation(event.body)
+        case e.AuditMatched(verb=verb, observation=observation, how=how):
+            return f"{verb} by this user is what was seen at {observation} (by {how})"
         case e.RevisionIssued() | e.RevisionRejected() | e.RevisionActivated() | e.CommandRollback():
             return _revision(event.body)
         case e.ReconcileDecided() as decided:

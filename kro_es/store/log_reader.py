@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from sqlalchemy import Connection, Engine
+from typing import TYPE_CHECKING
 
 from kro_es.events.types import Event
-from kro_es.store.engine import read_connection
 from kro_es.store.packing import LATE, Packer
-from kro_es.store.sql import run
+from kro_es.store.sql import read_connection, run
 from kro_es.store.stored import SELECT, Decoder
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
 
 _STATE = (
     f"{SELECT} WHERE s.name = ? AND e.stream_version <= ? AND (e.encoding & {LATE}) = 0"

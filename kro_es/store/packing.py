@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import zstandard
-from sqlalchemy import Connection
 
 from kro_es.store.errors import LogDamaged
 from kro_es.store.sql import run
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 COMPRESSED = 1
 DELTA = 2

@@ -8,9 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from sqlalchemy import Connection, Engine
 
 from kro_es.projections.projection import Projection, Row
-from kro_es.store.engine import read_connection
 from kro_es.store.rows import RowForm
-from kro_es.store.sql import run
+from kro_es.store.sql import read_connection, run
 
 _FOLDED = "SELECT min(position) FROM projection_checkpoints WHERE name IN ({names})"
 _HEAD = "SELECT position FROM log_head"

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Engine
 
 from kro_es.projections.projection import Projection
-from kro_es.store.engine import WRITE, open_engine, read_connection
+from kro_es.store.engine import WRITE, open_engine
 from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
 from kro_es.store.rows import RowForm
-from kro_es.store.sql import marks, run
+from kro_es.store.sql import marks, read_connection, run
 from kro_es.store.tables import projection_schema
 
 _AT_ONCE = 20_000

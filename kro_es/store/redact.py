@@ -14,11 +14,10 @@ from kro_es.errors import UserError
 from kro_es.events.delta import canonical, diff
 from kro_es.events.redaction import MARK
 from kro_es.events.types import Actor, Event, LogRedacted, ObjectObserved, RevisionIssued
-from kro_es.store.engine import read_connection
 from kro_es.store.event_log import EventLog
 from kro_es.store.maintenance import maintenance_event
 from kro_es.store.packing import COMPRESSED, DELTA, DICTIONARY, LATE, Packer
-from kro_es.store.sql import run, run_many
+from kro_es.store.sql import read_connection, run, run_many
 from kro_es.store.stored import SELECT, Decoder
 
 _AT_ONCE = 2000

@@ -10,11 +10,10 @@ from sqlalchemy import Connection, Engine
 
 from kro_es.errors import UserError
 from kro_es.events.types import Actor, Event, LogRetrained
-from kro_es.store.engine import read_connection
 from kro_es.store.event_log import EventLog
 from kro_es.store.maintenance import maintenance_event
 from kro_es.store.packing import COMPRESSED, Packer
-from kro_es.store.sql import run
+from kro_es.store.sql import read_connection, run
 
 _SIZE = 112_640
 _SAMPLES = 20_000

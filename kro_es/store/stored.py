@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import Connection
 
 from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.events import codec, delta
@@ -15,6 +15,9 @@ from kro_es.store.errors import LogDamaged
 from kro_es.store.lru import Lru
 from kro_es.store.packing import DELTA, Packer
 from kro_es.store.sql import Values, run
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 HEADER = (
     "e.position, s.name, e.stream_version, t.name, e.type_version, k.uid, j.api_group, j.kind, j.namespace, j.name,"

@@ -18,12 +18,12 @@ from kro_es.events.delta import canonical
 from kro_es.events.types import Event
 from kro_es.projections.projection import Projection
 from kro_es.store.batch import Content, Encoder, Head, insert
-from kro_es.store.engine import WRITE, read_connection
+from kro_es.store.engine import WRITE
 from kro_es.store.folding import Folding
 from kro_es.store.names import Names
 from kro_es.store.packing import LATE, Packer
 from kro_es.store.seal import seal
-from kro_es.store.sql import Values, run, run_many
+from kro_es.store.sql import Values, read_connection, run, run_many
 from kro_es.store.stored import SELECT, Bases, Decoder, StoredEvent
 from kro_es.store.streams import Streams
 

@@ -8,9 +8,8 @@ from sqlalchemy import Engine
 
 from kro_es.errors import UserError
 from kro_es.events.types import LogCopied
-from kro_es.store.engine import read_connection
 from kro_es.store.packing import Packer
-from kro_es.store.sql import run
+from kro_es.store.sql import read_connection, run
 from kro_es.store.stored import SELECT, Decoder
 
 _UNKNOWN = {

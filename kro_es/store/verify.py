@@ -9,10 +9,9 @@ from sqlalchemy import Connection, Engine
 from kro_es.events.delta import canonical
 from kro_es.events.types import LogPruned, LogRedacted
 from kro_es.store.digest import NO_CHAIN, PrunedDigest, chain, leaf
-from kro_es.store.engine import read_connection
 from kro_es.store.errors import LogDamaged
 from kro_es.store.packing import Packer
-from kro_es.store.sql import Values, run
+from kro_es.store.sql import Values, read_connection, run
 from kro_es.store.stored import SELECT, Decoder
 
 _AT_ONCE = 2000

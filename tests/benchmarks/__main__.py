@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.benchmarks.authoring import authoring
 from tests.benchmarks.cel import cel
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.history import history
 from tests.benchmarks.instances import instances
 from tests.benchmarks.load import load
 from tests.benchmarks.log import log
@@ -18,6 +19,7 @@ from tests.benchmarks.log import log
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "authoring": authoring,
     "cel": cel,
+    "history": history,
     "instances": instances,
     "load": load,
     "log": log,

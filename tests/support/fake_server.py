@@ -23,7 +23,7 @@ NOW = 1_700_000_000_000_000
 _DEFINITION = Resource(Gvk("kro.run", "v1alpha1", "ResourceGraphDefinition"), "resourcegraphdefinitions", False)
 _REVISION = Resource(Gvk("internal.kro.run", "v1alpha1", "GraphRevision"), "graphrevisions", False)
 _LABEL = 63
-_PLAIN = frozenset(["ConfigMap", "Secret", "Service", "Namespace", "ClusterRole"])
+_PLAIN = frozenset(["ConfigMap", "Secret", "Service", "Namespace", "ClusterRole", "Event"])
 """Kinds without metadata.generation."""
 
 
@@ -49,7 +49,9 @@ def _own_kinds() -> dict[Gvk, KindSchema]:
         },
     }
     role = {"type": "object", "properties": {**meta, "rules": {"type": "array", "items": {"type": "object"}}}}
+    event = {"type": "object", "properties": {**meta, "message": text}}
     kinds = [
+        KindSchema(Resource(Gvk("", "v1", "Event"), "events", True), Schema(event), "ev"),
         KindSchema(Resource(Gvk("db.test", "v1", "Database"), "databases", True), Schema(database), "db"),
         KindSchema(
             Resource(Gvk("rbac.authorization.k8s.io", "v1", "ClusterRole"), "clusterroles", False), Schema(role), "cr"

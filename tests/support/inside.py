@@ -33,7 +33,7 @@ from tests.support.fake_cluster import Call, Connection, Fault
 from tests.support.fake_server import FakeServer, Object
 
 VERSION = "v1.2.3"
-REST_SECONDS = 20.0
+REST_SECONDS = 60.0
 _KEY = b"k" * 32
 
 

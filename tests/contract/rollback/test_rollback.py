@@ -87,7 +87,7 @@ async def test_an_instance_somebody_else_made_again_is_not_touched(twenty: Desk)
     assert twenty.inside.data("shop-07-cfg")["key"] == "theirs"
 
 
-NARROW: dict[str, Any] = {"key": "string"}
+NARROW: dict[str, Any] = {"key": "string | default=none"}
 WIDE: dict[str, Any] = {**NARROW, "size": "integer | default=1"}
 
 
