@@ -54,10 +54,10 @@ def _same(old: JsonValue, new: JsonValue) -> bool:
     """Never True for different values; it may be False for objects that differ in the order of their members only."""
     if type(old) is not type(new):
         return False
-    if type(old) in _PLAIN:
-        return bool(old == new)
-    # the texts tell 1 from 1.0 and 0.0 from -0.0, and are made and compared faster than a walk through both
-    return orjson.dumps(old) == orjson.dumps(new)
+    if old != new:
+        return False
+    # equal is not the same yet: the texts tell 1 from 1.0 and from True, and 0.0 from -0.0
+    return type(old) in _PLAIN or orjson.dumps(old) == orjson.dumps(new)
 
 
 def _diff(old: JsonValue, new: JsonValue) -> JsonObject:
