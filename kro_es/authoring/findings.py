@@ -100,7 +100,7 @@ _TEXTS = (
     ("failed to build OpenAPI schema for instance: .*unknown type: ", "schema-type"),
     ("failed to build OpenAPI schema for instance: .*(cyclic dependency|self references)", "schema-cycle"),
     ("failed to build OpenAPI schema for instance: ", "schema"),
-    ("invalid combination of resource fields", "resource-form"),
+    ("invalid combination of resource fields|invalid external ref metadata", "resource-form"),
     ("is not a valid Kubernetes object|failed to extract GVK", "template-object"),
     ("cannot resolve group version|failed to get REST mapping", KIND_UNKNOWN),
     ("set metadata.namespace", "namespace"),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from kro_es.api.sensitive import parse_all
 from kro_es.cel.declarations import ENVIRONMENTS
 from kro_es.controller.definition_reconciler import Keep
 from kro_es.controller.externals import ExternalWatches
@@ -43,7 +44,8 @@ class Assembled:
 
 
 def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -> Assembled:
-    externals, taints = ExternalWatches(queue.add), Taints()
+    rules = parse_all(settings.redact)
+    externals, taints = ExternalWatches(queue.add), Taints(rules)
     projector = Projector(queue, given.open_reader, externals)
     ingest = Ingest(
         given.log,
@@ -54,6 +56,7 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         open_reader=given.open_reader,
         clock=given.clock,
     )
+    metrics.dropped.set_function(lambda: ingest.dropped)
     world = World(
         log=given.log,
         cluster=given.cluster,
@@ -68,7 +71,9 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         version=settings.label_version,
         max_collection=settings.max_collection,
         omit=settings.omit,
+        notices=settings.instance_events,
         environment=ENVIRONMENTS[settings.functions],
+        rules=rules,
     )
     keep = Keep(settings.max_revisions, crd=not settings.allow_crd_deletion)
     return Assembled(world, projector, Loop(world, queue, projector, metrics, keep=keep))

@@ -64,7 +64,7 @@ class Compiler:
         world = self._world
 
         def work() -> ResourceGraph:
-            return compile_graph(definition, kinds, omit=world.omit, environment=world.environment)
+            return compile_graph(definition, kinds, omit=world.omit, environment=world.environment, rules=world.rules)
 
         async with self._places:
             with failures_told():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
 
 from kro_es.api import metadata
-from kro_es.api.conditions import Conditions
+from kro_es.api.conditions import Conditions, with_held
 from kro_es.api.definition import ResourceGraphDefinition, parse
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, terminating
+from kro_es.controller import definition_facts as facts
 from kro_es.controller.announcements import Announcements
 from kro_es.controller.compiling import Compiler, failures_told, faults_of
 from kro_es.controller.crds import CustomKinds, Served
@@ -21,15 +22,12 @@ from kro_es.controller.generated_crds import GeneratedCrds
 from kro_es.controller.graph_revisions import GraphRevisions, imported
 from kro_es.controller.queue import Key
 from kro_es.controller.world import World
-from kro_es.errors import ApiError, CompilerFailed, DefinitionErrors, DefinitionFault
+from kro_es.decisions import hold
+from kro_es.errors import ApiError, CompilerFailed, DefinitionErrors
 from kro_es.events.types import (
     Actor,
-    NewEvent,
     RevisionActivated,
-    RevisionIssued,
     RevisionRejected,
-    Subject,
-    definition_stream,
 )
 from kro_es.graph.compile import required_kinds
 from kro_es.graph.hash import spec_hash
@@ -38,7 +36,6 @@ from kro_es.projections.projection import Row
 
 logger = structlog.get_logger(__name__)
 Outcome = Literal["settled", "retry"]
-CONTROLLER = Actor("kro-es", "controller")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +48,24 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """What a pass read about the definition."""
+    """What a pass read about the definition; ``object`` has the spec that counts."""
 
     object: JsonObject
     row: Row
     head: Row
     definition: ResourceGraphDefinition
     hash: str
+    hold: Row | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A spec that cannot be used; ``hash`` is empty when it cannot even be read."""
+
+    object: JsonObject
+    head: Row
+    hash: str
+    hold: Row | None
 
 
 class DefinitionReconciler:
@@ -91,31 +99,32 @@ class DefinitionReconciler:
 
     async def reconcile(self, key: Key) -> Outcome:
         """One pass; none when neither the definition nor a kind it is compiled against has changed since the last."""
-        obj = self._object(key)
-        if obj is not None and self._settled.get(key) == self._standing(key, obj):
+        edited = self._edited(key)
+        if edited is not None and self._settled.get(key) == (edited, self._custom_kinds.standing(key)):
             return "settled"
         outcome = await self._pass(key)
-        if outcome == "settled" and obj is not None:
-            self._settled[key] = self._standing(key, obj)
+        if outcome == "settled" and edited is not None:
+            self._settled[key] = (edited, self._custom_kinds.standing(key))
         return outcome
 
-    def _object(self, key: Key) -> JsonObject | None:
+    def _edited(self, key: Key) -> object:
+        """What makes another pass worth it; None when the definition is not there."""
         with self._world.open_reader() as reader:
             row = reader.row("objects", key.ref)
-        found = row["object"] if row is not None and row["uid"] == key.uid else None
-        assert found is None or isinstance(found, dict)
-        return found
-
-    def _standing(self, key: Key, obj: JsonObject) -> object:
+            held = reader.row("holds", key.uid)
+        if row is None or row["uid"] != key.uid:
+            return None
+        obj = row["object"]
+        assert isinstance(obj, dict)
         meta = obj["metadata"]
-        edited = (meta.get("generation"), meta.get("annotations"), terminating(obj))
-        return edited, self._custom_kinds.standing(key)
+        return meta.get("generation"), meta.get("annotations"), terminating(obj), held and held["position"]
 
     async def _pass(self, key: Key) -> Outcome:
         world = self._world
         with world.open_reader() as reader:
             row = reader.row("objects", key.ref)
             head = reader.row("definitions", key.uid) or {}
+            held = reader.row("holds", key.uid)
         if row is None or row["uid"] != key.uid:
             self._withdraw(key.uid)
             self._custom_kinds.reads(key, ())
@@ -131,135 +140,162 @@ class DefinitionReconciler:
             await self._writes.release(obj)
             return "settled"
         await self._writes.finalize(obj)
+        if not head.get("newest"):
+            head = await self._import(obj, head)
         conditions = Conditions.load(obj, DEPENDENTS)
+        if text := hold.lost(obj, held):
+            conditions.set("GraphAccepted", "Unknown", "HeldUnknown", text, self._now())
+            await self._say(obj, conditions, None, int(str(head.get("newest", 0))), held)
+            return "settled"
+        obj = hold.effective(obj, held)
         try:
             with failures_told():
                 definition = parse(obj)
-                loaded = _Loaded(obj, row, head, definition, spec_hash(definition))
+                loaded = _Loaded(obj, row, head, definition, spec_hash(definition), held)
             own = (definition.schema.group, definition.schema.kind)
             self._custom_kinds.reads(key, {own, *((gvk.group, gvk.kind) for gvk in required_kinds(definition))})
         except (DefinitionErrors, CompilerFailed) as error:
-            return await self._refused(obj, head, "", error, conditions)
+            return await self._refused(_Refused(obj, head, "", held), error, conditions)
         return await self._resolved(loaded, conditions)
 
-    async def _import(self, loaded: _Loaded) -> _Loaded:
+    async def _say(
+        self, obj: JsonObject, conditions: Conditions, graph: ResourceGraph | None, number: int, held: Row | None
+    ) -> None:
+        """The status of the definition, by what was found."""
+        before = (obj.get("status") or {}).get("conditions") or []
+        shown = with_held((), before, hold.told(obj, held), obj["metadata"].get("generation", 0), self._now())
+        body = status_body(obj, conditions, graph, number, shown[0] if shown else None)
+        await self._writes.status(obj, body)
+
+    async def _import(self, obj: JsonObject, head: Row) -> Row:
         """Revisions of kro, or of a log that is lost, become this log's, with the leaves that must be redacted."""
         events = []
-        for found in await self._revisions.adopted(loaded.object):
-            body = imported(loaded.object, found, self._world.engine)
+        for found in await self._revisions.adopted(obj):
+            body = imported(obj, found, self._world.engine)
             if body is None:
                 continue
             try:
-                graph, kinds = await self._compiler.compile(parse({**loaded.object, "spec": body.spec}))
+                graph, kinds = await self._compiler.compile(parse({**obj, "spec": body.spec}))
             except (DefinitionErrors, CompilerFailed) as error:
                 logger.warning("a taken-over revision does not compile", number=body.number, error=str(error))
             else:
                 schemas = await self._compiler.record(graph, kinds)
-                body = replace(body, tainted=_tainted(graph), schemas_digest=graph.schemas_digest, schemas=schemas)
+                body = replace(body, tainted=facts.tainted(graph), schemas_digest=graph.schemas_digest, schemas=schemas)
                 self._world.taints.learn(body.instance_group, body.instance_kind, body.tainted)
-            events.append(self._event(loaded.object, body))
+            events.append(facts.event(obj, body, self._now()))
         if not events:
-            return loaded
+            return head
         await self._world.log.append(events)
         with self._world.open_reader() as reader:
-            return replace(loaded, head=reader.row("definitions", loaded.object["metadata"]["uid"]) or {})
+            return reader.row("definitions", obj["metadata"]["uid"]) or {}
 
     async def _resolved(self, loaded: _Loaded, conditions: Conditions) -> Outcome:
         """Spec/04 §2.3, with the active revision kept while a new one is refused."""
         try:
             graph, kinds = await self._compiler.compile(loaded.definition)
         except (DefinitionErrors, CompilerFailed) as error:
-            return await self._refused(loaded.object, loaded.head, loaded.hash, error, conditions)
-        if not loaded.head.get("newest"):
-            loaded = await self._import(loaded)
+            return await self._refused(
+                _Refused(loaded.object, loaded.head, loaded.hash, loaded.hold), error, conditions
+            )
         number = int(str(loaded.head.get("newest", 0)))
         if loaded.head.get("newest_hash") != loaded.hash:
             number = await self._issue(loaded, graph, await self._compiler.record(graph, kinds))
         conditions.set("GraphAccepted", "True", "Valid", "resource graph and schema are valid", self._now())
-        self._resolved_as(conditions, number)
+        self._set_resolved(conditions, number)
         return await self._activated(loaded, graph, number, conditions)
 
-    def _resolved_as(self, conditions: Conditions, number: int) -> None:
+    async def _refused(
+        self, found: _Refused, error: DefinitionErrors | CompilerFailed, conditions: Conditions
+    ) -> Outcome:
+        """A refused spec is history too; the revision that was active goes on being served."""
+        obj, head, found_hash = found.object, found.head, found.hash or "unparsable"
+        meta = obj["metadata"]
+        faults = tuple(facts.fault(fault) for fault in faults_of(error))
+        reason = "InvalidResourceGraph" if isinstance(error, DefinitionErrors) else "CompilerFailed"
+        if head.get("rejected_hash") != found_hash or head.get("rejected_faults") != list(faults):
+            body = RevisionRejected(meta["uid"], meta["name"], found_hash, meta.get("generation", 0), faults)
+            seen = self._seen(obj)
+            await self._world.log.append(
+                [facts.event(obj, body, self._now(), actor=facts.editor(seen), cause=facts.position(seen))]
+            )
+            await self._announcements.say(obj, "Warning", reason, str(error))
+        conditions.set("GraphAccepted", "False", reason, str(error), self._now())
+        newest = int(str(head.get("newest", 0)))
+        if newest:
+            self._set_resolved(conditions, newest)
+        await self._serve_last_good(obj, head, conditions)
+        await self._say(obj, conditions, None, newest, found.hold)
+        return "retry" if isinstance(error, DefinitionErrors) and facts.may_heal(error) else "settled"
+
+    def _set_resolved(self, conditions: Conditions, number: int) -> None:
         text = f"revision {number} compiled and active"
         conditions.set("GraphRevisionsResolved", "True", "Resolved", text, self._now())
 
-    async def _refused(
-        self,
-        obj: JsonObject,
-        head: Row,
-        found_hash: str,
-        error: DefinitionErrors | CompilerFailed,
-        conditions: Conditions,
-    ) -> Outcome:
-        """A refused spec is history too; the revision that was active goes on being served."""
-        meta = obj["metadata"]
-        faults = tuple(_fault(fault) for fault in faults_of(error))
-        reason = "InvalidResourceGraph" if isinstance(error, DefinitionErrors) else "CompilerFailed"
-        if head.get("rejected_hash") != (found_hash or "unparsable") or head.get("rejected_faults") != list(faults):
-            body = RevisionRejected(
-                meta["uid"], meta["name"], found_hash or "unparsable", meta.get("generation", 0), faults
-            )
-            seen = self._seen(obj)
-            await self._world.log.append([self._event(obj, body, actor=_editor(seen), cause=_position(seen))])
-            await self._announcements.say(obj, "Warning", reason, str(error))
-        conditions.set("GraphAccepted", "False", reason, str(error), self._now())
-        await self._serve_last_good(obj, head, conditions)
-        await self._writes.status(obj, status_body(obj, conditions, None, int(str(head.get("newest", 0)))))
-        return "retry" if isinstance(error, DefinitionErrors) and _may_heal(error) else "settled"
+    async def _serve_last_good(self, obj: JsonObject, head: Row, conditions: Conditions, *, refused: int = 0) -> None:
+        """After a restart the active revision has to be compiled again although the newest edit is refused.
 
-    async def _serve_last_good(self, obj: JsonObject, head: Row, conditions: Conditions) -> None:
-        """After a restart the active revision has to be compiled again although the newest edit is refused."""
-        number = int(str(head.get("active", 0)))
-        if not number:
+        ``refused``: the revision that could not be installed just now.
+        """
+        number, definition_uid = int(str(head.get("active", 0))), obj["metadata"]["uid"]
+        if number and self._world.graphs.get(definition_uid, number) is not None:
+            self._set_resolved(conditions, number)
             return
-        definition_uid = obj["metadata"]["uid"]
         with self._world.open_reader() as reader:
-            row = reader.row("revisions", f"{definition_uid}/{number:06d}")
-        if self._world.graphs.get(definition_uid, number) is None and row is not None:
+            rows = reader.rows("revisions", "definition_uid", definition_uid)
+        issued = {int(str(row["number"])): row for row in rows if row["number"]}
+        if not number:
+            before = {other: row for other, row in issued.items() if other != refused}
+            number, graph = await self._served_before(obj, before)
+        elif number in issued:
             try:
-                graph = await self._compiler.compile_revision(parse({**obj, "spec": row["spec"]}), row)
+                graph = await self._recompiled(obj, issued[number])
             except (DefinitionErrors, CompilerFailed) as error:
                 text = f"the active revision {number} does not compile any more: {error}"
                 conditions.set("GraphRevisionsResolved", "False", "Failed", text, self._now())
                 return
-            self._world.graphs.put(definition_uid, number, graph)
-            await self._serve(graph, obj["metadata"]["name"], definition_uid, again=False)
-        self._resolved_as(conditions, number)
+        else:
+            graph = None
+        if graph is None:
+            return
+        self._world.graphs.put(definition_uid, number, graph)
+        self._set_resolved(conditions, number)
+        await self._serve(graph, obj["metadata"]["name"], definition_uid, again=False)
+
+    async def _recompiled(self, obj: JsonObject, row: Row) -> ResourceGraph:
+        return await self._compiler.compile_revision(parse({**obj, "spec": row["spec"]}), row)
+
+    async def _served_before(self, obj: JsonObject, issued: Mapping[int, Row]) -> tuple[int, ResourceGraph | None]:
+        """No activation is in this log: the newest of the imported revisions whose API is the one that is installed."""
+        for number in sorted(issued, reverse=True):
+            try:
+                graph = await self._recompiled(obj, issued[number])
+            except (DefinitionErrors, CompilerFailed):
+                continue
+            if await self._crds.installed(obj, graph):
+                await self._activate(obj, graph, number)
+                return number, graph
+        return 0, None
 
     async def _issue(self, loaded: _Loaded, graph: ResourceGraph, schemas: dict[str, str]) -> int:
         """The next number; a rollback command that asked for exactly this spec is its cause."""
         obj, head = loaded.object, loaded.head
-        meta = obj["metadata"]
         status = obj.get("status") or {}
         number = max(int(str(head.get("newest", 0))), int(status.get("lastIssuedRevision") or 0)) + 1
         command = head.get("command") or {}
         assert isinstance(command, dict)
         asked = command if command.get("spec_hash") == loaded.hash else {}
-        instance = graph.instance
-        body = RevisionIssued(
-            definition_uid=meta["uid"],
-            definition=meta["name"],
-            number=number,
-            spec=obj["spec"],
-            spec_hash=loaded.hash,
-            generation=meta.get("generation", 0),
-            topological_order=graph.topological_order,
-            instance_group=instance.gvk.group,
-            instance_version=instance.gvk.version,
-            instance_kind=instance.gvk.kind,
-            instance_plural=instance.plural,
-            engine=self._world.engine,
-            schemas_digest=graph.schemas_digest,
-            schemas=schemas,
-            tainted=_tainted(graph),
+        body = facts.issued(obj, graph, number, engine=self._world.engine, schemas=schemas)
+        body = replace(
+            body,
             reason=str(asked.get("reason", "")),
             rolled_back_to=int(asked.get("to", 0)),
         )
-        self._world.taints.learn(instance.gvk.group, instance.gvk.kind, body.tainted)
-        actor = Actor(str(asked["actor"]), "cli") if asked else _editor(loaded.row)
-        cause = int(str(head.get("command_position", 0))) if asked else _position(loaded.row)
+        self._world.taints.learn(body.instance_group, body.instance_kind, body.tainted)
+        actor = Actor(str(asked["actor"]), "cli") if asked else facts.editor(loaded.row)
+        cause = int(str(head.get("command_position", 0))) if asked else facts.position(loaded.row)
         correlation = str(asked.get("correlation", ""))
-        await self._world.log.append([self._event(obj, body, actor=actor, cause=cause, correlation=correlation)])
+        event = facts.event(obj, body, self._now(), actor=actor, cause=cause, correlation=correlation)
+        await self._world.log.append([event])
         await self._revisions.mirror(obj, number, loaded.hash, graph)
         await self._announcements.say(obj, "Normal", "RevisionIssued", f"revision {number} issued")
         return number
@@ -291,7 +327,7 @@ class DefinitionReconciler:
             renewed = before is not None and before.schemas_digest != graph.schemas_digest
             await self._serve(graph, name, definition_uid, again=renewed)
             conditions.set("ControllerReady", "True", "Running", "controller is running", self._now())
-        await self._writes.status(obj, status_body(obj, conditions, graph, number))
+        await self._say(obj, conditions, graph, number, loaded.hold)
         return "settled" if outcome == "settled" else "retry"
 
     async def _kind_refused(self, loaded: _Loaded, number: int, error: ApiError, conditions: Conditions) -> None:
@@ -300,7 +336,7 @@ class DefinitionReconciler:
         conditions.set("KindReady", "False", "Failed", error.message, self._now())
         if (before.status, before.message) != ("False", error.message):
             await self._announcements.say(loaded.object, "Warning", "KindNotReady", error.message)
-        await self._serve_last_good(loaded.object, loaded.head, conditions)
+        await self._serve_last_good(loaded.object, loaded.head, conditions, refused=number)
         active = int(str(loaded.head.get("active", 0)))
         if active and active != number and conditions.status_of("GraphRevisionsResolved") == "True":
             text = f"revision {number} compiled; revision {active} stays active until the CRD accepts it"
@@ -314,23 +350,9 @@ class DefinitionReconciler:
         body = RevisionActivated(obj["metadata"]["uid"], obj["metadata"]["name"], number, known)
         cause = int(str(row["position"])) if row else 0
         correlation = f"rollout/{obj['metadata']['name']}/{number}"
-        await self._world.log.append([self._event(obj, body, cause=cause, correlation=correlation)])
+        await self._world.log.append([facts.event(obj, body, self._now(), cause=cause, correlation=correlation)])
         text = f"revision {number} is active, {known} instances follow it"
         await self._announcements.say(obj, "Normal", "RevisionActivated", text)
-
-    def _event(
-        self,
-        obj: JsonObject,
-        body: RevisionIssued | RevisionRejected | RevisionActivated,
-        *,
-        actor: Actor = CONTROLLER,
-        cause: int = 0,
-        correlation: str = "",
-    ) -> NewEvent:
-        meta = obj["metadata"]
-        subject = Subject(metadata.GROUP, metadata.DEFINITION_KIND, "", meta["name"], meta["uid"])
-        stream = definition_stream(meta["uid"])
-        return NewEvent(stream, body, subject, actor, self._now(), cause=cause, correlation=correlation)
 
     def _now(self) -> int:
         return self._world.clock()
@@ -343,35 +365,3 @@ def definition_resource() -> Resource:
 
 def definition_ref(name: str) -> ObjectRef:
     return ObjectRef(metadata.GROUP, metadata.DEFINITION_KIND, "", name)
-
-
-def _tainted(graph: ResourceGraph) -> dict[str, list[list[str | int]]]:
-    found = {node.id: [list(path) for path in node.tainted_paths] for node in graph.nodes if node.tainted_paths}
-    if graph.tainted_status:
-        found["status"] = [["status", *path] for path in graph.tainted_status]
-    return found
-
-
-def _editor(seen: Row | None) -> Actor:
-    """The manager that made the edit, as the observation of it says."""
-    found = str(seen["editor"]) if seen else ""
-    return Actor(found, "manager") if found else Actor("", "unknown")
-
-
-def _position(seen: Row | None) -> int:
-    return int(str(seen["position"])) if seen else 0
-
-
-def _fault(fault: DefinitionFault) -> JsonObject:
-    return {
-        "message": fault.message,
-        "resource": fault.resource,
-        "path": fault.path,
-        "expression": fault.expression,
-        "column": fault.column,
-    }
-
-
-def _may_heal(error: DefinitionErrors) -> bool:
-    """A missing kind may be installed later; everything else needs an edit."""
-    return any("schema not found" in fault.message and "cannot resolve" in fault.message for fault in error.faults)

@@ -43,6 +43,13 @@ class GeneratedCrds:
                 await self._update(obj, live, wanted, number)
         return await self._world.cluster.wait_established(name)
 
+    async def installed(self, obj: JsonObject, graph: ResourceGraph) -> bool:
+        """Whether the API of the graph is there, just as it would be written for this definition."""
+        meta = obj["metadata"]
+        wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.version)
+        live = await self._live(wanted["metadata"]["name"])
+        return live is not None and covered(live, wanted)
+
     async def remove(self, obj: JsonObject) -> None:
         """Delete the CRD, and with it every instance, if it is this definition's; one without a spec has none."""
         schema = (obj.get("spec") or {}).get("schema") or {}

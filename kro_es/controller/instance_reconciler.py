@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 
 import structlog
@@ -16,15 +16,15 @@ from kro_es.controller.ports import Reader
 from kro_es.controller.queue import Key
 from kro_es.controller.release import Outcome, Releases
 from kro_es.controller.world import World
-from kro_es.decisions import record
+from kro_es.decisions import hold, record
 from kro_es.decisions.children import foreign_text
 from kro_es.decisions.decide import Decision, decide
 from kro_es.decisions.inputs import Child, InstanceInputs
 from kro_es.decisions.record import Thread
-from kro_es.decisions.writes import UID_CONFLICT, PlannedWrite
+from kro_es.decisions.writes import NOTICE, UID_CONFLICT, PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Seen
-from kro_es.events.redaction import scrub
+from kro_es.events.redaction import scrub, secret_texts
 from kro_es.events.types import Actor, Event, NewEvent, ObjectDeleted, ReconcileDecided
 from kro_es.plan import owned
 from kro_es.plan.applyset import applyset_id
@@ -47,9 +47,10 @@ class InstanceReconciler:
         # instances with a write that may or may not have been carried out
         self._unanswered: set[str] = set()
 
-    async def reconcile(self, key: Key) -> Outcome:
-        """One pass. ``retry`` asks for another one later, with growing delay."""
+    async def reconcile(self, key: Key) -> Outcome | float:
+        """One pass. ``retry`` asks for another one later, with growing delay; a number for one in so many seconds."""
         failed: dict[str, str] = {}
+        asked: list[tuple[str, str, str]] = []
         for _ in range(MOST_ROUNDS):
             # decided while the reader is open: what the decision looks up is at the position it is recorded with
             with self._world.open_reader() as reader:
@@ -72,11 +73,16 @@ class InstanceReconciler:
             if decision.taken_over:
                 await self._world.log.append(record.taken_over(inputs, decision))
                 continue
-            if not decision.writes and decision.settled is None:
-                return "retry" if decision.retry else "settled"
+            if not decision.writes and decision.settled is None and not decision.moved:
+                return _rest(decision, failed)
+            asked, before = [(write.verb, write.key, write.digest) for write in decision.writes], asked
+            if asked and asked == before:
+                # the server took it and shows something else: only an event, or time, makes a difference
+                logger.warning("the server does not keep what is written", instance=key.ref, what=asked)
+                return "settled" if {verb for verb, _, _ in asked} == {"put"} else "retry"
             again = await self._act(inputs, decision, failed)
             if not again:
-                return "retry" if decision.retry or failed else "settled"
+                return _rest(decision, failed)
         logger.error("a pass did not come to rest", instance=key.ref, rounds=MOST_ROUNDS)
         return "retry"
 
@@ -93,6 +99,7 @@ class InstanceReconciler:
         instance = self._clear(row)
         if instance is None:
             return None
+        held = reader.row("holds", key.uid)
         followed = world.graphs.followed(reader, ObjectRef.from_key(key.ref))
         own = applyset_id(ObjectRef.of(instance))
         children = [Child(obj, child) for child, obj in self._children(reader, own, key.uid)]
@@ -104,12 +111,13 @@ class InstanceReconciler:
         self._known_fields |= fields.keys()
         redactor = world.origin.redactor
         return InstanceInputs(
-            instance=instance,
+            instance=hold.effective(instance, held),
             instance_row=row,
             followed=followed,
             children=tuple(children),
             externals=externals,
             nodes=nodes,
+            offenders=reader.rows("offenders", "instance_uid", key.uid),
             settled=reader.row("instances", key.uid),
             field_set=fields.get,
             seen_fields={child_uid: fields[str(row["fields_digest"])] for child_uid, row in seen.items()},
@@ -122,6 +130,8 @@ class InstanceReconciler:
             version=world.version,
             failed=dict(failed),
             max_collection=world.max_collection,
+            hold=held,
+            notices=world.notices,
         )
 
     def _children(self, reader: Reader, applyset: str, instance_uid: str) -> list[tuple[Row, JsonObject]]:
@@ -152,10 +162,11 @@ class InstanceReconciler:
     async def _act(self, inputs: InstanceInputs, decision: Decision, failed: dict[str, str]) -> bool:
         """Intent, writes, outcomes. True when another decision should follow in this pass."""
         thread = record.thread(inputs)
-        body = record.decided(inputs, decision, self._world.engine)
-        events = [thread.event(body, inputs.now)]
+        events = []
+        if decision.writes or decision.moved:
+            events.append(thread.event(record.decided(inputs, decision, self._world.engine), inputs.now))
         if decision.settled is not None and not decision.writes:
-            events = [thread.event(decision.settled, inputs.now)]
+            events.append(thread.event(decision.settled, inputs.now))
         committed = await self._world.log.append(events)
         if not decision.writes:
             return False
@@ -196,7 +207,8 @@ class InstanceReconciler:
         except ApiError as error:
             if error.outcome_unknown:
                 self._unanswered.add(inputs.instance_uid)
-            text = scrub(error.message, self._world.ingest.vault.texts)
+            meant = secret_texts(write.body, self._world.taints.paths(write.body)) if write.body else ()
+            text = scrub(error.message, {*self._world.ingest.vault.texts, *meant})
             if write.verb == "delete" and error.conflict:
                 text = UID_CONFLICT
                 # another object has the name by now, and may be on its way to us
@@ -205,7 +217,8 @@ class InstanceReconciler:
             await self._world.log.append(
                 [thread.event(outcome, self._world.clock(), subject=record.target(write, None))]
             )
-            return name, text
+            # nobody depends on a notice: the pass did what it had to
+            return name, "" if write.what == NOTICE else text
         else:
             await self._world.log.append(self._outcome(write, index, thread, intent, (before, answer)))
             return name, ""
@@ -233,6 +246,9 @@ class InstanceReconciler:
         if write.verb == "delete":
             self._world.ingest.expect_delete(write.uid)
             return await cluster.delete(resource, write.ref.namespace, write.ref.name, write.uid)
+        if write.what == NOTICE:
+            await cluster.create(resource, write.body, write.manager)
+            return None
         if write.verb == "put":
             return await self._put_status(resource, write)
         if write.node:
@@ -272,6 +288,10 @@ class InstanceReconciler:
             live = await self._world.cluster.get(resource, write.ref.namespace, write.ref.name)
             if uid(live) != uid(body):
                 raise
+            # an edit that came in between must wake another pass: within the answer to our write nobody would see it
+            seen = self._world.ingest.observation(Seen(live, "read", self._world.clock()))
+            if seen is not None:
+                await self._world.log.append([seen])
             body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
             return await self._world.cluster.put_status(resource, body, write.manager)
 
@@ -322,6 +342,12 @@ def _sent(write: PlannedWrite, intent: int, thread: Thread) -> Sent:
 def _actor(write: PlannedWrite) -> Actor:
     """A delete has no field manager; it is the owner of the child who asked for it."""
     return Actor(write.manager or metadata.CHILD_MANAGER, "controller")
+
+
+def _rest(decision: Decision, failed: Mapping[str, str]) -> Outcome | float:
+    if decision.retry or failed:
+        return "retry"
+    return decision.after / 1_000_000 if decision.after else "settled"
 
 
 def _seen_fields(reader: Reader, children: Iterable[Child], nodes: Iterable[Row]) -> dict[str, Row]:

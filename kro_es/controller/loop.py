@@ -19,6 +19,7 @@ from kro_es.controller.generated_crds import CRDS
 from kro_es.controller.instance_reconciler import InstanceReconciler
 from kro_es.controller.projector import Projector
 from kro_es.controller.queue import Key, Queue
+from kro_es.controller.release import Outcome
 from kro_es.controller.single_watches import SingleWatches, Watches
 from kro_es.controller.telemetry import Metrics
 from kro_es.controller.world import World
@@ -123,19 +124,19 @@ class Loop:
             key = await self._queue.take()
             self._metrics.depth.set(self._queue.depth)
             began = time.perf_counter()
-            failed = await self._pass(key)
+            outcome = await self._pass(key)
             self._metrics.reconciles.labels(key.kind).inc()
             self._metrics.seconds.labels(key.kind).observe(time.perf_counter() - began)
-            if failed:
+            if outcome == "retry":
                 self._metrics.errors.labels(key.kind).inc()
-            self._queue.done(key, failed=failed)
+            self._queue.done(key, failed=outcome == "retry", after=outcome if isinstance(outcome, float) else None)
 
-    async def _pass(self, key: Key) -> bool:
-        """True when the key should come back by itself. One broken object never stops the others."""
+    async def _pass(self, key: Key) -> Outcome | float:
+        """Whether, or in how many seconds, the key should come back. One broken object never stops the others."""
         try:
             if key.kind == "definition":
-                return await self._definitions.reconcile(key) == "retry"
-            return await self._instances.reconcile(key) == "retry"
+                return await self._definitions.reconcile(key)
+            return await self._instances.reconcile(key)
         except asyncio.CancelledError:
             raise
         except FenceLost as error:
@@ -147,7 +148,7 @@ class Loop:
             self._warn("a pass failed", key, error)
         except Exception as error:
             logger.exception("a pass crashed", key=key.ref, error=self._scrubbed(error))
-        return True
+        return "retry"
 
     def _warn(self, text: str, key: Key, error: Exception) -> None:
         logger.warning(text, key=key.ref, kind=key.kind, error=self._scrubbed(error))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, Resource, terminating, uid
+from kro_es.decisions import ledger
 from kro_es.decisions.inputs import Child, InstanceInputs, item_key
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.events.redaction import MARK
@@ -60,6 +61,8 @@ class Comparison:
     write: PlannedWrite | None = None
     drift: tuple[JsonObject, ...] = ()
     error: str = ""
+    wait: int = 0
+    """Microseconds until the error ends by itself; 0 when it does not."""
     terminating: str = ""
     taken_over: tuple[Child, ResourceTakenOver] | None = None
     """Live object of a node that needs no write but has no apply in the log."""
@@ -124,11 +127,14 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
         if fields is not None and owned.owned_digest(recorded, fields) == row["owned_digest"]:
             return Comparison(item, ref, desired)
         drift = _drift(inputs, key, desired, recorded, str(live.row["actor"]))
-    taken = _taken_over(inputs, key, desired, digest, live)
+    taken = _taken_over(inputs, key, desired, digest, live, row)
     if taken is not None:
         return Comparison(item, ref, desired, taken_over=taken)
     if key in inputs.failed:
         return Comparison(item, ref, desired, error=inputs.failed[key])
+    fight = ledger.fight(inputs, ref, drift)
+    if fight is not None:
+        return Comparison(item, ref, desired, drift=drift, error=fight.text, wait=fight.wait)
     write = PlannedWrite(
         CHILDREN,
         "apply",
@@ -144,14 +150,17 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
 
 
 def _taken_over(
-    inputs: InstanceInputs, node: str, desired: JsonObject, digest: str, live: Child | None
+    inputs: InstanceInputs, node: str, desired: JsonObject, digest: str, live: Child | None, row: Row | None
 ) -> tuple[Child, ResourceTakenOver] | None:
-    """With no recorded digest our live managedFields entry is compared instead (architecture §2)."""
-    fields = inputs.seen_fields.get(str(live.row["uid"])) if live is not None else None
-    if live is None or fields is None:
+    """With no recorded digest, or one under another redaction key, the fields we own are compared (architecture §2)."""
+    if live is None:
         return None
-    recorded = inputs.redact(live.object)
-    if not owned.agrees(inputs.redact(desired), recorded, fields):
+    wanted, recorded = inputs.redact(desired), inputs.redact(live.object)
+    fields = inputs.seen_fields.get(str(live.row["uid"]))
+    if fields is None and row is not None and row["uid"] == live.row["uid"] and wanted != desired:
+        # digests of secrets mean nothing under a new key: the values themselves still agree or do not
+        fields = inputs.field_set(str(row["fields_digest"])) if row["desired_digest"] != digest else None
+    if fields is None or not owned.agrees(wanted, recorded, fields):
         return None
     return live, ResourceTakenOver(node, digest, owned.owned_digest(recorded, fields), owned.digest(fields))
 
@@ -165,7 +174,10 @@ def _drift(
 ) -> tuple[JsonObject, ...]:
     """Fields of the template that read differently in the live object; values redacted. ``manager`` changed it last."""
     wanted = inputs.redact(desired)
-    return tuple({"node": node, **change, "manager": manager} for change in differing(wanted, live))
+    found = [*differing(wanted, live)]
+    # items of a list that are gone or in another order do not show by position
+    changes = found or [{"path": "", "from": None, "to": None}]
+    return tuple({"node": node, **change, "manager": manager} for change in changes)
 
 
 def differing(wanted: JsonValue, live: JsonValue, path: str = "") -> Iterator[JsonObject]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, Resource, annotations_of, terminating
 from kro_es.api.selector import Selector
-from kro_es.decisions import children, deletion, upkeep
+from kro_es.decisions import children, deletion, hold, ledger, upkeep
 from kro_es.decisions.children import Comparison
 from kro_es.decisions.inputs import Child, Externals, InstanceInputs
 from kro_es.decisions.status import Verdict, shown_status
@@ -26,8 +26,14 @@ class Decision:
     state: str = ""
     drift: tuple[JsonObject, ...] = ()
     settled: InstanceSettled | None = None
+    moved: bool = False
+    """A node stands otherwise than it is recorded: worth an event even without a write."""
+    accepted: tuple[JsonObject, ...] = ()
+    """Drift recorded before, never put back, and none any more."""
     retry: bool = False
     """An error that no event may end: come back later by itself."""
+    after: int = 0
+    """Microseconds until something is due that no event will tell; 0 for nothing."""
     gone: bool = False
     """Deletion only: nothing recorded is left, so absence has to be proved and the finalizer released."""
     why: str = ""
@@ -58,6 +64,12 @@ class _Pass:
                 found.setdefault(item.node.id, where + comparison.error)
         return found
 
+    @property
+    def retry(self) -> bool:
+        """Whether there is an error that does not end by itself at a known time."""
+        broken = any(result.error and result.state == "ERROR" for result in self.results)
+        return broken or any(item.error and not item.wait for item in self.comparisons)
+
 
 def decide(inputs: InstanceInputs) -> Decision:
     """Spec/03 §3 as one function of numbered steps; the order of the checks is the contract."""
@@ -72,7 +84,9 @@ def decide(inputs: InstanceInputs) -> Decision:
         return _reported(inputs, Verdict.without_marks(problem), retry=True)
     marks = upkeep.marks(inputs)
     if suspended(inputs.instance):
-        return _reported(inputs, Verdict.suspended(), marks)
+        return _suspended(inputs, marks)
+    if text := hold.lost(inputs.instance, inputs.hold):
+        return _reported(inputs, Verdict.held_unknown(text), marks)
     found = _look(inputs)
     return _halted(inputs, found, marks) or _acting(inputs, found, marks) or _resting(inputs, found, marks)
 
@@ -103,15 +117,18 @@ def _acting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ...
     applies = found.child_writes
     if applies:
         superset = upkeep.inventory(inputs, _desired(found), shrink=False)
-        drift = tuple(change for item in found.comparisons for change in item.drift)
-        return Decision((*marks, *superset, *applies), _reports(found), "IN_PROGRESS", drift, why=_why(drift))
+        drift = ledger.known(inputs, (change for item in found.comparisons if item.write for change in item.drift))
+        writes, reports = (*marks, *superset, *applies), _reports(inputs, found)
+        accepted = _accepted(inputs, found)
+        return Decision(writes, reports, _under_way(inputs), drift, accepted=accepted, why=_why(drift))
     refused = deletion.refused(inputs, found.orphans)
     if refused:
         text = refused if refused == deletion.REPLACED else f"failed: {refused}"
         return _reported(inputs, Verdict.halted(found.results, f"prune {text}"), marks, retry=True)
     prune = _prune(inputs, found)
     if prune:
-        return Decision((*marks, *prune), _reports(found), "IN_PROGRESS", why="pruning what left the graph")
+        reports = _reports(inputs, found)
+        return Decision((*marks, *prune), reports, _under_way(inputs), why="pruning what left the graph")
     return None
 
 
@@ -120,7 +137,26 @@ def _resting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ..
     settled = not found.errors and not any(result.pending for result in found.results)
     inventory = upkeep.inventory(inputs, _desired(found), shrink=settled and not found.orphans)
     verdict = Verdict.of(found.results, found.errors)
-    return _reported(inputs, verdict, (*marks, *inventory), retry=bool(found.errors))
+    decision = _reported(inputs, verdict, (*marks, *inventory), retry=found.retry)
+    accepted = _accepted(inputs, found)
+    waits = [item.wait for item in found.comparisons if item.wait]
+    after = min(waits) if waits and not found.retry else 0
+    return replace(decision, accepted=accepted, moved=decision.moved or bool(accepted), after=after)
+
+
+def _suspended(inputs: InstanceInputs, marks: tuple[PlannedWrite, ...]) -> Decision:
+    """No child is written; what others change meanwhile is recorded, and is found again when it may be put back."""
+    found = _look(inputs)
+    drift = tuple(change for item in found.comparisons for change in ledger.news(inputs, item.ref, item.drift))
+    accepted = _accepted(inputs, found)
+    decision = _reported(inputs, Verdict.suspended(), marks)
+    return replace(decision, drift=drift, accepted=accepted, moved=bool(drift or accepted))
+
+
+def _accepted(inputs: InstanceInputs, found: _Pass) -> tuple[JsonObject, ...]:
+    drift = [change for item in found.comparisons for change in item.drift]
+    unknown = frozenset(result.node.id for result in found.results if result.desired is None)
+    return ledger.accepted(inputs, drift, unknown)
 
 
 def suspended(instance: JsonObject) -> bool:
@@ -175,14 +211,33 @@ def _prune(inputs: InstanceInputs, found: _Pass) -> tuple[PlannedWrite, ...]:
     return () if blocked or not going else deletion.prunes(inputs, tuple(going))
 
 
-def _reports(found: _Pass) -> tuple[NodeReport, ...]:
-    errors = found.errors
-    return tuple(
-        NodeReport(result.node.id, "ERROR", errors[result.node.id])
-        if result.node.id in errors
-        else NodeReport(result.node.id, result.state, result.pending or result.waiting or result.error)
-        for result in found.results
-    )
+def _reports(inputs: InstanceInputs, found: _Pass) -> tuple[NodeReport, ...]:
+    return tuple(_report(inputs, result, found.errors) for result in found.results)
+
+
+def _report(inputs: InstanceInputs, result: NodeResult, errors: Mapping[str, str]) -> NodeReport:
+    """How the node stands while writes are under way; one that failed is in error until its retry succeeds."""
+    node = result.node.id
+    if node in errors:
+        return NodeReport(node, "ERROR", errors[node])
+    row = inputs.nodes.get(node)
+    if result.state == "IN_PROGRESS" and row is not None and row["state"] == "ERROR" and _retried(inputs):
+        return NodeReport(node, "ERROR", str(row["reason"]))
+    return NodeReport(node, result.state, result.pending or result.waiting or result.error)
+
+
+def _retried(inputs: InstanceInputs) -> bool:
+    """Whether the same was tried before and failed: since then neither the instance nor its revision has changed."""
+    row, followed = inputs.settled, inputs.followed
+    assert followed is not None
+    generation = inputs.instance["metadata"].get("generation", 0)
+    same = row is not None and (row["settled_revision"], row["settled_generation"]) == (followed.number, generation)
+    return same and row is not None and row["state"] == "ERROR"
+
+
+def _under_way(inputs: InstanceInputs) -> str:
+    """The state while children are written: a retry is no news, so that an error keeps the time it began."""
+    return "ERROR" if _retried(inputs) else "IN_PROGRESS"
 
 
 def _reported(
@@ -199,7 +254,7 @@ def _reported(
     """
     shown = shown_status(inputs, verdict)
     message = f"{shown.message}: {note}" if note else shown.message
-    writes = (*marks, *((shown.write,) if shown.write else ()))
+    writes = (*marks, *shown.writes)
     followed = inputs.followed
     settled = InstanceSettled(
         followed.definition_uid if followed else "",
@@ -215,8 +270,18 @@ def _reported(
         settled.state,
         (),
         None if _same(inputs, settled) else settled,
-        retry or shown.broken,
+        _moved(inputs, verdict.reports),
+        retry=retry or shown.broken,
         why=verdict.reason,
+    )
+
+
+def _moved(inputs: InstanceInputs, reports: Sequence[NodeReport]) -> bool:
+    rows = inputs.nodes
+    return any(
+        report.node not in rows
+        or (rows[report.node]["state"], rows[report.node]["reason"]) != (report.state, report.reason)
+        for report in reports
     )
 
 
@@ -238,8 +303,8 @@ def _deleting(inputs: InstanceInputs) -> Decision:
     if STATUS in inputs.failed:
         return Decision(retry=True, why="the status could not be written")
     if found.writes:
-        status = shown_status(inputs, Verdict.deleting()).write
-        return Decision((*found.writes, *((status,) if status else ())), (), "DELETING", why="deleting resources")
+        status = shown_status(inputs, Verdict.deleting()).writes
+        return Decision((*found.writes, *status), (), "DELETING", why="deleting resources")
     if found.waiting:
         return _reported(inputs, Verdict.deleting(found.message), retry=bool(found.blocked), note=found.waits_for)
     if RELEASE in inputs.failed:

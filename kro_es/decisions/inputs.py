@@ -9,7 +9,8 @@ from typing import Protocol
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels
 from kro_es.api.selector import Selector
-from kro_es.events.redaction import Path, Redactor
+from kro_es.api.sensitive import Path
+from kro_es.events.redaction import Redactor
 from kro_es.events.types import Input
 from kro_es.graph.node import ResourceGraph
 from kro_es.projections.projection import Row
@@ -80,6 +81,8 @@ class InstanceInputs:
     externals: Externals
     nodes: Mapping[str, Row]
     """Recorded node rows by node id, items of collections by :func:`item_key`."""
+    offenders: Sequence[Row]
+    """Rows of ``offenders`` of the instance."""
     settled: Row | None
     """The instance's row in ``instances``."""
     field_set: Callable[[str], JsonObject | None]
@@ -101,6 +104,10 @@ class InstanceInputs:
     """Nodes whose write failed in this pass already, with the error: not tried again before the next pass."""
     max_collection: int
     """Items one collection may have."""
+    hold: Row | None = None
+    """Its row in ``holds``; ``instance`` has the spec it is held at then."""
+    notices: bool = False
+    """Whether conditions that turn are told as Kubernetes Events."""
 
     @property
     def instance_uid(self) -> str:
@@ -116,6 +123,9 @@ class InstanceInputs:
         if self.followed is not None:
             activation = self.followed.activated_position
             found.append(Input(f"definition/{self.followed.definition_uid}", 0, activation))
+        if self.hold is not None:
+            version, position = _int(self.hold["stream_version"]), _int(self.hold["position"])
+            found.append(Input(str(self.hold["stream"]), version, position))
         return tuple(sorted(found, key=lambda item: item.stream))
 
 

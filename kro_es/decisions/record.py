@@ -69,6 +69,7 @@ def decided(inputs: InstanceInputs, decision: Decision, engine: str) -> Reconcil
         engine=engine,
         state=decision.state,
         drift=decision.drift,
+        accepted=decision.accepted,
         why=decision.why,
     )
 

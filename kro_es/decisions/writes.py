@@ -11,7 +11,8 @@ from kro_es.events.types import Write
 UID_CONFLICT = "UID conflict"
 """Stands for the error of a delete whose object was replaced meanwhile."""
 FINALIZER, INVENTORY, STATUS, RELEASE = "finalizer and labels", "inventory", "status", "finalizer released"
-"""``what`` of the writes to the instance itself."""
+NOTICE = "event"
+"""``what`` of the writes to the instance itself, and of the Kubernetes Events about it."""
 
 
 def delete_key(ref: ObjectRef) -> str:

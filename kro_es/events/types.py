@@ -7,7 +7,8 @@ from typing import ClassVar, Literal, TypeAlias
 
 from kro_es.api.objects import JsonObject, JsonValue
 
-ActorSource: TypeAlias = Literal["manager", "audit", "cli", "controller", "unknown"]
+ActorSource: TypeAlias = Literal["manager", "audit", "audit-by-time", "cli", "controller", "unknown"]
+"""``audit``: the user, by uid and resourceVersion of what the API server answered; ``audit-by-time``: by object, verb and time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class ObjectObserved:
     change: Literal["added", "modified", "listed", "response", "read"] = "modified"
     seen_late: bool = False
     """True when a relist found it: the change happened in a gap."""
+    dropped: int = 0
+    """Updates since the one before that changed nothing a person would call content: heartbeats, no-op writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,23 @@ class FieldsSeen:
     TYPE: ClassVar[str] = "fields.seen"
     fields_digest: str
     fields: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class AuditMatched:
+    """Who made the change that an observation shows, from the API server's audit log; the actor is the user."""
+
+    TYPE: ClassVar[str] = "audit.matched"
+    observation: int
+    """Position of the observation."""
+    groups: tuple[str, ...]
+    source_ips: tuple[str, ...]
+    user_agent: str
+    verb: str
+    impersonated_by: str
+    """Who asked in the name of the actor; empty when it was the actor."""
+    how: str
+    audit_id: str
 
 
 # --- definitions ------------------------------------------------------------------------------------------------
@@ -227,7 +247,12 @@ class ReconcileDecided:
     engine: str = ""
     state: str = ""
     drift: tuple[JsonObject, ...] = ()
-    """Fields of ours somebody changed: {node, path, from, to, manager}."""
+    """Fields of ours somebody changed: {node, path, from, to, manager}.
+
+    Where it is not put back (suspended) also {kind, namespace, name}; where it was found before, {since}: that position.
+    """
+    accepted: tuple[JsonObject, ...] = ()
+    """Drift found before that nobody put back and that is none any more: {node, manager, since}."""
     why: str = ""
 
 
@@ -363,6 +388,27 @@ class CommandInstanceRollback:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandHold:
+    """From here on this spec counts for a definition or an instance, whatever the cluster shows."""
+
+    TYPE: ClassVar[str] = "command.hold"
+    held_uid: str
+    spec: JsonObject
+    mark: str
+    """Where the spec comes from and its digest; also in the object's annotation, so that a lost log is noticed."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRelease:
+    """What the cluster shows counts again."""
+
+    TYPE: ClassVar[str] = "command.release"
+    held_uid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerStarted:
     TYPE: ClassVar[str] = "controller.started"
     engine: str
@@ -375,6 +421,66 @@ class ControllerStopped:
     fence: int
 
 
+@dataclass(frozen=True, slots=True)
+class LogPruned:
+    """Observations of status that were older than the retention are gone; their leaves stay for the chain."""
+
+    TYPE: ClassVar[str] = "log.pruned"
+    before: int
+    """Events recorded before this time (microseconds since the epoch) were looked at."""
+    events: int
+    first: int
+    last: int
+    """Positions of the first and the last of them."""
+    digest: str
+    """SHA-256 over their positions and leaves, in order."""
+    chain: str
+    """Chain of the log when it was pruned."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRedacted:
+    """A value that slipped through was taken out of these events; their leaves stay, their content is not provable."""
+
+    TYPE: ClassVar[str] = "log.redacted"
+    positions: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogAdopted:
+    """A restored or imported log may be acted upon from here on."""
+
+    TYPE: ClassVar[str] = "log.adopted"
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogCopied:
+    """A copy of the log was begun: whoever redacts the log later knows where else to look."""
+
+    TYPE: ClassVar[str] = "log.copied"
+    to: str
+    form: Literal["backup", "export"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogRetrained:
+    """From here on payloads are compressed with another dictionary, learnt from this log."""
+
+    TYPE: ClassVar[str] = "log.retrained"
+    dictionary: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogRebuilt:
+    """Rows of projections were folded anew from the log, beside the ones in use, and took their place."""
+
+    TYPE: ClassVar[str] = "log.rebuilt"
+    projections: tuple[str, ...]
+
+
 Body: TypeAlias = (
     ObjectObserved
     | ObjectDeleted
@@ -382,6 +488,7 @@ Body: TypeAlias = (
     | ObjectLeftSelection
     | WatchGap
     | FieldsSeen
+    | AuditMatched
     | RevisionIssued
     | RevisionRejected
     | RevisionActivated
@@ -398,8 +505,16 @@ Body: TypeAlias = (
     | InstanceGone
     | CommandRollback
     | CommandInstanceRollback
+    | CommandHold
+    | CommandRelease
     | ControllerStarted
     | ControllerStopped
+    | LogPruned
+    | LogRedacted
+    | LogAdopted
+    | LogCopied
+    | LogRetrained
+    | LogRebuilt
 )
 
 

@@ -7,9 +7,13 @@ import re
 from kro_es.api.definition import ResourceDefinition, ResourceGraphDefinition
 from kro_es.api.metadata import RESERVED_PREFIXES
 from kro_es.api.objects import Gvk, JsonObject, JsonValue, Resource
+from kro_es.api.selector import Selector, SelectorError
 from kro_es.errors import UserError
 from kro_es.graph.faults import SCHEMA, Faults
+from kro_es.graph.template import TemplateError, extract
+from kro_es.graph.walk import Walk
 from kro_es.schema.gotext import quote
+from kro_es.schema.openapi import Schema
 
 MAX_NAME = 63
 """Revisions, the CRD and every child carry the definition's name as a label value (spec/04 T10)."""
@@ -29,6 +33,23 @@ _DNS_1035_TEXT = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
     "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
     "'[a-z]([-a-z0-9]*[a-z0-9])?')"
+)
+
+
+_NO_SELECTOR = "selector must be a Kubernetes LabelSelector object or a CEL expression that resolves to one"
+_TEXT: JsonObject = {"type": "string"}
+_REQUIREMENT: JsonObject = {
+    "type": "object",
+    "properties": {"key": _TEXT, "operator": _TEXT, "values": {"type": "array", "items": _TEXT}},
+}
+_LABEL_SELECTOR = Schema(
+    {
+        "type": "object",
+        "properties": {
+            "matchLabels": {"type": "object", "additionalProperties": _TEXT},
+            "matchExpressions": {"type": "array", "items": _REQUIREMENT},
+        },
+    }
 )
 
 
@@ -105,10 +126,37 @@ def combination(resource: ResourceDefinition) -> str | None:
         return "cannot use externalRef with template"
     if resource.external_ref is not None and resource.for_each:
         return "cannot use externalRef with forEach"
-    if resource.external_ref is not None:
-        meta = resource.external_ref.get("metadata") or {}
-        if bool(meta.get("name")) == (meta.get("selector") is not None):
-            return "exactly one of name or selector must be provided"
+    return None
+
+
+def reference(resource: ResourceDefinition) -> str | None:
+    """What is wrong with the name or the selector of a reference, if anything."""
+    meta = (resource.external_ref or {}).get("metadata") or {}
+    if bool(str(meta.get("name") or "").strip()) == (meta.get("selector") is not None):
+        return "exactly one of name or selector must be provided"
+    return None if meta.get("selector") is None else _selector(meta["selector"])
+
+
+def _selector(given: JsonValue) -> str | None:
+    """A LabelSelector, with expressions in it or as one."""
+    try:
+        if isinstance(given, str):
+            found = extract(given)
+            return None if found is not None and found.standalone else _NO_SELECTOR
+    except TemplateError as error:
+        return f"invalid selector expression: {error}"
+    if not isinstance(given, dict):
+        return _NO_SELECTOR
+    walk = Walk()
+    walk.template(given, _LABEL_SELECTOR, ("metadata", "selector"))
+    if walk.faults:
+        return walk.faults[0].message
+    if walk.fields:
+        return None  # what it selects is known when the instance is
+    try:
+        Selector.parse(given)
+    except SelectorError as error:
+        return f"invalid label selector: metadata.selector.{error}"
     return None
 
 

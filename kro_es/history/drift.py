@@ -56,7 +56,7 @@ def _told(row: Row, seen: Row) -> list[JsonObject]:
             "known_by": seen.get("actor_source", "unknown"),
             "seen_late": "late" in str(seen.get("summary", "")),
             "healed_at": iso(done) if done else None,
-            "healed_after": lasted((done - began) / 1_000_000) if done else "not healed",
+            "healed_after": lasted((done - began) / 1_000_000) if done else str(row["ended"]) or "not healed",
             "revision": row["revision"],
             "event": row["position"],
         }

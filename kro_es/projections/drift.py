@@ -1,7 +1,8 @@
-"""Drift: what somebody changed of the fields we own, and when it was put back."""
+"""Drift: what somebody changed of the fields we own, when it was put back, and who does it again and again."""
 
 from __future__ import annotations
 
+from kro_es.api.objects import JsonObject
 from kro_es.events.types import Event, ReconcileDecided, ResourceApplied
 from kro_es.projections.projection import Column, Row
 
@@ -28,13 +29,21 @@ class Drifts:
         Column("cause", "int", "position of the observation that showed it; 0 when unknown"),
         Column("found_at", "int", "when it was found, microseconds since the epoch"),
         Column("healed_at", "int", "when the write that put it back was answered; 0 while it is not"),
+        Column(
+            "ended",
+            "text",
+            "healed; accepted: wanted by now; resumed: found again when that could be; empty: it is there",
+        ),
     )
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:
-            case ReconcileDecided(drift=drift) if drift and event.stream.startswith(_PREFIX):
-                nodes = dict.fromkeys(str(change["node"]) for change in drift)
-                return tuple(f"{event.position:020d}/{node}" for node in nodes)
+            case ReconcileDecided(drift=drift, accepted=accepted) if event.stream.startswith(_PREFIX):
+                found = dict.fromkeys(_key(event.position, change) for change in drift)
+                ended = dict.fromkeys(
+                    _key(change["since"], change) for change in (*drift, *accepted) if "since" in change
+                )
+                return (*found, *ended)
             case ResourceApplied(intent=intent, node=node):
                 return (f"{intent:020d}/{node}",)
             case _:
@@ -42,13 +51,21 @@ class Drifts:
 
     def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
         body = event.body
-        if isinstance(body, ReconcileDecided):
+        if not isinstance(body, ReconcileDecided):
+            return None if row is None else {**row, "healed_at": event.occurred_at, "ended": "healed"}
+        if row is None:
             return _found(key.split("/", 1)[1], body, event)
-        return None if row is None else {**row, "healed_at": event.occurred_at}
+        accepted = key in {_key(change["since"], change) for change in body.accepted}
+        return {**row, "ended": "accepted" if accepted else "resumed"}
+
+
+def _key(position: int, change: JsonObject) -> str:
+    return f"{position:020d}/{change['node']}"
 
 
 def _found(node: str, body: ReconcileDecided, event: Event) -> Row:
     write = next((write for write in body.writes if write.node == node), None)
+    first = next(change for change in body.drift if change["node"] == node)
     return {
         "position": event.position,
         "instance_uid": event.stream.removeprefix(_PREFIX),
@@ -57,9 +74,9 @@ def _found(node: str, body: ReconcileDecided, event: Event) -> Row:
         "instance_kind": event.subject.kind,
         "instance_name": event.subject.name,
         "node": node,
-        "kind": write.kind if write else "",
-        "namespace": write.namespace if write else "",
-        "name": write.name if write else "",
+        "kind": write.kind if write else first.get("kind", ""),
+        "namespace": write.namespace if write else first.get("namespace", ""),
+        "name": write.name if write else first.get("name", ""),
         "fields": [
             {"path": change["path"], "from": change.get("from"), "to": change.get("to")}
             for change in body.drift
@@ -68,4 +85,70 @@ def _found(node: str, body: ReconcileDecided, event: Event) -> Row:
         "cause": event.cause,
         "found_at": event.occurred_at,
         "healed_at": 0,
+        "ended": "",
     }
+
+
+_SECOND = 1_000_000
+_FREE = 5
+"""Repairs in a row that are done at once."""
+_LONGEST = 300
+_TOGETHER = 60
+"""Seconds: drift that comes back within this time, and twice the pause, is one row."""
+
+
+def patience(streak: int) -> int:
+    """Microseconds to wait after the ``streak``-th repair in a row before the next one."""
+    return min(2 ** (streak - _FREE), _LONGEST) * _SECOND if streak >= _FREE else 0
+
+
+class Offenders:
+    """Key: ``<instance uid>/<node>/<manager>``: who changes what we own, how often, how often in a row."""
+
+    name = "offenders"
+    version = 1
+    columns = (
+        Column("instance_uid", "text", "uid of the instance", indexed=True),
+        Column("node", "text", "node id in the resource graph; of an item id/namespace/name"),
+        Column("manager", "text", "field manager that made the change; empty when it is not known"),
+        Column("times", "int", "how often it was found"),
+        Column("streak", "int", "how often in a row: each soon after the one before"),
+        Column("first_at", "int", "when it was found first, microseconds since the epoch"),
+        Column("last_at", "int", "when it was found last, microseconds since the epoch"),
+        Column("paths", "json", "the fields it was about when it was found last"),
+        Column("unhealed", "int", "position of the decision that found it and could not put it back; 0 for none"),
+    )
+
+    def keys(self, event: Event) -> tuple[str, ...]:
+        body = event.body
+        if not isinstance(body, ReconcileDecided) or not event.stream.startswith(_PREFIX):
+            return ()
+        return tuple(dict.fromkeys(_offender(event, change) for change in (*body.drift, *body.accepted)))
+
+    def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
+        body = event.body
+        assert isinstance(body, ReconcileDecided)
+        mine = [change for change in body.drift if _offender(event, change) == key]
+        if not mine:
+            return None if row is None else {**row, "unhealed": 0}
+        node = mine[0]["node"]
+        streak = 1
+        if row is not None:
+            pause = event.occurred_at - int(str(row["last_at"]))
+            together = _TOGETHER * _SECOND + 2 * patience(int(str(row["streak"])))
+            streak = int(str(row["streak"])) + 1 if pause <= together else 1
+        return {
+            "instance_uid": event.stream.removeprefix(_PREFIX),
+            "node": node,
+            "manager": mine[0].get("manager", ""),
+            "times": int(str(row["times"])) + 1 if row else 1,
+            "streak": streak,
+            "first_at": row["first_at"] if row else event.occurred_at,
+            "last_at": event.occurred_at,
+            "paths": [change["path"] for change in mine],
+            "unhealed": 0 if any(write.node == node for write in body.writes) else event.position,
+        }
+
+
+def _offender(event: Event, change: JsonObject) -> str:
+    return f"{event.stream.removeprefix(_PREFIX)}/{change['node']}/{change.get('manager', '')}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kro_es.projections.bookkeeping import FieldSets, Gaps, OpenWrites, SeenFields
-from kro_es.projections.drift import Drifts
+from kro_es.projections.drift import Drifts, Offenders
+from kro_es.projections.holds import Holds
 from kro_es.projections.instances import Instances, Nodes
 from kro_es.projections.objects import Objects
 from kro_es.projections.projection import Projection
@@ -24,5 +25,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     SeenFields(),
     Gaps(),
     Drifts(),
+    Holds(),
+    Offenders(),
     Timeline(),
 )

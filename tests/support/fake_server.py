@@ -21,11 +21,10 @@ from tests.unit.graph.kinds import KINDS
 
 Object = dict[str, Any]
 NOW = 1_700_000_000_000_000
-_EVENT = Resource(Gvk("", "v1", "Event"), "events", True)
 _DEFINITION = Resource(Gvk("kro.run", "v1alpha1", "ResourceGraphDefinition"), "resourcegraphdefinitions", False)
 _REVISION = Resource(Gvk("internal.kro.run", "v1alpha1", "GraphRevision"), "graphrevisions", False)
 _LABEL = 63
-_PLAIN = frozenset(["Event", "ConfigMap", "Secret", "Service", "Namespace", "ClusterRole"])
+_PLAIN = frozenset(["ConfigMap", "Secret", "Service", "Namespace", "ClusterRole", "Event"])
 """Kinds without metadata.generation."""
 
 
@@ -42,7 +41,9 @@ def _own_kinds() -> dict[Gvk, KindSchema]:
         },
     }
     role = {"type": "object", "properties": {**meta, "rules": {"type": "array", "items": {"type": "object"}}}}
+    event = {"type": "object", "properties": {**meta, "message": text}}
     kinds = [
+        KindSchema(Resource(Gvk("", "v1", "Event"), "events", True), Schema(event), "ev"),
         KindSchema(Resource(Gvk("db.test", "v1", "Database"), "databases", True), Schema(database), "db"),
         KindSchema(
             Resource(Gvk("rbac.authorization.k8s.io", "v1", "ClusterRole"), "clusterroles", False), Schema(role), "cr"
@@ -98,7 +99,7 @@ class FakeServer:
         return {gvk: kind for gvk, kind in found.items() if gvk not in self.uninstalled}
 
     def resource(self, group: str, kind: str) -> Resource | None:
-        for own in (_DEFINITION, _REVISION, _EVENT):
+        for own in (_DEFINITION, _REVISION):
             if (own.gvk.group, own.gvk.kind) == (group, kind):
                 return own
         found = [k.resource for gvk, k in self.kinds().items() if (gvk.group, gvk.kind) == (group, kind)]
@@ -186,6 +187,14 @@ class FakeServer:
         entries[key] = mine
         return self._put(live, new, "apply", manager, entries)
 
+    def tried(self, act: Callable[[], Object]) -> Object:
+        """A dry run: what the write would answer, or its refusal; afterwards everything is as it was."""
+        before = copy.copy(self.objects), list(self._history), self.version
+        try:
+            return act()
+        finally:
+            self.objects, self._history, self.version = before
+
     def delete(self, ref: ObjectRef, uid: str = "") -> Object | None:
         live = self.get(ref)
         if uid and uid != live["metadata"]["uid"]:
@@ -268,7 +277,8 @@ class FakeServer:
                 continue
             fields = fields_v1(paths)
             old = times.get((name, operation))
-            when = old["time"] if old and old["fieldsV1"] == fields and name != manager else rfc3339(self.now)
+            # who loses a field to another manager did nothing: the time of the entry stays
+            when = old["time"] if old and name != manager else rfc3339(self.now)
             managed.append(
                 {"manager": name, "operation": operation, "apiVersion": new["apiVersion"], "time": when}
                 | {"fieldsType": "FieldsV1", "fieldsV1": fields}

@@ -224,6 +224,9 @@ async def test_a_hand_edit_of_the_crd(inside: Inside) -> None:
     inside.server.update(more, "kubectl-edit")
     await inside.rest()
     assert condition(inside, KIND)[2] == f"{REFUSED}Property z was removed"
+    await inside.restart()
+    await inside.create(thing())
+    assert inside.state("one", "Thing") == "ACTIVE", "the active revision is served though its CRD is in dispute"
     inside.server.erase(_crd_ref())
     await inside.rest()
     assert (state(inside), crd(inside)["spec"]) == ("Active", whole["spec"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kro_es.errors import ApiError
 from tests.contract.instances.shapes import CFG, cm, rgd, shop
 from tests.contract.instances.test_ordering import database, set_status
 from tests.support.inside import Inside
@@ -154,3 +155,25 @@ async def test_75_a_refused_revision_changes_nothing_the_last_good_one_is_follow
     await inside.restart()
     await inside.edit("WebShop", "shop", {"spec": {"color": "black"}})
     assert (inside.data("shop-cfg"), inside.state()) == ({"color": "black"}, "ACTIVE")
+
+
+async def test_74_while_a_new_revision_is_pending_the_last_good_one_is_followed(inside: Inside) -> None:
+    """kro stops every instance with GraphResolved=False until the new revision is active."""
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+
+    def no_crd(verb: str, obj: dict[str, Any]) -> ApiError | None:
+        return ApiError(403, "Forbidden", "not now") if obj["kind"] == "CustomResourceDefinition" else None
+
+    inside.server.refuse = no_crd
+    changed = rgd(CFG, cm("more"), status={"c": "${cfg.data.color}"})
+    await inside.edit("ResourceGraphDefinition", "webshop-rgd", {"spec": changed["spec"]})
+    assert inside.get("ResourceGraphDefinition", "webshop-rgd")["status"]["state"] == "Inactive"
+    await inside.edit("WebShop", "shop", {"spec": {"color": "blue"}})
+    assert (inside.data("shop-cfg"), inside.names("ConfigMap")) == ({"color": "blue"}, ["shop-cfg"])
+    assert inside.state() == "ACTIVE"
+    assert inside.condition(type_="GraphResolved")[:2] == ("True", "Resolved")
+    inside.server.refuse = lambda verb, obj: None
+    await inside.pass_time()
+    assert inside.names("ConfigMap") == ["shop-cfg", "shop-more"]
+    assert inside.get("WebShop", "shop")["status"]["c"] == "blue"

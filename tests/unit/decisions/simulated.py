@@ -123,6 +123,7 @@ class Simulated:
             children=tuple(self._child(obj) for obj in self.objects.values()),
             externals=self,
             nodes=self._nodes,
+            offenders=(),
             settled=self._settled,
             field_set=self._sets.get,
             seen_fields={},
@@ -171,5 +172,5 @@ class Simulated:
         self._nodes[write.node] = {
             "node": write.node, "uid": obj["metadata"]["uid"], "desired_digest": write.digest, "fields_digest": digest,
             "owned_digest": owned.owned_digest(obj, fields), "kind": write.ref.kind, "namespace": write.ref.namespace,
-            "name": write.ref.name,
+            "name": write.ref.name, "state": "", "reason": "",
         }  # fmt: skip

@@ -1,0 +1,137 @@
+"""Hands in our objects: how each is recorded, while suspended too, and what happens when somebody does not stop."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from tests.contract.instances.shapes import CFG, cm, rgd, shop
+from tests.contract.instances.test_status import annotate
+from tests.support.inside import Inside
+
+
+async def hand(inside: Inside, color: str, manager: str = "mallory") -> None:
+    await inside.edit("ConfigMap", "shop-cfg", {"data": {"color": color}}, manager=manager)
+
+
+def ledger(inside: Inside) -> list[tuple[Any, ...]]:
+    return [
+        (row["node"], row["kind"], row["name"], row["fields"], row["ended"]) for row in inside.rows("drift").values()
+    ]
+
+
+def offenders(inside: Inside) -> dict[str, tuple[Any, ...]]:
+    return {
+        str(row["manager"]): (row["times"], row["streak"], row["paths"]) for row in inside.rows("offenders").values()
+    }
+
+
+def found(color: str, wanted: str = "red") -> list[dict[str, str]]:
+    return [{"path": "data.color", "from": wanted, "to": color}]
+
+
+async def test_each_hand_is_found_and_healed_and_repeated_offenders_are_counted(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    await hand(inside, "green")
+    await hand(inside, "blue")
+    await hand(inside, "white", manager="trudy")
+    assert ledger(inside) == [
+        ("cfg", "ConfigMap", "shop-cfg", found(color), "healed") for color in ("green", "blue", "white")
+    ]
+    assert offenders(inside) == {"mallory": (2, 2, ["data.color"]), "trudy": (1, 1, ["data.color"])}
+
+
+async def test_drift_while_suspended_is_recorded_once_and_found_again_at_resume(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    await annotate(inside, "suspended")
+    await hand(inside, "green")
+    length = len(inside.events())
+    assert inside.controller is not None
+    inside.controller.assembled.projector.requeue()
+    await inside.rest()
+    assert len(inside.events()) == length
+    assert ledger(inside) == [("cfg", "ConfigMap", "shop-cfg", found("green"), "")]
+    await annotate(inside, None)
+    assert inside.data("shop-cfg") == {"color": "red"}
+    assert ledger(inside) == [
+        ("cfg", "ConfigMap", "shop-cfg", found("green"), "resumed"),
+        ("cfg", "ConfigMap", "shop-cfg", found("green"), "healed"),
+    ]
+
+
+async def test_drift_that_is_wanted_in_the_end_is_accepted(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    await annotate(inside, "suspended")
+    await hand(inside, "green")
+    await inside.edit("WebShop", "shop", {"spec": {"color": "green"}})
+    await annotate(inside, None)
+    assert inside.data("shop-cfg") == {"color": "green"}
+    assert [row[-1] for row in ledger(inside)] == ["accepted"]
+    length = len(inside.events())
+    inside.controller.assembled.projector.requeue()  # type: ignore[union-attr]
+    await inside.rest()
+    assert len(inside.events()) == length
+
+
+async def test_a_suspended_instance_shows_what_was_changed_last(inside: Inside) -> None:
+    await inside.define(rgd(cm("cfg", {"color": "red", "size": "1"})))
+    await inside.create(shop())
+    await annotate(inside, "suspended")
+    await hand(inside, "green")
+    await inside.edit("ConfigMap", "shop-cfg", {"data": {"size": "2"}}, manager="mallory")
+    both = [*found("green"), {"path": "data.size", "from": "1", "to": "2"}]
+    assert [(row[3], row[4]) for row in ledger(inside)] == [(found("green"), "resumed"), (both, "")]
+
+
+FIGHT = (
+    'two writers fight over ConfigMap team-a/shop-cfg: "mallory" changes data.color each time '
+    '"kro.run/applyset" puts it back; the next repair waits'
+)
+
+
+async def test_a_fight_is_told_with_both_managers_and_held_back_longer_and_longer(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    for _ in range(4):
+        await hand(inside, "green")
+        assert inside.data("shop-cfg") == {"color": "red"}
+    await hand(inside, "green")
+    assert inside.data("shop-cfg") == {"color": "red"}, "the fifth repair still is done at once"
+    await hand(inside, "green")
+    assert inside.data("shop-cfg") == {"color": "green"}
+    text = f"resource reconciliation failed: apply results contain errors: {FIGHT}"
+    assert (inside.state(), inside.message()) == ("ERROR", text)
+    calls, length = len(inside.calls), len(inside.events())
+    inside.controller.assembled.projector.requeue()  # type: ignore[union-attr]
+    await inside.rest()
+    assert (len(inside.calls), len(inside.events())) == (calls, length)
+    assert inside.retrying
+    await inside.pass_time()
+    assert (inside.data("shop-cfg"), inside.state()) == ({"color": "red"}, "ACTIVE")
+    assert offenders(inside)["mallory"][:2] == (6, 6)
+
+
+async def test_a_writer_that_never_stops_costs_few_writes(inside: Inside) -> None:
+    """An hour of another controller that puts its value back at once."""
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    calls = len(inside.calls)
+    for _ in range(360):
+        if inside.data("shop-cfg")["color"] == "red":
+            await hand(inside, "green")
+        await inside.pass_time(10)
+    applies = Counter(kind for verb, kind, _ in inside.writes(calls) if verb == "apply")
+    assert 15 < applies["ConfigMap"] < 35
+
+
+async def test_somebody_who_comes_back_much_later_is_no_fight(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    for _ in range(8):
+        await hand(inside, "green")
+        assert inside.data("shop-cfg") == {"color": "red"}
+        await inside.pass_time(600)
+    assert offenders(inside)["mallory"][:2] == (8, 1)
