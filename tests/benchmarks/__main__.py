@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.benchmarks.append import append
 from tests.benchmarks.authoring import authoring
 from tests.benchmarks.cel import cel
+from tests.benchmarks.definitions import definitions
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.history import history
 from tests.benchmarks.instances import instances
@@ -21,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "authoring": authoring,
     "cel": cel,
     "history": history,
+    "definitions": definitions,
     "instances": instances,
     "load": load,
 }
