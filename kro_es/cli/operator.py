@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from kro_es.cli.authoring import app as authoring_app
+from kro_es.cli.replay import replay
 from kro_es.errors import KroEsError
 from kro_es.settings import VERSION, Settings
 
@@ -41,6 +42,7 @@ app = typer.Typer(
     help="kro's definitions, event-sourced.",
 )
 app.add_typer(authoring_app)
+app.command()(replay)
 
 
 def _option(name: str, text: str) -> Any:

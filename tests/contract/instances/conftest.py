@@ -23,3 +23,5 @@ async def inside(database_template: Path, tmp_path: Path) -> AsyncIterator[Insid
     yield found
     await found.end()
     assert found.log_faults() == []
+    report = found.replayed()
+    assert (report.differences, report.unknown) == ([], [])
