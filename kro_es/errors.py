@@ -4,6 +4,7 @@ KroEsError
 ├── UserError              the input is wrong; only its author can mend it
 │   ├── DefinitionErrors   every fault of one definition, in document order
 │   └── CelError           one expression (subclasses in ``kro_es.cel.errors``)
+├── CompilerFailed         a bug of ours on one definition; an edit or a new version may avoid it
 ├── Retryable              the same call may succeed later
 └── ApiError               the API server refused; ``retryable`` says whether waiting helps
 """
@@ -47,6 +48,10 @@ class DefinitionErrors(UserError):
     def __init__(self, faults: tuple[DefinitionFault, ...]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
+
+
+class CompilerFailed(KroEsError):
+    """The compiler crashed or did not end; the text has the traceback."""
 
 
 class KindNotFound(UserError):

@@ -23,6 +23,8 @@ class Settings:
     install_crds: bool = False
     redaction_key_file: str | None = None
     """None: ``<database file>.key`` beside a SQLite file; required for PostgreSQL."""
+    redact: tuple[str, ...] = ()
+    """Rules that name more fields whose values are never recorded (api/sensitive.py)."""
     label_version: str = VERSION
     """What ``kro.run/kro-version`` and the tooling annotation say."""
     health_address: str = "127.0.0.1:8079"
@@ -34,6 +36,8 @@ class Settings:
     resync_hours: float = 10.0
     max_revisions: int = 5
     """GraphRevision objects kept in the cluster; the log keeps all."""
+    allow_crd_deletion: bool = False
+    """Whether a deleted definition takes its CRD with it, and so every instance (kro: --allow-crd-deletion)."""
     max_collection: int = 1000
     """Items one forEach collection may have (kro: --rgd-max-collection-size)."""
     omit: bool = True
@@ -42,4 +46,8 @@ class Settings:
     """Whether conditions of instances that turn become Kubernetes Events (kro: feature gate InstanceConditionEvents)."""
     functions: Literal["full", "kro"] = "full"
     """Functions expressions may call: ``full``, or exactly those of ``kro``."""
+    audit_source: str | None = None
+    """``file:PATH`` or ``webhook:[HOST:]PORT``: audit events of the API server, so that actors are users."""
+    audit_token_file: str | None = None
+    """Bearer token the API server's webhook has to show."""
     log_level: str = "info"

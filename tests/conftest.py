@@ -85,5 +85,3 @@ def operator(cluster: Cluster, kubelet: FakeKubelet | None, tmp_path: Path) -> I
     found = Operator(cluster.kubeconfig("controller"), tmp_path).start()
     yield found
     found.stop()
-    if os.environ.get("KRO_ES_TEST_SHOW"):
-        print(found.text())

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from kro_es.api.objects import JsonObject
 
 READY = "Ready"
+HELD = "Held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,18 @@ class Conditions:
         others = [item for item in self._found.values() if item.type != READY]
         ordered = sorted(others, key=lambda item: item.last_transition_time)
         return [item.to_json() for item in (*ordered, self._found[READY])]
+
+
+def with_held(
+    shown: Sequence[JsonObject], before: Sequence[JsonObject], message: str, generation: int, now: int
+) -> list[JsonObject]:
+    """The conditions with ``Held=True`` in front while ``message`` says by whom, without it when that is empty."""
+    others = [item for item in shown if item.get("type") != HELD]
+    if not message:
+        return others
+    found = next((item for item in before if item.get("type") == HELD), {})
+    moved = found.get("lastTransitionTime") or rfc3339(now)
+    return [Condition(HELD, "True", "HeldByHistory", message, moved, generation).to_json(), *others]
 
 
 def author_conditions(

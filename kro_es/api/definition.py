@@ -215,10 +215,7 @@ class _Reader:
         meta = self.object(node.get("metadata"), f"{path}.metadata")
         for name in ("name", "namespace"):
             self.text(meta.get(name), f"{path}.metadata.{name}")
-        at = f"{path}.metadata.selector"
-        selector = self.object(meta.get("selector"), at)
-        self.text_map(selector.get("matchLabels"), f"{at}.matchLabels")
-        self._items(selector.get("matchExpressions"), f"{at}.matchExpressions", self._required_object)
+        # the selector has no type of its own: it may be an expression as a whole, and the compile judges it
         return node
 
     def _dimension(self, value: JsonValue, path: str) -> tuple[str, str]:

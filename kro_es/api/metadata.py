@@ -51,6 +51,9 @@ APPLY_ORDER = "internal.kro.run/apply-order"
 RECONCILE = "kro.run/reconcile"
 ALLOW_BREAKING = "kro.run/allow-breaking-changes"
 
+HELD = "kro.run/held"
+"""Annotation on what is held: where its spec comes from in the log, and the digest of it."""
+
 RESERVED_PREFIXES = ("kro.run/", "internal.kro.run/")
 
 _LABEL_VALUE = re.compile(r"(?!.*\n)([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?\Z")

@@ -65,6 +65,10 @@ class Selector:
             return cls()
         if not isinstance(given, dict):
             raise SelectorError("a label selector is an object with matchLabels and matchExpressions")
+        for name in given:
+            if name not in ("matchLabels", "matchExpressions"):
+                # a misspelt matchLabels must not become a selector of everything
+                raise SelectorError(f'unknown field "{name}"')
         labels = given.get("matchLabels") or {}
         expressions = given.get("matchExpressions") or []
         if not isinstance(labels, dict):

@@ -91,6 +91,7 @@ CODES = {
 """Every code, and what it stands for; a code keeps its meaning."""
 
 _TEXTS = (
+    ("it becomes a label value and may have", "name-length"),
     ("not supported by this version of kro-es", "unsupported"),
     ("naming convention violation: kind", "name-kind"),
     ("is a reserved keyword", "name-reserved"),
@@ -99,7 +100,7 @@ _TEXTS = (
     ("failed to build OpenAPI schema for instance: .*unknown type: ", "schema-type"),
     ("failed to build OpenAPI schema for instance: .*(cyclic dependency|self references)", "schema-cycle"),
     ("failed to build OpenAPI schema for instance: ", "schema"),
-    ("invalid combination of resource fields", "resource-form"),
+    ("invalid combination of resource fields|invalid external ref metadata", "resource-form"),
     ("is not a valid Kubernetes object|failed to extract GVK", "template-object"),
     ("cannot resolve group version|failed to get REST mapping", KIND_UNKNOWN),
     ("set metadata.namespace", "namespace"),

@@ -21,7 +21,6 @@ from kro_es.errors import DefinitionFault
 from kro_es.graph import fieldpath
 from kro_es.schema.openapi import KindSchema, Schema
 
-MAX_NAME = 63
 """The name is the value of a label on every revision."""
 
 
@@ -120,14 +119,10 @@ def _finding(entry: Entry, fault: DefinitionFault, code: str) -> Finding:
 
 
 def _name(entry: Entry) -> Iterator[Finding]:
-    """What the API server, or the first revision, would refuse."""
-    name = entry.definition.name
-    if not name:
+    """What the API server would refuse."""
+    if not entry.definition.name:
         fault = DefinitionFault("metadata.name is required", path="metadata.name")
         yield _finding(entry, fault, "field-required")
-    elif len(name) > MAX_NAME:
-        text = f'metadata.name "{name}" has {len(name)} characters; it becomes a label value and may have {MAX_NAME}'
-        yield _finding(entry, DefinitionFault(text, path="metadata.name"), "name-length")
 
 
 def _keys(entry: Entry, node: Node, path: str) -> Iterator[Finding]:

@@ -1,49 +1,184 @@
-"""``kro-es db``: bring the database up to date, and prove that it is whole."""
+"""``kro-es db``: bring the database up to date, prove that it is whole, and keep it small."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import getpass
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from sqlalchemy import create_engine
+from sqlalchemy import Engine
+from sqlalchemy.exc import ArgumentError
 
+from kro_es.errors import UserError
+from kro_es.events.types import Actor, LogCopied
 from kro_es.projections.registry import PROJECTIONS
-from kro_es.store import migrate
+from kro_es.store import backup as backups
+from kro_es.store import migrate, transfer
+from kro_es.store import prune as pruning
+from kro_es.store import retrain as retraining
 from kro_es.store.engine import open_engine
-from kro_es.store.rebuild import compare, rebuild
-from kro_es.store.verify import verify
+from kro_es.store.event_log import EventLog
+from kro_es.store.live_rebuild import live_rebuild
+from kro_es.store.maintenance import maintenance_event
+from kro_es.store.rebuild import compare_with_log
+from kro_es.store.verify import verify as verified
 
 app = typer.Typer(no_args_is_help=True, help="The database of the log.")
 Database = Annotated[str, typer.Option(envvar="KRO_ES_DATABASE", help="sqlite:///path or postgresql://...")]
+_DAY = 86_400 * 1_000_000
 
 
 @app.command()
 def upgrade(database: Database) -> None:
     """Bring the schema to this version."""
-    engine = open_engine(database)
-    migrate.migrate(engine)
-    Console().print(f"at revision {migrate.current(engine)}")
+    with _engine(database) as engine:
+        migrate.migrate(engine)
+        _say(f"at revision {migrate.current(engine)}")
 
 
 @app.command()
 def current(database: Database) -> None:
     """Print the schema revision of the database."""
-    Console().print(migrate.current(open_engine(database)) or "none")
+    with _engine(database) as engine:
+        _say(migrate.current(engine) or "none")
 
 
 @app.command()
-def check(database: Database) -> None:
-    """Schema current, chain whole, projections equal to a rebuild from zero; exit 1 when not."""
-    engine = open_engine(database)
-    migrate.check(engine)
-    report = verify(engine)
-    other = create_engine("sqlite://")
-    migrate.migrate(other)
-    rebuild(engine, PROJECTIONS, other)
-    faults = [*report.faults, *compare(engine, other, PROJECTIONS)]
+def verify(database: Database) -> None:
+    """Schema current, chain whole, projections equal to a rebuild from zero; exit 1 when not. Changes nothing."""
+    with _opened(database) as engine:
+        report = verified(engine)
+        faults = [*report.faults, *compare_with_log(engine, PROJECTIONS)]
     for fault in faults:
         Console(stderr=True).print(fault, highlight=False, markup=False)
     if faults:
         raise typer.Exit(1)
-    Console().print(f"whole: {report.events} events, chain and projections verified")
+    gone = f" ({report.pruned} pruned before, {report.redacted} redacted)" if report.pruned or report.redacted else ""
+    _say(f"whole: {report.events} events{gone}, chain and projections verified")
+
+
+@app.command()
+def rebuild(database: Database) -> None:
+    """Fold every projection anew, beside the rows in use, then put them in their place; a controller may run."""
+    with _opened(database) as engine:
+        position = live_rebuild(engine, PROJECTIONS, actor=_actor(), now=_now())
+    _say(f"rebuilt: {len(PROJECTIONS)} projections, event {position}")
+
+
+@app.command()
+def prune(
+    database: Database,
+    status_days: Annotated[
+        float, typer.Option(min=0, help="days for which every observation of an object's status is kept")
+    ] = 30.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False,
+) -> None:
+    """Drop old observations that changed nothing but a status; decisions and specs are kept for ever."""
+    with _opened(database) as engine:
+        now = _now()
+        found = pruning.plan(engine, int(now - status_days * _DAY))
+        if not dry_run and found.positions:
+            pruning.prune(engine, found, actor=_actor(), now=now)
+            live_rebuild(engine, PROJECTIONS, actor=_actor(), now=_now())
+    for reason, count in sorted(found.kept.items()):
+        _say(f"kept: {count} ({reason})")
+    _say(f"{'would go' if dry_run else 'gone'}: {len(found.positions)} event(s), {found.bytes} byte(s) of content")
+
+
+@app.command()
+def retrain(database: Database) -> None:
+    """Learn a compression dictionary from the log; it is used from then on, and only if it is better."""
+    with _opened(database) as engine:
+        found = retraining.retrain(engine, actor=_actor(), now=_now())
+    verdict = f"in use, event {found.event.position}" if found.event else "no better, nothing changed"
+    _say(f"{found.samples} samples: {found.before} bytes before, {found.after} after; {verdict}")
+
+
+@app.command()
+def backup(
+    database: Database, file: Annotated[Path, typer.Argument(help="a new file; it is a database, sealed until adopted")]
+) -> None:
+    """Copy a SQLite database, also while a controller writes it, and verify the copy; its redaction key is not copied."""
+    with _opened(database) as engine:
+        _note_copy(engine, file, "backup")
+        report = backups.backup(engine, file, now=_now())
+    if not report.ok:
+        raise UserError(f"{file} is not whole: {report.faults[0]}")
+    _say(f"whole: {report.events} events in {file}; kro-es db adopt makes it a log to act on")
+
+
+@app.command()
+def adopt(database: Database) -> None:
+    """Make a backup or an imported log one to act on, when no controller runs on the original any more."""
+    with _opened(database) as engine:
+        event = backups.adopt(engine, actor=_actor(), now=_now())
+    _say(f"adopted, event {event.position}")
+
+
+@app.command()
+def export(
+    database: Database, file: Annotated[Path, typer.Argument(help="a new file, JSON lines compressed with zstd")]
+) -> None:
+    """Write the whole log to a file, with its digests, for the other kind of database or to keep."""
+    with _opened(database) as engine:
+        _note_copy(engine, file, "export")
+        manifest = transfer.export(engine, file)
+    _say(f"{manifest.events} events up to {manifest.position}, chain {manifest.chain}")
+
+
+@app.command("import")
+def import_(database: Database, file: Annotated[Path, typer.Argument(help="a file of kro-es db export")]) -> None:
+    """Fill a new database with an exported log, verify it, and seal it until it is adopted."""
+    with _engine(database) as engine:
+        migrate.migrate(engine)
+        manifest = transfer.import_log(engine, file, PROJECTIONS, now=_now())
+        faults = verified(engine).faults
+    if faults:
+        raise UserError(f"the imported log is not whole: {faults[0]}")
+    _say(f"whole: {manifest.events} events up to {manifest.position}, chain {manifest.chain}")
+
+
+def _note_copy(engine: Engine, file: Path, form: Literal["backup", "export"]) -> None:
+    """The log knows its copies: a redaction names them."""
+    if file.exists():
+        raise UserError(f"{file} is there already")
+    event = maintenance_event(LogCopied(str(file.absolute()), form), _actor(), _now())
+    EventLog(engine).append([event], now=_now())
+
+
+@contextmanager
+def _engine(database: str) -> Iterator[Engine]:
+    try:
+        engine = open_engine(database)
+    except (ValueError, ArgumentError) as error:
+        raise UserError(f"--database: {error}") from error
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _opened(database: str) -> Iterator[Engine]:
+    """A log of this version; raises SchemaError for any other."""
+    with _engine(database) as engine:
+        migrate.check(engine)
+        yield engine
+
+
+def _actor() -> Actor:
+    """Who runs this command, as the operating system knows them."""
+    return Actor(getpass.getuser(), "cli")
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _say(text: str) -> None:
+    Console().print(text, highlight=False, markup=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from kro_es.cli import history_changes, history_log, history_rollback, history_state
+from kro_es.cli import history_changes, history_log, history_redact, history_rollback, history_state, history_verify
 from kro_es.cli.history_state import State
 from kro_es.cli.output import RED, Screen, coloured
 from kro_es.errors import KroEsError
@@ -22,7 +22,8 @@ _COMMANDS = (
     history_log.log, history_log.show, history_changes.revisions, history_changes.rollouts, history_changes.diff,
     history_changes.blame, history_changes.why, history_log.instance, history_changes.graph, history_changes.doctor,
     history_changes.drift, history_changes.stats, history_log.gaps, history_log.sql, history_log.export,
-    history_log.verify, history_rollback.rollback,
+    history_verify.verify, history_verify.checkpoint, history_rollback.rollback, history_rollback.holds,
+    history_rollback.release, history_redact.redact,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.command()(_command)
@@ -41,6 +42,7 @@ def _options(
     screen = Screen(history_state.clock(), utc=utc, relative=relative, pager=not no_pager)
     context.obj = State(database, screen)
     context.call_on_close(screen.flush)
+    context.call_on_close(context.obj.close)
 
 
 def run() -> int:

@@ -10,7 +10,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from kro_es.cli.history_state import DIFFERENT, Limit, Namespace, Output, Since, State, Until, state
+from kro_es.cli.history_state import Limit, Namespace, Output, Since, State, Until, state
 from kro_es.cli.output import Format
 from kro_es.errors import UserError
 from kro_es.history import compare, moments, revisions, targets, timeline
@@ -170,30 +170,8 @@ def sql(
     from kro_es.history import read_only
 
     asked = state(context)
-    _ = asked.history.engine
+    _ = asked.history
     if explain:
         asked.show(read_only.explain(asked.url, query), output)
     else:
         asked.show(read_only.select(asked.url, query, limit=limit, seconds=seconds), output)
-
-
-def verify(context: typer.Context, output: Output = Format.TABLE) -> None:
-    """Every digest and the whole chain, recomputed; exit 2 when something is not what was written."""
-    from kro_es.store.verify import verify as verified
-
-    asked = state(context)
-    report = verified(asked.history.engine)
-    if output.for_people:
-        whole = f"whole: {report.events} events in {report.commits} commits, chain unbroken"
-        asked.screen.line(whole if report.ok else f"not whole: {len(report.faults)} fault(s)")
-        for fault in report.faults:
-            asked.screen.line(f"  {fault}")
-        if report.redacted:
-            asked.screen.notes((f"{report.redacted} event(s) are redacted: their place is proved, their content not",))
-    else:
-        faults = list(report.faults)
-        document = {"whole": report.ok, "events": report.events, "commits": report.commits, "faults": faults}
-        asked.screen.document({**document, "redacted": report.redacted}, output)
-    if not report.ok:
-        asked.screen.flush()
-        raise typer.Exit(DIFFERENT)

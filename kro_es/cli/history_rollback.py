@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,8 @@ from kro_es.history.targets import Target
 
 if TYPE_CHECKING:
     from kro_es.history.plan import Plan
-    from kro_es.history.rollback import Where
+    from kro_es.history.rollback import Where, Written
+    from kro_es.history.whole import Rollback
 
 _PASSIVE = {"created": "created", "changed": "updated", "deleted": "deleted"}
 
@@ -24,9 +24,18 @@ _PASSIVE = {"created": "created", "changed": "updated", "deleted": "deleted"}
 def rollback(  # noqa: PLR0913 - one parameter per flag
     context: typer.Context,
     target: Annotated[str, typer.Argument(help="a definition, or KIND/NAME of one instance")],
-    to: Annotated[str, typer.Option(help="definition: a revision; instance: a position, a time, or RGD@N")],
+    to: Annotated[
+        str,
+        typer.Option(help="definition: a revision or a time; instance, --with-instances: a position, a time, or RGD@N"),
+    ],
     reason: Annotated[str, typer.Option(help="why; kept in the log")],
     namespace: Namespace = None,
+    with_instances: Annotated[
+        bool, typer.Option("--with-instances", help="the definition and every instance of that time")
+    ] = False,
+    hold: Annotated[
+        bool, typer.Option("--hold", help="and keep it so, whatever GitOps or people write, until kro-history release")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only the plan; exit 2 when it changes something")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     accept: Annotated[list[str] | None, typer.Option(help="a risk the plan names, e.g. breaking-change")] = None,
@@ -36,7 +45,9 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
     kube_context: Annotated[str | None, typer.Option("--context")] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Put back the content of an old revision, or one instance's old spec, after showing what that does."""
+    """Put back an old revision, one instance's old spec, or a definition with all its instances; the plan comes first."""
+    import asyncio
+
     # the compiler and the cluster's client take longer to load than any question to the log takes to answer
     from kro_es.history import rollback as work
 
@@ -48,13 +59,14 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
     if unknown := accepted - RISKS.keys():
         raise UserError(f"no risk is called {', '.join(sorted(unknown))}; there are {', '.join(RISKS)}")
     where = work.Where(kubeconfig, kube_context)
-    made = _planned(asked, found, to, where, dry_run=dry_run)
+    how = {"with_instances": with_instances, "hold": hold}
+    made = _planned(asked, found, to, where, how, dry_run=dry_run)
     if output.for_people:
         _print(asked, made)
     else:
         asked.screen.document(made.as_json(), output)
     asked.screen.flush()
-    if not made.changes:
+    if not made.steps:
         return
     if dry_run:
         raise typer.Exit(DIFFERENT)
@@ -64,33 +76,46 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
     if not yes:
         typer.confirm("Write it?", abort=True)
     breaking = any(risk.name == "breaking-change" for risk in made.risks)
-    command = asyncio.run(work.carry_out(asked.history, made, reason, where, breaking=breaking))
-    _say(f"written, command {command}")
+
+    async def carried_out() -> Written:
+        async with work.reach(where) as cluster:
+            return await work.carry_out(
+                asked.history, cluster, made, reason, breaking=breaking, hold=hold, seconds=seconds
+            )
+
+    written = asyncio.run(carried_out())
+    _say(f"written, command {written.command}")
     if wait:
-        _watch(asked, made, command, seconds)
+        _watch(asked, made, written, seconds)
 
 
-def _planned(asked: State, target: Target, to: str, where: Where, *, dry_run: bool) -> Plan:
+def _planned(asked: State, target: Target, to: str, where: Where, how: dict[str, bool], *, dry_run: bool) -> Rollback:
     """With a plan alone a cluster that does not answer costs the forecast of the objects only."""
+    import asyncio
+
     from kro_es.history import rollback as work
+    from kro_es.history import whole
+
+    async def planned() -> Rollback:
+        async with work.reach(where) as cluster:
+            return await work.planned(asked.history, cluster, target, to, **how)
 
     try:
-        return asyncio.run(work.planned(asked.history, target, to, where))
+        return asyncio.run(planned())
     except ClusterUnknown:
         if not dry_run:
             raise
-        return work.made(asked.history, target, to, None)
+        return whole.of(asked.history, target, to, None, **how)
 
 
-def _print(asked: State, made: Plan) -> None:
+def _print(asked: State, made: Rollback) -> None:
     screen = asked.screen
-    what = f"revision {made.base} → content of revision {made.to}"
-    if made.target.is_instance:
-        what = f"its spec as of position {made.to}"
-    screen.line(screen.styled(f"{made.target.name}: {what}", BOLD))
-    if not made.changes:
+    if not made.steps:
+        screen.line(screen.styled(made.target.name, BOLD))
         screen.line("no difference")
-    screen.changes(made.changes)
+    for step in made.steps:
+        screen.line(screen.styled(f"{step.target.name}: {_what(step)}", BOLD))
+        screen.changes(step.changes)
     _print_objects(asked, made)
     if made.forecasts:
         counts = made.counts()
@@ -102,7 +127,13 @@ def _print(asked: State, made: Plan) -> None:
     screen.notes(made.notes)
 
 
-def _print_objects(asked: State, made: Plan) -> None:
+def _what(step: Plan) -> str:
+    if step.target.is_definition:
+        return f"revision {step.base} → content of revision {step.to}"
+    return f"made again as of position {step.to}" if step.again else f"its spec as of position {step.to}"
+
+
+def _print_objects(asked: State, made: Rollback) -> None:
     screen = asked.screen
     for one in made.forecasts:
         if one.differences or one.unknown:
@@ -115,13 +146,53 @@ def _print_objects(asked: State, made: Plan) -> None:
             screen.line(screen.styled(f"  not foreseen: {text}", YELLOW))
 
 
-def _watch(asked: State, made: Plan, command: int, seconds: float) -> None:
-    """Progress on stderr; the exit code is the verdict. Ctrl-C ends the watching, not the rollback."""
+def release(  # noqa: PLR0913 - one parameter per flag
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(help="a definition, or KIND/NAME of one instance")],
+    reason: Annotated[str, typer.Option(help="why; kept in the log")],
+    namespace: Namespace = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    kubeconfig: Annotated[str | None, typer.Option(envvar="KUBECONFIG")] = None,
+    kube_context: Annotated[str | None, typer.Option("--context")] = None,
+) -> None:
+    """End a hold: what the cluster shows counts again, with the edits that were not applied meanwhile."""
+    import asyncio
+
+    from kro_es.history import holds as held
     from kro_es.history import rollback as work
+
+    asked = state(context)
+    found = asked.target(target, namespace)
+    pending = held.waiting(asked.history, found)
+    asked.screen.line(asked.screen.styled(f"{found.name}: {len(pending)} field(s) will change", BOLD))
+    asked.screen.changes(pending)
+    asked.screen.flush()
+    if pending and not yes:
+        typer.confirm("Release it?", abort=True)
+
+    async def released() -> None:
+        async with work.reach(work.Where(kubeconfig, kube_context)) as cluster:
+            await work.release(asked.history, cluster, found, reason)
+
+    asyncio.run(released())
+    _say("released")
+
+
+def holds(context: typer.Context, output: Output = Format.TABLE) -> None:
+    """What is held: since when, by whom, why, and how many fields of later edits wait."""
+    from kro_es.history import holds as held
+
+    asked = state(context)
+    asked.show(held.holds(asked.history), output)
+
+
+def _watch(asked: State, made: Rollback, written: Written, seconds: float) -> None:
+    """Progress on stderr; the exit code is the verdict. Ctrl-C ends the watching, not the rollback."""
+    from kro_es.history.progress import watched
 
     last = None
     try:
-        for last in work.watched(asked.history, made, command, seconds):
+        for last in watched(asked.history, made, written, seconds):
             _say(str(last))
     except KeyboardInterrupt:
         _say("not watched any more; the controller goes on with it")
@@ -133,8 +204,7 @@ def _watch(asked: State, made: Plan, command: int, seconds: float) -> None:
         return
     for text in last.details:
         _say(coloured(text, RED, sys.stderr))
-    back = made.base if made.target.is_definition else f"{made.base} (a position)"
-    _say(f"failed; the way back: kro-history rollback ... --to {back}")
+    _say(f"failed; the way back: {made.way_back}")
     raise typer.Exit(DIFFERENT)
 
 

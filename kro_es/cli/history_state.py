@@ -39,6 +39,11 @@ class State:
     def history(self) -> History:
         return open_history(self.url, self.screen.now)
 
+    def close(self) -> None:
+        """What was opened to answer is closed."""
+        if "history" in self.__dict__:
+            self.history.close()
+
     @property
     def url(self) -> str:
         """Raises UsageError when nobody said which database."""

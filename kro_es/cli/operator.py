@@ -71,6 +71,10 @@ def run(  # noqa: PLR0913 - one parameter per flag
     redaction_key_file: Annotated[
         str | None, _option("redaction_key_file", "Key of the digests that stand for secrets.")
     ] = None,
+    redact: Annotated[
+        list[str] | None,
+        _option("redact", "More fields never recorded, e.g. ConfigMap:data.*_TOKEN or env:*_PASSWORD; repeatable."),
+    ] = None,
     label_version: Annotated[str, _option("label_version", "What kro.run/kro-version says.")] = Settings.label_version,
     health_address: Annotated[
         str, _option("health_address", "host:port of /healthz and /readyz.")
@@ -84,6 +88,14 @@ def run(  # noqa: PLR0913 - one parameter per flag
     max_revisions: Annotated[
         int, _option("max_revisions", "GraphRevision objects kept per definition; 0 keeps all.")
     ] = Settings.max_revisions,
+    allow_crd_deletion: Annotated[
+        bool,
+        typer.Option(
+            "--allow-crd-deletion",
+            envvar="KRO_ES_ALLOW_CRD_DELETION",
+            help="A deleted definition takes its CRD with it, and so every instance.",
+        ),
+    ] = Settings.allow_crd_deletion,
     max_collection: Annotated[
         int, _option("max_collection", "Items one forEach collection may have.")
     ] = Settings.max_collection,
@@ -94,6 +106,12 @@ def run(  # noqa: PLR0913 - one parameter per flag
     functions: Annotated[
         Literal["full", "kro"], _option("functions", "Functions expressions may call: all, or exactly those of kro.")
     ] = Settings.functions,
+    audit_source: Annotated[
+        str | None, _option("audit_source", "file:PATH or webhook:[HOST:]PORT of audit events: actors are users then.")
+    ] = None,
+    audit_token_file: Annotated[
+        str | None, _option("audit_token_file", "Bearer token the audit webhook of the API server has to show.")
+    ] = None,
     log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
@@ -111,6 +129,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         leader_elect=leader_elect,
         install_crds=install_crds,
         redaction_key_file=redaction_key_file,
+        redact=tuple(redact or ()),
         label_version=label_version,
         health_address=health_address,
         metrics_address=metrics_address,
@@ -118,10 +137,13 @@ def run(  # noqa: PLR0913 - one parameter per flag
         concurrency=concurrency,
         resync_hours=resync_hours,
         max_revisions=max_revisions,
+        allow_crd_deletion=allow_crd_deletion,
         max_collection=max_collection,
         omit=omit,
         instance_events=instance_events,
         functions=functions,
+        audit_source=audit_source,
+        audit_token_file=audit_token_file,
         log_level=log_level,
     )
     configure_logging(log_level)

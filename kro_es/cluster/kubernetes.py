@@ -24,6 +24,7 @@ _CRDS = Resource(
 )
 _NAMESPACES = Resource(Gvk("", "v1", "Namespace"), "namespaces", namespaced=False)
 ESTABLISHED_SECONDS = 30.0
+_REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _POLL = 0.05
 """The API server needs some tens of milliseconds to establish a CRD; a watch per CRD would cost more than it saves."""
 _SHIPPED = Path(__file__).parent / "manifests"
@@ -71,9 +72,9 @@ class KubernetesCluster:
     async def list_objects(self, resource: Resource, namespace: str | None, selector: str | None) -> list[JsonObject]:
         return (await list_pages(self._client, resource, namespace, selector))[0]
 
-    async def create(self, resource: Resource, obj: JsonObject, manager: str) -> JsonObject:
+    async def create(self, resource: Resource, obj: JsonObject, manager: str, *, dry_run: bool = False) -> JsonObject:
         path = path_of(resource, obj["metadata"].get("namespace"))
-        return await self._client.request("POST", path, query={"fieldManager": manager}, body=obj)
+        return await self._client.request("POST", path, query=_query(manager, dry_run=dry_run), body=obj)
 
     async def merge_patch(
         self, resource: Resource, namespace: str, name: str, body: JsonObject, *, manager: str, subresource: str = ""
@@ -89,11 +90,18 @@ class KubernetesCluster:
         path = path_of(resource, meta.get("namespace"), meta["name"], "status")
         return await self._client.request("PUT", path, query={"fieldManager": manager}, body=obj)
 
-    async def replace(self, resource: Resource, obj: JsonObject, manager: str) -> JsonObject:
+    async def replace(self, resource: Resource, obj: JsonObject, manager: str, *, dry_run: bool = False) -> JsonObject:
         """Replace the object; its resourceVersion is the precondition."""
         meta = obj["metadata"]
         path = path_of(resource, meta.get("namespace"), meta["name"])
-        return await self._client.request("PUT", path, query={"fieldManager": manager}, body=obj)
+        return await self._client.request("PUT", path, query=_query(manager, dry_run=dry_run), body=obj)
+
+    async def user(self) -> str:
+        """Who the API server says is asking."""
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        answer = await self._client.request("POST", _REVIEW, body=body)
+        found: str = answer["status"]["userInfo"]["username"]
+        return found
 
     async def wait_established(self, name: str) -> JsonObject:
         """The CRD once its API is served. Raises ApiError at once when its names collide with another CRD's."""
@@ -120,3 +128,8 @@ class KubernetesCluster:
 
     def watch(self, watched: Watched) -> AsyncIterator[WatchItem]:
         return watch(self._client, watched)
+
+
+def _query(manager: str, *, dry_run: bool) -> dict[str, str]:
+    """``dry_run``: everything is checked, admission too, and nothing is kept."""
+    return {"fieldManager": manager, **({"dryRun": "All"} if dry_run else {})}

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from kro_es.api.sensitive import parse_all
 from kro_es.cel.declarations import ENVIRONMENTS
+from kro_es.controller.definition_reconciler import Keep
 from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.graphs import Graphs
 from kro_es.controller.ingest import Ingest
@@ -44,7 +46,8 @@ class Assembled:
 
 
 def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -> Assembled:
-    externals, taints = ExternalWatches(queue.add), Taints()
+    rules = parse_all(settings.redact)
+    externals, taints = ExternalWatches(queue.add), Taints(rules)
     projector = Projector(queue, given.open_reader, externals)
     ingest = Ingest(
         given.log,
@@ -55,6 +58,7 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         open_reader=given.open_reader,
         clock=given.clock,
     )
+    metrics.dropped.set_function(lambda: ingest.dropped)
     world = World(
         log=given.log,
         cluster=given.cluster,
@@ -71,8 +75,10 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         ),
         omit=settings.omit,
         environment=ENVIRONMENTS[settings.functions],
+        rules=rules,
     )
-    return Assembled(world, projector, Loop(world, queue, projector, metrics, max_revisions=settings.max_revisions))
+    keep = Keep(settings.max_revisions, crd=not settings.allow_crd_deletion)
+    return Assembled(world, projector, Loop(world, queue, projector, metrics, keep=keep))
 
 
 def started(settings: Settings, fence: int) -> ControllerStarted:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
 
 from kro_es.api import metadata
-from kro_es.api.conditions import Conditions
+from kro_es.api.conditions import Conditions, with_held
 from kro_es.api.definition import ResourceGraphDefinition, parse
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, terminating
+from kro_es.controller.announcements import Announcements
+from kro_es.controller.compiling import Compiler, failures_told, faults_of
 from kro_es.controller.crds import CustomKinds, Served
+from kro_es.controller.definition_facts import as_issued, editor, fault, may_heal, position, tainted
 from kro_es.controller.definition_status import DEPENDENTS, status_body
 from kro_es.controller.definition_writes import DefinitionWrites
+from kro_es.controller.generated_crds import GeneratedCrds
 from kro_es.controller.graph_revisions import GraphRevisions, imported
 from kro_es.controller.queue import Key
 from kro_es.controller.world import World
-from kro_es.errors import ApiError, DefinitionErrors, DefinitionFault
+from kro_es.decisions import hold
+from kro_es.errors import ApiError, CompilerFailed, DefinitionErrors
 from kro_es.events.types import (
     Actor,
     NewEvent,
@@ -29,7 +33,7 @@ from kro_es.events.types import (
     Subject,
     definition_stream,
 )
-from kro_es.graph.compile import compile_graph, required_kinds
+from kro_es.graph.compile import required_kinds
 from kro_es.graph.hash import spec_hash
 from kro_es.graph.node import ResourceGraph
 from kro_es.projections.projection import Row
@@ -40,14 +44,33 @@ CONTROLLER = Actor("kro-es", "controller")
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """What stays in the cluster: GraphRevision objects of a definition (0: all), and its CRD when it is deleted."""
+
+    revisions: int
+    crd: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Loaded:
-    """What a pass read about the definition."""
+    """What a pass read about the definition; ``object`` has the spec that counts."""
 
     object: JsonObject
     row: Row
     head: Row
     definition: ResourceGraphDefinition
     hash: str
+    hold: Row | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A spec that cannot be used; ``hash`` is empty when it cannot even be read."""
+
+    object: JsonObject
+    head: Row
+    hash: str
+    hold: Row | None
 
 
 class DefinitionReconciler:
@@ -60,7 +83,7 @@ class DefinitionReconciler:
         *,
         serve: Callable[..., Awaitable[None]],
         withdraw: Callable[[str], None],
-        max_revisions: int,
+        keep: Keep,
     ) -> None:
         self._world = world
         self._custom_kinds = custom_kinds
@@ -68,8 +91,12 @@ class DefinitionReconciler:
         self._settled: dict[Key, object] = {}
         self._serve = serve
         self._withdraw = withdraw
+        self._keep = keep
         self._writes = DefinitionWrites(world)
-        self._revisions = GraphRevisions(world, self._writes, max_revisions)
+        self._crds = GeneratedCrds(world, self._writes)
+        self._revisions = GraphRevisions(world, self._writes, keep.revisions)
+        self._compiler = Compiler(world, custom_kinds)
+        self._announcements = Announcements(world)
 
     def forget_settled(self) -> None:
         """The next pass of every definition looks at everything again."""
@@ -77,31 +104,32 @@ class DefinitionReconciler:
 
     async def reconcile(self, key: Key) -> Outcome:
         """One pass; none when neither the definition nor a kind it is compiled against has changed since the last."""
-        obj = self._object(key)
-        if obj is not None and self._settled.get(key) == self._standing(key, obj):
+        edited = self._edited(key)
+        if edited is not None and self._settled.get(key) == (edited, self._custom_kinds.standing(key)):
             return "settled"
         outcome = await self._pass(key)
-        if outcome == "settled" and obj is not None:
-            self._settled[key] = self._standing(key, obj)
+        if outcome == "settled" and edited is not None:
+            self._settled[key] = (edited, self._custom_kinds.standing(key))
         return outcome
 
-    def _object(self, key: Key) -> JsonObject | None:
+    def _edited(self, key: Key) -> object:
+        """What makes another pass worth it; None when the definition is not there."""
         with self._world.open_reader() as reader:
             row = reader.row("objects", key.ref)
-        found = row["object"] if row is not None and row["uid"] == key.uid else None
-        assert found is None or isinstance(found, dict)
-        return found
-
-    def _standing(self, key: Key, obj: JsonObject) -> object:
+            held = reader.row("holds", key.uid)
+        if row is None or row["uid"] != key.uid:
+            return None
+        obj = row["object"]
+        assert isinstance(obj, dict)
         meta = obj["metadata"]
-        edited = (meta.get("generation"), meta.get("annotations"), terminating(obj))
-        return edited, self._custom_kinds.standing(key)
+        return meta.get("generation"), meta.get("annotations"), terminating(obj), held and held["position"]
 
     async def _pass(self, key: Key) -> Outcome:
         world = self._world
         with world.open_reader() as reader:
             row = reader.row("objects", key.ref)
             head = reader.row("definitions", key.uid) or {}
+            held = reader.row("holds", key.uid)
         if row is None or row["uid"] != key.uid:
             self._withdraw(key.uid)
             self._custom_kinds.reads(key, ())
@@ -112,95 +140,140 @@ class DefinitionReconciler:
         if terminating(obj):
             self._withdraw(key.uid)
             await self._revisions.release(obj)
+            if not self._keep.crd:
+                await self._crds.remove(obj)
             await self._writes.release(obj)
             return "settled"
         await self._writes.finalize(obj)
+        if not head.get("newest"):
+            head = await self._import(obj, head)
         conditions = Conditions.load(obj, DEPENDENTS)
+        if text := hold.lost(obj, held):
+            conditions.set("GraphAccepted", "Unknown", "HeldUnknown", text, self._now())
+            await self._say(obj, conditions, None, int(str(head.get("newest", 0))), held)
+            return "settled"
+        obj = hold.effective(obj, held)
         try:
-            definition = parse(obj)
-            loaded = _Loaded(obj, row, head, definition, spec_hash(definition))
+            with failures_told():
+                definition = parse(obj)
+                loaded = _Loaded(obj, row, head, definition, spec_hash(definition), held)
             own = (definition.schema.group, definition.schema.kind)
             self._custom_kinds.reads(key, {own, *((gvk.group, gvk.kind) for gvk in required_kinds(definition))})
-        except DefinitionErrors as error:
-            return await self._refused(obj, head, "", error, conditions)
+        except (DefinitionErrors, CompilerFailed) as error:
+            return await self._refused(_Refused(obj, head, "", held), error, conditions)
         return await self._resolved(loaded, conditions)
 
-    async def _import(self, loaded: _Loaded) -> _Loaded:
+    async def _say(
+        self, obj: JsonObject, conditions: Conditions, graph: ResourceGraph | None, number: int, held: Row | None
+    ) -> None:
+        """The status of the definition, by what was found."""
+        before = (obj.get("status") or {}).get("conditions") or []
+        shown = with_held((), before, hold.told(obj, held), obj["metadata"].get("generation", 0), self._now())
+        body = status_body(obj, conditions, graph, number, shown[0] if shown else None)
+        await self._writes.status(obj, body)
+
+    async def _import(self, obj: JsonObject, head: Row) -> Row:
         """Revisions of kro, or of a log that is lost, become this log's, with the leaves that must be redacted."""
         events = []
-        for found in await self._revisions.found(loaded.object):
-            body = imported(loaded.object, found, self._world.engine)
+        for found in await self._revisions.adopted(obj):
+            body = imported(obj, found, self._world.engine)
             if body is None:
                 continue
             try:
-                graph = await self._compile(parse({**loaded.object, "spec": body.spec}))
-            except DefinitionErrors as error:
+                graph, kinds = await self._compiler.compile(parse({**obj, "spec": body.spec}))
+            except (DefinitionErrors, CompilerFailed) as error:
                 logger.warning("a taken-over revision does not compile", number=body.number, error=str(error))
             else:
-                body = replace(body, tainted=_tainted(graph), schemas_digest=graph.schemas_digest)
+                schemas = await self._compiler.record(graph, kinds)
+                body = replace(body, tainted=tainted(graph), schemas_digest=graph.schemas_digest, schemas=schemas)
                 self._world.taints.learn(body.instance_group, body.instance_kind, body.tainted)
-            events.append(self._event(loaded.object, body))
+            events.append(self._event(obj, body))
         if not events:
-            return loaded
+            return head
         await self._world.log.append(events)
         with self._world.open_reader() as reader:
-            return replace(loaded, head=reader.row("definitions", loaded.object["metadata"]["uid"]) or {})
+            return reader.row("definitions", obj["metadata"]["uid"]) or {}
 
     async def _resolved(self, loaded: _Loaded, conditions: Conditions) -> Outcome:
         """Spec/04 §2.3, with the active revision kept while a new one is refused."""
         try:
-            graph = await self._compile(loaded.definition)
-        except DefinitionErrors as error:
-            return await self._refused(loaded.object, loaded.head, loaded.hash, error, conditions)
-        if not loaded.head.get("newest"):
-            loaded = await self._import(loaded)
+            graph, kinds = await self._compiler.compile(loaded.definition)
+        except (DefinitionErrors, CompilerFailed) as error:
+            refused = _Refused(loaded.object, loaded.head, loaded.hash, loaded.hold)
+            return await self._refused(refused, error, conditions)
         number = int(str(loaded.head.get("newest", 0)))
         if loaded.head.get("newest_hash") != loaded.hash:
-            number = await self._issue(loaded, graph)
+            number = await self._issue(loaded, graph, await self._compiler.record(graph, kinds))
         conditions.set("GraphAccepted", "True", "Valid", "resource graph and schema are valid", self._now())
-        conditions.set(
-            "GraphRevisionsResolved", "True", "Resolved", f"revision {number} compiled and active", self._now()
-        )
+        self._resolved_as(conditions, number)
         return await self._activated(loaded, graph, number, conditions)
 
-    async def _compile(self, definition: ResourceGraphDefinition) -> ResourceGraph:
-        """Schemas first, then the pure compile, off the event loop: a large graph must not hold up the others."""
-        kinds = await self._world.cluster.kinds(required_kinds(definition), self._custom_kinds.names)
-        return await asyncio.to_thread(
-            compile_graph, definition, kinds, omit=self._world.omit, environment=self._world.environment
-        )
+    def _resolved_as(self, conditions: Conditions, number: int) -> None:
+        text = f"revision {number} compiled and active"
+        conditions.set("GraphRevisionsResolved", "True", "Resolved", text, self._now())
 
     async def _refused(
-        self, obj: JsonObject, head: Row, found_hash: str, error: DefinitionErrors, conditions: Conditions
+        self, found: _Refused, error: DefinitionErrors | CompilerFailed, conditions: Conditions
     ) -> Outcome:
         """A refused spec is history too; the revision that was active goes on being served."""
+        obj, head, found_hash = found.object, found.head, found.hash
         meta = obj["metadata"]
-        faults = tuple(_fault(fault) for fault in error.faults)
+        faults = tuple(fault(one) for one in faults_of(error))
+        reason = "InvalidResourceGraph" if isinstance(error, DefinitionErrors) else "CompilerFailed"
         if head.get("rejected_hash") != (found_hash or "unparsable") or head.get("rejected_faults") != list(faults):
             body = RevisionRejected(
                 meta["uid"], meta["name"], found_hash or "unparsable", meta.get("generation", 0), faults
             )
-            await self._world.log.append([self._event(obj, body)])
-        conditions.set("GraphAccepted", "False", "InvalidResourceGraph", str(error), self._now())
-        await self._serve_last_good(obj, head)
-        await self._writes.status(obj, status_body(obj, conditions, None, int(str(head.get("newest", 0)))))
-        return "retry" if _may_heal(error) else "settled"
+            seen = self._seen(obj)
+            await self._world.log.append([self._event(obj, body, actor=editor(seen), cause=position(seen))])
+            await self._announcements.say(obj, "Warning", reason, str(error))
+        conditions.set("GraphAccepted", "False", reason, str(error), self._now())
+        await self._serve_last_good(obj, head, conditions)
+        await self._say(obj, conditions, None, int(str(head.get("newest", 0))), found.hold)
+        return "retry" if isinstance(error, DefinitionErrors) and may_heal(error) else "settled"
 
-    async def _serve_last_good(self, obj: JsonObject, head: Row) -> None:
+    async def _serve_last_good(self, obj: JsonObject, head: Row, conditions: Conditions) -> None:
         """After a restart the active revision has to be compiled again although the newest edit is refused."""
         number = int(str(head.get("active", 0)))
         definition_uid = obj["metadata"]["uid"]
-        if not number or self._world.graphs.get(definition_uid, number) is not None:
-            return
-        with self._world.open_reader() as reader:
-            row = reader.row("revisions", f"{definition_uid}/{number:06d}")
-        if row is None:
-            return
-        graph = await self._compile(parse({**obj, "spec": row["spec"]}))
-        self._world.graphs.put(definition_uid, number, graph)
-        await self._serve(graph, obj["metadata"]["name"], definition_uid, again=False)
+        if not number or self._world.graphs.get(definition_uid, number) is None:
+            with self._world.open_reader() as reader:
+                rows = reader.rows("revisions", "definition_uid", definition_uid)
+            issued = {int(str(row["number"])): row for row in rows if row["number"]}
+            try:
+                number, graph = await self._last_good(obj, issued, number)
+            except (DefinitionErrors, CompilerFailed) as error:
+                text = f"the active revision {number} does not compile any more: {error}"
+                conditions.set("GraphRevisionsResolved", "False", "Failed", text, self._now())
+                return
+            if graph is None:
+                if number := int(str(head.get("newest", 0))):
+                    self._resolved_as(conditions, number)
+                return
+            self._world.graphs.put(definition_uid, number, graph)
+            await self._serve(graph, obj["metadata"]["name"], definition_uid, again=False)
+        self._resolved_as(conditions, number)
 
-    async def _issue(self, loaded: _Loaded, graph: ResourceGraph) -> int:
+    async def _last_good(
+        self, obj: JsonObject, issued: Mapping[int, Row], active: int
+    ) -> tuple[int, ResourceGraph | None]:
+        """The active revision; without one in this log, the newest imported one whose API is the one that is installed."""
+        if active:
+            found = issued.get(active)
+            return active, await self._compiler.compile_revision(as_issued(obj, found), found) if found else None
+        for number in sorted(issued, reverse=True):
+            row = issued[number]
+            try:
+                graph = await self._compiler.compile_revision(as_issued(obj, row), row)
+                installed = await self._crds.installed(obj, graph)
+            except (DefinitionErrors, CompilerFailed, ApiError):
+                continue
+            if installed:
+                await self._activate(obj, graph, number)
+                return number, graph
+        return 0, None
+
+    async def _issue(self, loaded: _Loaded, graph: ResourceGraph, schemas: dict[str, str]) -> int:
         """The next number; a rollback command that asked for exactly this spec is its cause."""
         obj, head = loaded.object, loaded.head
         meta = obj["metadata"]
@@ -224,34 +297,33 @@ class DefinitionReconciler:
             instance_plural=instance.plural,
             engine=self._world.engine,
             schemas_digest=graph.schemas_digest,
-            tainted=_tainted(graph),
+            schemas=schemas,
+            tainted=tainted(graph),
             reason=str(asked.get("reason", "")),
             rolled_back_to=int(asked.get("to", 0)),
         )
         self._world.taints.learn(instance.gvk.group, instance.gvk.kind, body.tainted)
-        actor = Actor(str(asked["actor"]), "cli") if asked else await self._editor(obj)
-        cause = int(str(head.get("command_position", 0))) if asked else int(str(loaded.row["position"]))
+        actor = Actor(str(asked["actor"]), "cli") if asked else editor(loaded.row)
+        cause = int(str(head.get("command_position", 0))) if asked else position(loaded.row)
         correlation = str(asked.get("correlation", ""))
         await self._world.log.append([self._event(obj, body, actor=actor, cause=cause, correlation=correlation)])
         await self._revisions.mirror(obj, number, loaded.hash, graph)
+        await self._announcements.say(obj, "Normal", "RevisionIssued", f"revision {number} issued")
         return number
 
-    async def _editor(self, obj: JsonObject) -> Actor:
-        """The manager that made the edit, as the observation of it says."""
+    def _seen(self, obj: JsonObject) -> Row | None:
+        """The last observation of the definition."""
         with self._world.open_reader() as reader:
-            row = reader.row("objects", ObjectRef.of(obj).key)
-        editor = str(row["editor"]) if row else ""
-        return Actor(editor, "manager") if editor else Actor("", "unknown")
+            return reader.row("objects", ObjectRef.of(obj).key)
 
     async def _activated(self, loaded: _Loaded, graph: ResourceGraph, number: int, conditions: Conditions) -> Outcome:
         """The API first, then the revision: instances never run against a schema that is not there (spec/04 T6)."""
         obj, outcome = loaded.object, "settled"
         definition_uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
         try:
-            crd = await self._writes.ensure_crd(obj, graph)
+            crd = await self._crds.ensure(obj, graph, number)
         except ApiError as error:
-            conditions.set("KindReady", "False", "Failed", error.message, self._now())
-            await self._serve_last_good(obj, loaded.head)
+            await self._kind_refused(loaded, number, error, conditions)
             outcome = "retry"
         else:
             gvk = graph.instance.gvk
@@ -266,8 +338,20 @@ class DefinitionReconciler:
             renewed = before is not None and before.schemas_digest != graph.schemas_digest
             await self._serve(graph, name, definition_uid, again=renewed)
             conditions.set("ControllerReady", "True", "Running", "controller is running", self._now())
-        await self._writes.status(obj, status_body(obj, conditions, graph, number))
+        await self._say(obj, conditions, graph, number, loaded.hold)
         return "settled" if outcome == "settled" else "retry"
+
+    async def _kind_refused(self, loaded: _Loaded, number: int, error: ApiError, conditions: Conditions) -> None:
+        """Said once; the new revision waits, and the one before it goes on."""
+        before = conditions.get("KindReady")
+        conditions.set("KindReady", "False", "Failed", error.message, self._now())
+        if (before.status, before.message) != ("False", error.message):
+            await self._announcements.say(loaded.object, "Warning", "KindNotReady", error.message)
+        await self._serve_last_good(loaded.object, loaded.head, conditions)
+        active = int(str(loaded.head.get("active", 0)))
+        if active and active != number and conditions.status_of("GraphRevisionsResolved") == "True":
+            text = f"revision {number} compiled; revision {active} stays active until the CRD accepts it"
+            conditions.set("GraphRevisionsResolved", "True", "Resolved", text, self._now())
 
     async def _activate(self, obj: JsonObject, graph: ResourceGraph, number: int) -> None:
         gvk = graph.instance.gvk
@@ -278,6 +362,8 @@ class DefinitionReconciler:
         cause = int(str(row["position"])) if row else 0
         correlation = f"rollout/{obj['metadata']['name']}/{number}"
         await self._world.log.append([self._event(obj, body, cause=cause, correlation=correlation)])
+        text = f"revision {number} is active, {known} instances follow it"
+        await self._announcements.say(obj, "Normal", "RevisionActivated", text)
 
     def _event(
         self,
@@ -304,25 +390,3 @@ def definition_resource() -> Resource:
 
 def definition_ref(name: str) -> ObjectRef:
     return ObjectRef(metadata.GROUP, metadata.DEFINITION_KIND, "", name)
-
-
-def _tainted(graph: ResourceGraph) -> dict[str, list[list[str | int]]]:
-    found = {node.id: [list(path) for path in node.tainted_paths] for node in graph.nodes if node.tainted_paths}
-    if graph.tainted_status:
-        found["status"] = [["status", *path] for path in graph.tainted_status]
-    return found
-
-
-def _fault(fault: DefinitionFault) -> JsonObject:
-    return {
-        "message": fault.message,
-        "resource": fault.resource,
-        "path": fault.path,
-        "expression": fault.expression,
-        "column": fault.column,
-    }
-
-
-def _may_heal(error: DefinitionErrors) -> bool:
-    """A missing kind may be installed later; everything else needs an edit."""
-    return any("schema not found" in fault.message and "cannot resolve" in fault.message for fault in error.faults)

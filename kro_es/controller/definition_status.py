@@ -10,13 +10,18 @@ DEPENDENTS = ("GraphRevisionsResolved", "GraphAccepted", "KindReady", "Controlle
 _ACTIVE = ("GraphAccepted", "KindReady", "ControllerReady")
 
 
-def status_body(obj: JsonObject, conditions: Conditions, graph: ResourceGraph | None, number: int) -> JsonObject:
-    """``graph`` None: the spec was refused, so order and dependencies are not published (spec/04 §2.4)."""
+def status_body(
+    obj: JsonObject, conditions: Conditions, graph: ResourceGraph | None, number: int, held: JsonObject | None = None
+) -> JsonObject:
+    """``graph`` None: the spec was refused, so order and dependencies are not published (spec/04 §2.4).
+
+    ``held``: the condition that says so, when the definition is held.
+    """
     before = obj.get("status") or {}
     active = all(conditions.status_of(name) == "True" for name in _ACTIVE)
     status: JsonObject = {
         "state": "Active" if active else "Inactive",
-        "conditions": conditions.to_json(),
+        "conditions": [*([held] if held else ()), *conditions.to_json()],
     }
     last = max(number, int(before.get("lastIssuedRevision") or 0))
     if last:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from kro_es.api import metadata
-from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, labels
+from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.controller.ingest import Sent
 from kro_es.controller.world import World
 from kro_es.decisions import record
@@ -15,19 +15,13 @@ from kro_es.decisions.record import Thread
 from kro_es.decisions.writes import PlannedWrite, Verb
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Seen
-from kro_es.events.types import Actor, ReconcileDecided, Subject, definition_stream
-from kro_es.graph.node import ResourceGraph
+from kro_es.events.types import Actor, Body, ReconcileDecided, Subject, definition_stream
 from kro_es.plan import owned
-from kro_es.schema.compat import breaking_summary
-from kro_es.schema.crd import crd_for
 
 logger = structlog.get_logger(__name__)
 
 DEFINITIONS = Resource(
     Gvk.parse(metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND), "resourcegraphdefinitions", namespaced=False
-)
-CRDS = Resource(
-    Gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), "customresourcedefinitions", namespaced=False
 )
 
 
@@ -62,50 +56,10 @@ class DefinitionWrites:
         if changed:
             await self._patch_definition(obj, {"status": changed}, what="status", subresource="status")
 
-    async def ensure_crd(self, obj: JsonObject, graph: ResourceGraph) -> JsonObject:
-        """The instance CRD as the graph wants it; returns it as established (spec/04 §2.6)."""
-        meta = obj["metadata"]
-        wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.standing.version)
-        name = wanted["metadata"]["name"]
-        try:
-            live = await self._world.cluster.get(CRDS, "", name)
-        except ApiError as error:
-            if not error.not_found:
-                raise
-            write = self.planned("create", CRDS, name, wanted, "CRD created")
-            await self.recorded(
-                obj, write, lambda: self._world.cluster.create(CRDS, wanted, metadata.CONTROLLER_MANAGER)
-            )
-        else:
-            await self._update_crd(obj, live, wanted)
-        return await self._world.cluster.wait_established(name)
-
-    async def _update_crd(self, obj: JsonObject, live: JsonObject, wanted: JsonObject) -> None:
-        name, mine = wanted["metadata"]["name"], obj["metadata"]["name"]
-        found = labels(live)
-        owned_by_kro = (
-            found[metadata.OWNED] == "true" if metadata.OWNED in found else found.get(metadata.MANAGED_BY) == "kro"
-        )
-        if not owned_by_kro:
-            raise ApiError(409, "Conflict", f"failed to update CRD {name}: CRD already exists and is not owned by KRO")
-        theirs = found.get(metadata.DEFINITION_NAME)
-        if theirs != mine:
-            text = f"failed to update CRD {name}: CRD is owned by another ResourceGraphDefinition {theirs}"
-            raise ApiError(409, "Conflict", text)
-        if _covers(live, wanted):
-            return
-        allowed = (obj["metadata"].get("annotations") or {}).get(metadata.ALLOW_BREAKING) == "true"
-        breaking = breaking_summary(live, wanted)
-        if breaking and not allowed:
-            raise ApiError(422, "Invalid", f"cannot update CRD {name}: breaking changes detected: {breaking}")
-        names = {"shortNames": None, "categories": None, **wanted["spec"]["names"]}
-        body = {"spec": {**wanted["spec"], "names": names}, "metadata": _only_metadata(wanted)}
-        write = self.planned("patch", CRDS, name, body, "CRD updated")
-        await self.recorded(
-            obj,
-            write,
-            lambda: self._world.cluster.merge_patch(CRDS, "", name, body, manager=metadata.CONTROLLER_MANAGER),
-        )
+    async def noted(self, obj: JsonObject, body: Body) -> None:
+        """A fact about the definition, in its stream."""
+        thread = _thread(obj)
+        await self._world.log.append([thread.event(body, self._world.clock())])
 
     async def _patch_definition(self, obj: JsonObject, body: JsonObject, *, what: str, subresource: str = "") -> None:
         name = obj["metadata"]["name"]
@@ -130,9 +84,7 @@ class DefinitionWrites:
         self, obj: JsonObject, write: PlannedWrite, send: Callable[[], Awaitable[JsonObject | None]]
     ) -> JsonObject | None:
         """Intent, write, outcome; the answer about the definition itself is an observation too."""
-        world, meta = self._world, obj["metadata"]
-        subject = Subject(metadata.GROUP, metadata.DEFINITION_KIND, "", meta["name"], meta["uid"])
-        thread = Thread(definition_stream(meta["uid"]), subject, 0, "")
+        world, thread = self._world, _thread(obj)
         now = world.clock()
         with world.open_reader() as reader:
             position = reader.position
@@ -153,28 +105,7 @@ class DefinitionWrites:
         return answer
 
 
-def _covers(live: JsonObject, wanted: JsonObject) -> bool:
-    """True when the live CRD already has everything we would write; what the server defaulted is no difference."""
-    return _within(wanted["spec"], live["spec"]) and _within(_unversioned(_only_metadata(wanted)), live["metadata"])
-
-
-def _within(wanted: object, live: object) -> bool:
-    if isinstance(wanted, dict) and isinstance(live, dict):
-        if wanted.keys() == {"type"} or "properties" in wanted:
-            # a schema node: anything more in the live one is a difference
-            return wanted.keys() == live.keys() and all(_within(value, live[name]) for name, value in wanted.items())
-        return all(name in live and _within(value, live[name]) for name, value in wanted.items())
-    if isinstance(wanted, list) and isinstance(live, list):
-        return len(wanted) == len(live) and all(_within(*pair) for pair in zip(wanted, live, strict=True))
-    return wanted == live
-
-
-def _only_metadata(wanted: JsonObject) -> JsonObject:
-    meta = wanted["metadata"]
-    return {name: meta[name] for name in ("labels", "annotations") if meta.get(name)}
-
-
-def _unversioned(meta: JsonObject) -> JsonObject:
-    """Without the label that says our version: it is written with another change, never for its own sake."""
-    found = {name: value for name, value in (meta.get("labels") or {}).items() if name != metadata.VERSION}
-    return {**meta, "labels": found}
+def _thread(obj: JsonObject) -> Thread:
+    meta = obj["metadata"]
+    subject = Subject(metadata.GROUP, metadata.DEFINITION_KIND, "", meta["name"], meta["uid"])
+    return Thread(definition_stream(meta["uid"]), subject, 0, "")

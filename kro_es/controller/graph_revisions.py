@@ -16,14 +16,13 @@ from kro_es.errors import ApiError, DefinitionErrors
 from kro_es.events.types import RevisionIssued
 from kro_es.graph.hash import spec_hash
 from kro_es.graph.node import ResourceGraph
+from kro_es.graph.validate import MAX_NAME
 
 logger = structlog.get_logger(__name__)
 
 REVISIONS = Resource(
     Gvk.parse(metadata.REVISION_API_VERSION, metadata.REVISION_KIND), "graphrevisions", namespaced=False
 )
-_MOST_NAME = 63
-"""A GraphRevision carries the definition's name as a label value (spec/04 T10)."""
 
 
 class GraphRevisions:
@@ -36,10 +35,6 @@ class GraphRevisions:
 
     async def mirror(self, obj: JsonObject, number: int, found_hash: str, graph: ResourceGraph) -> None:
         """Write the object of a new revision, and retire the oldest."""
-        meta = obj["metadata"]
-        if len(meta["name"]) > _MOST_NAME:
-            logger.warning("no GraphRevision: the definition's name is no label value", definition=meta["name"])
-            return
         body = _graph_revision(obj, number, found_hash, self._world.standing.version)
         name = body["metadata"]["name"]
         create = self._writes.planned("create", REVISIONS, name, body, "GraphRevision")
@@ -66,7 +61,25 @@ class GraphRevisions:
 
     async def found(self, obj: JsonObject) -> list[JsonObject]:
         """The objects that are of exactly this definition, lowest number first."""
-        return await _revisions_of(self._world.cluster, obj)
+        return [item for item in await _of_name(self._world.cluster, obj) if _owned(item, obj)]
+
+    async def adopted(self, obj: JsonObject) -> list[JsonObject]:
+        """As ``found``, after those an earlier definition of this name left behind became this one's (§5.5)."""
+        every = [item for item in await _of_name(self._world.cluster, obj) if not terminating(item)]
+        for orphan in every:
+            if not _owned(orphan, obj):
+                await self._adopt(obj, orphan)
+        return every
+
+    async def _adopt(self, obj: JsonObject, orphan: JsonObject) -> None:
+        name = orphan["metadata"]["name"]
+        body = {"metadata": {"uid": uid(orphan), "ownerReferences": _owners(orphan, obj)}}
+        write = self._writes.planned("patch", REVISIONS, name, body, "GraphRevision adopted")
+        await self._writes.recorded(
+            obj,
+            write,
+            lambda: self._world.cluster.merge_patch(REVISIONS, "", name, body, manager=metadata.CONTROLLER_MANAGER),
+        )
 
     async def release(self, obj: JsonObject) -> None:
         """The definition goes: what kro put its finalizer on would wait for kro for ever."""
@@ -103,21 +116,39 @@ class GraphRevisions:
         )
 
 
-async def _revisions_of(cluster: Cluster, obj: JsonObject) -> list[JsonObject]:
-    """Adopted by controller reference, as kro tells its own from those of an earlier definition of that name (§5.5)."""
+async def _of_name(cluster: Cluster, obj: JsonObject) -> list[JsonObject]:
+    """Every revision of a definition of this name, lowest number first."""
     name = obj["metadata"]["name"]
-    if len(name) > _MOST_NAME:
+    if len(name) > MAX_NAME:
         return []
     every = await cluster.list_objects(REVISIONS, None, f"{metadata.DEFINITION_NAME}={name}")
-    mine = [
-        item
-        for item in every
-        if any(
-            owner.get("uid") == uid(obj) and owner.get("controller")
-            for owner in item["metadata"].get("ownerReferences") or ()
-        )
-    ]
+    mine = [item for item in every if item["spec"]["snapshot"]["name"] == name]
     return sorted(mine, key=lambda item: int(item["spec"]["revision"]))
+
+
+def _owned(revision: JsonObject, obj: JsonObject) -> bool:
+    owners = revision["metadata"].get("ownerReferences") or ()
+    return any(owner.get("uid") == uid(obj) and owner.get("controller") for owner in owners)
+
+
+def _reference(obj: JsonObject) -> JsonObject:
+    return {
+        "apiVersion": metadata.DEFINITION_API_VERSION,
+        "kind": metadata.DEFINITION_KIND,
+        "name": obj["metadata"]["name"],
+        "uid": uid(obj),
+        "controller": True,
+    }
+
+
+def _owners(orphan: JsonObject, obj: JsonObject) -> list[JsonObject]:
+    """Ours in the place of the definition that is gone; owners of other kinds stay."""
+    found = list(orphan["metadata"].get("ownerReferences") or ())
+    kind = (metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND)
+    for index, owner in enumerate(found):
+        if (owner.get("apiVersion"), owner.get("kind")) == kind:
+            return [*found[:index], _reference(obj), *found[index + 1 :]]
+    return [*found, _reference(obj)]
 
 
 def imported(obj: JsonObject, revision: JsonObject, engine: str) -> RevisionIssued | None:
@@ -153,7 +184,7 @@ def _status(made: JsonObject, graph: ResourceGraph, now: int) -> JsonObject:
     dependencies = dependencies_of(graph)
     return {
         "conditions": conditions.to_json(),
-        "topologicalOrder": list(graph.topological_order),
+        **({"topologicalOrder": list(graph.topological_order)} if graph.nodes else {}),
         **({"resources": dependencies} if dependencies else {}),
     }
 
@@ -171,15 +202,7 @@ def _graph_revision(obj: JsonObject, number: int, found_hash: str, version: str)
                 metadata.DEFINITION_NAME: meta["name"],
                 metadata.REVISION_HASH: found_hash,
             },
-            "ownerReferences": [
-                {
-                    "apiVersion": metadata.DEFINITION_API_VERSION,
-                    "kind": metadata.DEFINITION_KIND,
-                    "name": meta["name"],
-                    "uid": meta["uid"],
-                    "controller": True,
-                }
-            ],
+            "ownerReferences": [_reference(obj)],
         },
         "spec": {
             "revision": number,

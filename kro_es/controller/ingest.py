@@ -61,6 +61,8 @@ class _Head:
     content: bytes
     managers: dict[str, tuple[str, bytes]]
     part_of: str
+    dropped: int = 0
+    """Updates since the one recorded that changed no content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +194,10 @@ class Ingest:
             actor = changed_by(before.managers, head.managers)
             self._heads[ref.key] = head
             if before.content == head.content:
+                head.dropped = before.dropped + 1
                 self.dropped += 1
                 return None
+            seen = replace(seen, dropped=before.dropped)
         else:
             actor = changed_by({}, head.managers)
             self._heads[ref.key] = head

@@ -25,7 +25,7 @@ from kro_es.decisions.record import Thread
 from kro_es.decisions.writes import NOTICE, UID_CONFLICT, PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Seen
-from kro_es.events.redaction import scrub
+from kro_es.events.redaction import scrub, secret_texts
 from kro_es.events.types import Actor, Event, NewEvent, ObjectDeleted, ReconcileDecided
 from kro_es.plan import owned
 from kro_es.plan.applyset import applyset_id
@@ -51,6 +51,7 @@ class InstanceReconciler:
     async def reconcile(self, key: Key) -> Outcome | float:
         """One pass. ``retry`` asks for another one later, with growing delay; a number for one in so many seconds."""
         failed: dict[str, str] = {}
+        asked: list[tuple[str, str, str]] = []
         for _ in range(MOST_ROUNDS):
             # decided while the reader is open: what the decision looks up is at the position it is recorded with
             with self._world.open_reader() as reader:
@@ -75,6 +76,11 @@ class InstanceReconciler:
                 continue
             if not decision.writes and decision.settled is None and not decision.moved:
                 return _rest(decision, failed)
+            asked, before = [(write.verb, write.key, write.digest) for write in decision.writes], asked
+            if asked and asked == before:
+                # the server took it and shows something else: only an event, or time, makes a difference
+                logger.warning("the server does not keep what is written", instance=key.ref, what=asked)
+                return "settled" if {verb for verb, _, _ in asked} == {"put"} else "retry"
             again = await self._act(inputs, decision, failed)
             if not again:
                 return _rest(decision, failed)
@@ -151,7 +157,8 @@ class InstanceReconciler:
         except ApiError as error:
             if error.outcome_unknown:
                 self._unanswered.add(inputs.instance_uid)
-            text = scrub(error.message, self._world.ingest.vault.texts)
+            meant = secret_texts(write.body, self._world.taints.paths(write.body)) if write.body else ()
+            text = scrub(error.message, {*self._world.ingest.vault.texts, *meant})
             if write.verb == "delete" and error.conflict:
                 text = UID_CONFLICT
                 # another object has the name by now, and may be on its way to us
@@ -231,6 +238,10 @@ class InstanceReconciler:
             live = await self._world.cluster.get(resource, write.ref.namespace, write.ref.name)
             if uid(live) != uid(body):
                 raise
+            # an edit that came in between must wake another pass: within the answer to our write nobody would see it
+            seen = self._world.ingest.observation(Seen(live, "read", self._world.clock()))
+            if seen is not None:
+                await self._world.log.append([seen])
             body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
             return await self._world.cluster.put_status(resource, body, write.manager)
 

@@ -13,8 +13,9 @@ from kro_es.api.objects import Gvk, Resource
 from kro_es.api.selector import Requirement, Selector
 from kro_es.api.watch import Watched, WatchItem
 from kro_es.controller.crds import CustomKinds
-from kro_es.controller.definition_reconciler import DefinitionReconciler
-from kro_es.controller.definition_writes import CRDS, DEFINITIONS
+from kro_es.controller.definition_reconciler import DefinitionReconciler, Keep
+from kro_es.controller.definition_writes import DEFINITIONS
+from kro_es.controller.generated_crds import CRDS
 from kro_es.controller.instance_reconciler import InstanceReconciler
 from kro_es.controller.projector import Projector
 from kro_es.controller.queue import Key, Queue
@@ -36,16 +37,14 @@ MEMBERS = Selector((Requirement(metadata.PART_OF, "Exists"),))
 class Loop:
     """Workers over one queue; definitions and instances share it, a key is never worked on twice at once."""
 
-    def __init__(
-        self, world: World, queue: Queue, projector: Projector, metrics: Metrics, *, max_revisions: int
-    ) -> None:
+    def __init__(self, world: World, queue: Queue, projector: Projector, metrics: Metrics, *, keep: Keep) -> None:
         self._world = world
         self._queue = queue
         self._projector = projector
         self._metrics = metrics
         self._custom_kinds = CustomKinds(queue.add)
         self._definitions = DefinitionReconciler(
-            world, self._custom_kinds, serve=self.serve, withdraw=self.withdraw, max_revisions=max_revisions
+            world, self._custom_kinds, serve=self.serve, withdraw=self.withdraw, keep=keep
         )
         self._instances = InstanceReconciler(world)
         self._watches: Watches | None = None

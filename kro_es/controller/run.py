@@ -21,10 +21,11 @@ from kro_es.cluster.kubernetes import KubernetesCluster
 from kro_es.cluster.lease import Lease
 from kro_es.controller import schedule
 from kro_es.controller.assembly import Assembled, Given, assemble, started
+from kro_es.controller.audit import Audit, guarded, read_token
 from kro_es.controller.loop import Loop
 from kro_es.controller.queue import Queue
 from kro_es.controller.recovery import Left, close_intents, recover
-from kro_es.controller.telemetry import Metrics, Probes
+from kro_es.controller.telemetry import HIDDEN, Metrics, Probes
 from kro_es.errors import UserError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
@@ -90,6 +91,7 @@ class _Controller:
         self._writer: LogWriter | None = None
         self._lease: Lease | None = None
         self._standing_by = False
+        self._audit: Audit | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         settings = self._settings
@@ -106,10 +108,15 @@ class _Controller:
         log, pool, fence = await self._open_log(cluster_id)
         last_alive = log.last_heartbeat()
         writer = self._written_by(log)
+        if settings.audit_source:
+            token = read_token(settings.audit_token_file)
+            own = await cluster.user()
+            self._audit = Audit(settings.audit_source, own=own, since=last_alive, append=writer.append, token=token)
         given = Given(writer, cluster, Origin(cluster_id, 0, Redactor.of(key)), pool.open, now_micros)
         assembled = assemble(given, self._queue, self._metrics, settings)
         assembled.world.ingest.last_seen_alive = last_alive
         self._loop = assembled.loop
+        HIDDEN.texts = lambda: assembled.world.ingest.vault.texts
         with pool.open() as reader:
             left = recover(reader, assembled)
         await writer.append([_note(started(settings, fence))])
@@ -130,6 +137,8 @@ class _Controller:
             # the loop is made after the writer
             assert self._loop is not None
             self._loop.committed(events)
+            if self._audit is not None:
+                self._audit.committed(events)
 
         writer = self._writer = LogWriter(log, clock=now_micros, on_commit=committed)
         self._stack.push_async_callback(writer.close)
@@ -157,7 +166,12 @@ class _Controller:
             # a crash before the first beat of the clock leaves a gap that begins here, not none
             await asyncio.to_thread(alive)
 
-        await self._work(loop, watching(), stop)
+        auditing = asyncio.create_task(guarded(self._audit)) if self._audit else None
+        try:
+            await self._work(loop, watching(), stop)
+        finally:
+            if auditing is not None:
+                await _cancelled((auditing,))
 
     async def _probes(self) -> None:
         probes = Probes(self._metrics, lambda: self._loop is None or self._loop.failed is None, self._ready)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 import structlog
@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from kro_es.errors import UserError
+from kro_es.events.redaction import scrub
 
 
 @dataclass(slots=True)
@@ -44,6 +45,21 @@ class Metrics:
         )
 
 
+class Hidden:
+    """Clear texts that no log line may show, whoever writes it."""
+
+    def __init__(self) -> None:
+        self.texts: Callable[[], Iterable[str]] = tuple
+
+    def __call__(self, _logger: object, _method: str, line: object) -> str:
+        """Takes them out of a line that is ready to be written, tracebacks included."""
+        return scrub(str(line), self.texts())
+
+
+HIDDEN = Hidden()
+"""There is one log of a process; the controller tells it what it holds in clear."""
+
+
 def configure_logging(level: str) -> None:
     """One JSON object a line on stderr, as log collectors read them. Raises UserError for a level nobody knows."""
     number = logging.getLevelNamesMapping().get(level.upper())
@@ -55,6 +71,7 @@ def configure_logging(level: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
+            HIDDEN,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

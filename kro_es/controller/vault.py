@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from kro_es.api.objects import JsonObject, resource_version, uid
-from kro_es.events.redaction import Path, secret_texts
+from kro_es.api.sensitive import Path
+from kro_es.events.redaction import secret_texts
 
 _VERSIONS = 4
 """Versions kept per object: a pass reads at one log position while newer observations arrive."""

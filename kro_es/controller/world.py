@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from kro_es.api.sensitive import Rule
 from kro_es.cel.declarations import Environment
 from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.graphs import Graphs
@@ -35,3 +36,5 @@ class World:
     """Whether definitions may use omit()."""
     environment: Environment
     """The functions definitions may call."""
+    rules: tuple[Rule, ...]
+    """Fields whose values are never recorded, beside those of Secrets."""

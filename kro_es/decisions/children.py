@@ -127,7 +127,7 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
         if fields is not None and owned.owned_digest(recorded, fields) == row["owned_digest"]:
             return Comparison(item, ref, desired)
         drift = _drift(inputs, key, desired, recorded, str(live.row["actor"]))
-    taken = _taken_over(inputs, key, desired, digest, live)
+    taken = _taken_over(inputs, key, desired, digest, live, row)
     if taken is not None:
         return Comparison(item, ref, desired, taken_over=taken)
     if key in inputs.failed:
@@ -150,14 +150,17 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
 
 
 def _taken_over(
-    inputs: InstanceInputs, node: str, desired: JsonObject, digest: str, live: Child | None
+    inputs: InstanceInputs, node: str, desired: JsonObject, digest: str, live: Child | None, row: Row | None
 ) -> tuple[Child, ResourceTakenOver] | None:
-    """With no recorded digest our live managedFields entry is compared instead (architecture §2)."""
-    fields = inputs.seen_fields.get(str(live.row["uid"])) if live is not None else None
-    if live is None or fields is None:
+    """With no recorded digest, or one under another redaction key, the fields we own are compared (architecture §2)."""
+    if live is None:
         return None
-    recorded = inputs.redact(live.object)
-    if not owned.agrees(inputs.redact(desired), recorded, fields):
+    wanted, recorded = inputs.redact(desired), inputs.redact(live.object)
+    fields = inputs.seen_fields.get(str(live.row["uid"]))
+    if fields is None and row is not None and row["uid"] == live.row["uid"] and wanted != desired:
+        # digests of secrets mean nothing under a new key: the values themselves still agree or do not
+        fields = inputs.field_set(str(row["fields_digest"])) if row["desired_digest"] != digest else None
+    if fields is None or not owned.agrees(wanted, recorded, fields):
         return None
     return live, ResourceTakenOver(node, digest, owned.owned_digest(recorded, fields), owned.digest(fields))
 

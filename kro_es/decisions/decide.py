@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, Resource, annotations_of, terminating
 from kro_es.api.selector import Selector
-from kro_es.decisions import children, deletion, ledger, upkeep
+from kro_es.decisions import children, deletion, hold, ledger, upkeep
 from kro_es.decisions.children import Comparison
 from kro_es.decisions.inputs import Child, Externals, InstanceInputs
 from kro_es.decisions.status import Verdict, shown_status
@@ -85,6 +85,8 @@ def decide(inputs: InstanceInputs) -> Decision:
     marks = upkeep.marks(inputs)
     if suspended(inputs.instance):
         return _suspended(inputs, marks)
+    if text := hold.lost(inputs.instance, inputs.hold):
+        return _reported(inputs, Verdict.held_unknown(text), marks)
     found = _look(inputs)
     return _halted(inputs, found, marks) or _acting(inputs, found, marks) or _resting(inputs, found, marks)
 

@@ -9,8 +9,9 @@ from typing import Protocol
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels
 from kro_es.api.selector import Selector
+from kro_es.api.sensitive import Path
 from kro_es.api.watch import Watched
-from kro_es.events.redaction import Path, Redactor
+from kro_es.events.redaction import Redactor
 from kro_es.events.types import Input
 from kro_es.graph.node import ResourceGraph
 from kro_es.projections.projection import Row
@@ -113,6 +114,8 @@ class InstanceInputs:
     """Nodes whose write failed in this pass already, with the error: not tried again before the next pass."""
     max_collection: int
     """Items one collection may have."""
+    hold: Row | None = None
+    """Its row in ``holds``; ``instance`` has the spec it is held at then."""
     notices: bool = False
     """Whether conditions that turn are told as Kubernetes Events."""
 
@@ -136,6 +139,9 @@ class InstanceInputs:
         if self.followed is not None:
             activation = self.followed.activated_position
             found.append(Input(f"definition/{self.followed.definition_uid}", 0, activation))
+        if self.hold is not None:
+            version, position = _int(self.hold["stream_version"]), _int(self.hold["position"])
+            found.append(Input(str(self.hold["stream"]), version, position))
         return tuple(sorted(found, key=lambda item: item.stream))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kro_es.api.objects import JsonObject, ObjectRef
+from kro_es.decisions import hold
 from kro_es.decisions.inputs import Child, Externals, Followed, InstanceInputs
 from kro_es.decisions.taint import Taints
 from kro_es.events.redaction import Redactor
@@ -59,13 +60,14 @@ def load(
     instance = moment.clear(row) if row is not None and row["uid"] == instance_uid else None
     if row is None or instance is None:
         return None
+    held = reader.row("holds", instance_uid)
     children = _children(reader, applyset_id(ObjectRef.of(instance)), moment.clear)
     nodes = {str(node["node"]): node for node in reader.rows("nodes", "instance_uid", instance_uid)}
     seen = _seen_fields(reader, children, nodes.values())
     fields = _field_sets(reader, {str(row["fields_digest"]) for row in (*nodes.values(), *seen.values())})
     redactor, taints = standing.redactor, standing.taints
     return InstanceInputs(
-        instance=instance,
+        instance=hold.effective(instance, held),
         instance_row=row,
         followed=moment.followed,
         children=children,
@@ -84,6 +86,7 @@ def load(
         version=standing.version,
         failed=dict(moment.failed),
         max_collection=standing.max_collection,
+        hold=held,
         notices=standing.notices,
     )
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kro_es.api import metadata
-from kro_es.api.conditions import Conditions, author_conditions
+from kro_es.api.conditions import Conditions, author_conditions, with_held
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
+from kro_es.decisions.hold import told
 from kro_es.decisions.inputs import InstanceInputs
 from kro_es.decisions.notices import notices
 from kro_es.decisions.writes import STATUS, PlannedWrite
@@ -76,6 +77,10 @@ class Verdict:
         return cls("False", "ReconciliationSuspended", text, projects=False)
 
     @classmethod
+    def held_unknown(cls, text: str) -> Verdict:
+        return cls("False", "HeldUnknown", text, projects=False)
+
+    @classmethod
     def terminating(cls, results: tuple[NodeResult, ...], text: str) -> Verdict:
         reports = tuple(NodeReport(result.node.id, result.state, result.pending) for result in results)
         return cls("False", "ResourceDeleting", text, reports, results=results)
@@ -123,6 +128,8 @@ def shown_status(inputs: InstanceInputs, verdict: Verdict) -> Shown:
     except StatusError as error:
         return Shown(None, False, verdict.state(ready=False), f"the status cannot be computed: {error}", broken=True)
     conditions, problems = _conditions(inputs, verdict, own)
+    generation = instance["metadata"].get("generation", 0)
+    conditions = with_held(conditions, _before(inputs), told(instance, inputs.hold), generation, inputs.now)
     state = "ERROR" if problems else verdict.state(ready=ready)
     message = "\n".join(problems) if ready else verdict.message
     status = {**fields, "conditions": conditions, "state": state}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from kro_es.api import metadata
 from kro_es.api.objects import Gvk, JsonObject, labels
-from kro_es.events.redaction import Path, paths_of
+from kro_es.api.sensitive import Path, Rule, holds
+from kro_es.events.redaction import paths_of
 from kro_es.projections.projection import Row
 
 
 class Taints:
     """Redacted paths by instance kind and node; only ever grows, since an old object may still carry an old value."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: tuple[Rule, ...] = ()) -> None:
+        self._rules = rules
         self._paths: dict[tuple[str, str, str], frozenset[Path]] = {}
 
     def learn(self, group: str, kind: str, tainted: dict[str, list[list[str | int]]]) -> None:
@@ -33,4 +35,5 @@ class Taints:
             found.get(metadata.NODE_ID, ""),
         )
         tainted = self._paths.get(node, frozenset()) | self._paths.get((gvk.group, gvk.kind, "status"), frozenset())
-        return paths_of(gvk.kind, gvk.group, sorted(tainted, key=str))
+        ruled = [rule.path for rule in self._rules if rule.covers(gvk.group, gvk.kind) and holds(obj, rule.path)]
+        return paths_of(gvk.kind, gvk.group, (*sorted(tainted, key=str), *ruled))

@@ -10,8 +10,10 @@ from typing import Literal
 
 import orjson
 
-from kro_es.api.objects import JsonObject, ObjectRef, resource_version, uid
-from kro_es.events.redaction import Path, Redactor
+from kro_es.api import metadata
+from kro_es.api.objects import JsonObject, ObjectRef, labels, resource_version, uid
+from kro_es.api.sensitive import Path
+from kro_es.events.redaction import Redactor
 from kro_es.events.types import (
     Actor,
     NewEvent,
@@ -53,6 +55,8 @@ class Seen:
     actor: Actor = UNKNOWN
     cause: int = 0
     correlation: str = ""
+    dropped: int = 0
+    """Looks since the one recorded before that showed no other content."""
 
 
 def subject_of(obj: Mapping[str, object]) -> Subject:
@@ -62,17 +66,20 @@ def subject_of(obj: Mapping[str, object]) -> Subject:
 
 def observed(origin: Origin, seen: Seen, paths: Iterable[Path]) -> NewEvent:
     """The observation as an event: managedFields dropped, the leaves at ``paths`` redacted."""
+    paths = tuple(paths)
     recorded = origin.redactor.redact(recordable(without_managed_fields(seen.object)), paths)
+    # under another key, or with more of it redacted, the same state is recorded once more
+    fact = f"observed\0{origin.redactor.key_id}\0{sorted(map(str, paths))}" if paths else "observed"
     return NewEvent(
         stream=object_stream(ObjectRef.of(seen.object).key),
-        body=ObjectObserved(recorded, seen.change, seen.late),
+        body=ObjectObserved(recorded, seen.change, seen.late, seen.dropped),
         subject=subject_of(seen.object),
         actor=seen.actor,
         occurred_at=seen.at,
         resource_version=resource_version(seen.object),
         cause=seen.cause,
         correlation=seen.correlation,
-        event_id=origin.identity(uid(seen.object), resource_version(seen.object), "observed"),
+        event_id=origin.identity(uid(seen.object), resource_version(seen.object), fact),
     )
 
 
@@ -96,8 +103,11 @@ def vanished(
 
 
 def recordable(obj: JsonObject) -> JsonObject:
-    """The object as far as it is worth keeping: a CRD's schemas, which may be half a megabyte, become their digests."""
-    if obj.get("kind") != "CustomResourceDefinition":
+    """The object as far as it is worth keeping: a CRD's schemas, which may be half a megabyte, become their digests.
+
+    Not those of a CRD that is a child: its fields are compared with what was applied.
+    """
+    if obj.get("kind") != "CustomResourceDefinition" or metadata.PART_OF in labels(obj):
         return obj
     versions = [
         {**version, "schema": hashlib.sha256(orjson.dumps(version["schema"], option=orjson.OPT_SORT_KEYS)).hexdigest()}

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import orjson
 
 from kro_es.api.objects import JsonObject, JsonValue
-
-Path: TypeAlias = tuple[str | int, ...]
+from kro_es.api.sensitive import Glob, Path, reached, stands_for
 
 MARK = "kro-es/redacted"
 """Key of the object that stands where a value was: ``{"kro-es/redacted": <hmac>, "key": <key id>}``."""
@@ -49,11 +48,13 @@ class Redactor:
         if not path:
             return self._leaves(value)
         head, rest = path[0], path[1:]
+        if isinstance(value, dict) and isinstance(head, Glob) and MARK not in value:
+            return {name: self._at(item, rest) if head.matches(name) else item for name, item in value.items()}
         if isinstance(value, dict) and head in value:
             return {**value, head: self._at(value[head], rest)}
-        if isinstance(value, list) and isinstance(head, int):
-            # the API server may reorder or default list items, so every item is treated as the one meant
-            return [self._at(item, rest) for item in value]
+        if isinstance(value, list):
+            # the API server may reorder or default list items, so a number stands for every item
+            return [self._at(item, rest) if stands_for(head, item) else item for item in value]
         return value
 
     def _leaves(self, value: JsonValue) -> JsonValue:
@@ -73,28 +74,39 @@ def paths_of(kind: str, group: str, tainted: Iterable[Path] = ()) -> tuple[Path,
 
 
 def secret_texts(obj: JsonObject, paths: Iterable[Path]) -> frozenset[str]:
-    """Every clear text at ``paths``: what must not appear in an error or a log line."""
-    found: set[str] = set()
-    for path in paths:
-        _collect(obj, path, found)
+    """Every clear text at ``paths``: what must not appear in an error or a log line.
+
+    Of a Secret also what its values are when they are decoded, and of all what they look like when quoted.
+    """
+    found = {text for path in paths for value in reached(obj, path) for text in _texts(value)}
+    if obj.get("kind") == "Secret":
+        found |= {text for text in map(_decoded, found) if text}
+    # in a line of JSON, and quoted once before
+    found |= {_quoted(text) for text in found} | {_quoted(_quoted(text)) for text in found}
     return frozenset(text for text in found if len(text) >= _SHORTEST_SCRUBBED)
 
 
-def _collect(value: JsonValue, path: Path, found: set[str]) -> None:
-    if path:
-        if isinstance(value, dict) and path[0] in value:
-            _collect(value[path[0]], path[1:], found)
-        elif isinstance(value, list) and isinstance(path[0], int):
-            for item in value:
-                _collect(item, path[1:], found)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            _collect(item, (), found)
+def _quoted(text: str) -> str:
+    return orjson.dumps(text).decode()[1:-1]
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        return ""
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        # what is redacted already is no clear text
+        for item in () if MARK in value else value.values():
+            yield from _texts(item)
     elif isinstance(value, list):
         for item in value:
-            _collect(item, (), found)
+            yield from _texts(item)
     elif isinstance(value, str):
-        found.add(value)
+        yield value
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal, TypeAlias
 
 from kro_es.api.objects import JsonObject, JsonValue
 
-ActorSource: TypeAlias = Literal["manager", "audit", "cli", "controller", "unknown"]
+ActorSource: TypeAlias = Literal["manager", "audit", "audit-by-time", "cli", "controller", "unknown"]
+"""``audit``: the user, by uid and resourceVersion of what the API server answered; ``audit-by-time``: by object, verb and time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class ObjectObserved:
     change: Literal["added", "modified", "listed", "response", "read"] = "modified"
     seen_late: bool = False
     """True when a relist found it: the change happened in a gap."""
+    dropped: int = 0
+    """Updates since the one before that changed nothing a person would call content: heartbeats, no-op writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,23 @@ class FieldsSeen:
     fields: JsonObject
 
 
+@dataclass(frozen=True, slots=True)
+class AuditMatched:
+    """Who made the change that an observation shows, from the API server's audit log; the actor is the user."""
+
+    TYPE: ClassVar[str] = "audit.matched"
+    observation: int
+    """Position of the observation."""
+    groups: tuple[str, ...]
+    source_ips: tuple[str, ...]
+    user_agent: str
+    verb: str
+    impersonated_by: str
+    """Who asked in the name of the actor; empty when it was the actor."""
+    how: str
+    audit_id: str
+
+
 # --- definitions ------------------------------------------------------------------------------------------------
 
 
@@ -146,6 +166,8 @@ class RevisionIssued:
     reason: str = ""
     """Why, when a person said so (rollback)."""
     rolled_back_to: int = 0
+    schemas: dict[str, str] = field(default_factory=dict)
+    """``apiVersion kind`` to the digest its schema is recorded under (``schema.recorded``)."""
     imported: bool = False
     """Taken over from a GraphRevision object that was there before this log."""
 
@@ -172,6 +194,36 @@ class RevisionActivated:
     number: int
     instances: int = 0
     """How many instances were known when it happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaRecorded:
+    """The schema of a kind as a revision was compiled against it, with all it refers to; once per content."""
+
+    TYPE: ClassVar[str] = "schema.recorded"
+    digest: str
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool
+    source: str
+    """Digest the API server gave the document, or that of the CRD."""
+    content: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class CrdApplied:
+    """The API of a definition's instances was created or changed for a revision; the changes as conditions word them."""
+
+    TYPE: ClassVar[str] = "crd.applied"
+    definition_uid: str
+    definition: str
+    number: int
+    crd: str
+    created: bool
+    breaking: tuple[str, ...] = ()
+    """Changes that were allowed by annotation although they break instances."""
+    compatible: tuple[str, ...] = ()
 
 
 # --- decisions, intents and outcomes ----------------------------------------------------------------------------
@@ -342,6 +394,27 @@ class CommandInstanceRollback:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandHold:
+    """From here on this spec counts for a definition or an instance, whatever the cluster shows."""
+
+    TYPE: ClassVar[str] = "command.hold"
+    held_uid: str
+    spec: JsonObject
+    mark: str
+    """Where the spec comes from and its digest; also in the object's annotation, so that a lost log is noticed."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRelease:
+    """What the cluster shows counts again."""
+
+    TYPE: ClassVar[str] = "command.release"
+    held_uid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerStarted:
     TYPE: ClassVar[str] = "controller.started"
     engine: str
@@ -356,6 +429,66 @@ class ControllerStopped:
     fence: int
 
 
+@dataclass(frozen=True, slots=True)
+class LogPruned:
+    """Observations of status that were older than the retention are gone; their leaves stay for the chain."""
+
+    TYPE: ClassVar[str] = "log.pruned"
+    before: int
+    """Events recorded before this time (microseconds since the epoch) were looked at."""
+    events: int
+    first: int
+    last: int
+    """Positions of the first and the last of them."""
+    digest: str
+    """SHA-256 over their positions and leaves, in order."""
+    chain: str
+    """Chain of the log when it was pruned."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRedacted:
+    """A value that slipped through was taken out of these events; their leaves stay, their content is not provable."""
+
+    TYPE: ClassVar[str] = "log.redacted"
+    positions: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogAdopted:
+    """A restored or imported log may be acted upon from here on."""
+
+    TYPE: ClassVar[str] = "log.adopted"
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogCopied:
+    """A copy of the log was begun: whoever redacts the log later knows where else to look."""
+
+    TYPE: ClassVar[str] = "log.copied"
+    to: str
+    form: Literal["backup", "export"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogRetrained:
+    """From here on payloads are compressed with another dictionary, learnt from this log."""
+
+    TYPE: ClassVar[str] = "log.retrained"
+    dictionary: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogRebuilt:
+    """Rows of projections were folded anew from the log, beside the ones in use, and took their place."""
+
+    TYPE: ClassVar[str] = "log.rebuilt"
+    projections: tuple[str, ...]
+
+
 Body: TypeAlias = (
     ObjectObserved
     | ObjectDeleted
@@ -363,9 +496,12 @@ Body: TypeAlias = (
     | ObjectLeftSelection
     | WatchGap
     | FieldsSeen
+    | AuditMatched
     | RevisionIssued
     | RevisionRejected
     | RevisionActivated
+    | SchemaRecorded
+    | CrdApplied
     | ReconcileDecided
     | ResourceApplied
     | ResourceTakenOver
@@ -377,8 +513,16 @@ Body: TypeAlias = (
     | InstanceGone
     | CommandRollback
     | CommandInstanceRollback
+    | CommandHold
+    | CommandRelease
     | ControllerStarted
     | ControllerStopped
+    | LogPruned
+    | LogRedacted
+    | LogAdopted
+    | LogCopied
+    | LogRetrained
+    | LogRebuilt
 )
 
 

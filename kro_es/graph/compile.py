@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from kro_es.api.definition import ResourceGraphDefinition
 from kro_es.api.objects import Gvk, JsonObject
+from kro_es.api.sensitive import Rule
 from kro_es.cel.declarations import FULL, Environment
 from kro_es.cel.errors import CelError
 from kro_es.cel.types import DYN, CelType, ListType
@@ -36,10 +37,12 @@ def compile_graph(
     *,
     omit: bool = True,
     environment: Environment = FULL,
+    rules: tuple[Rule, ...] = (),
 ) -> ResourceGraph:
     """Raises DefinitionErrors; a fault of one resource hides no fault of another.
 
     ``omit``: whether omit() may be used (kro's feature gate CELOmitFunction). ``environment``: the functions there are.
+    ``rules``: fields whose values are never recorded, nor what is computed from them.
     """
     faults = Faults()
     validate.naming(definition, faults)
@@ -48,7 +51,8 @@ def compile_graph(
     resources = [reader.read(index) for index in range(len(definition.resources))]
     variables = _variables(definition, spec, resources)
     inspector = Inspector((resource.id for resource in resources), faults, omit=omit, environment=environment)
-    builder = NodeBuilder(resources, variables, faults, inspector, namespaced=definition.schema.namespaced)
+    instance = crd.instance_resource(definition.schema)
+    builder = NodeBuilder(resources, variables, faults, inspector, instance=instance, rules=rules)
     order, waves = _order(resources, builder, faults)
     nodes = builder.nodes(order, waves)
     status = compile_status(definition.schema.status, variables, builder.tainted, faults, environment)
@@ -59,7 +63,7 @@ def compile_graph(
     schema = crd.instance_schema(spec, inferred)
     return ResourceGraph(
         definition=definition.name,
-        instance=crd.instance_resource(definition.schema),
+        instance=instance,
         nodes=nodes,
         status=status,
         crd=crd.crd_for(crd.generate(definition, schema), definition.name, definition.uid, version),

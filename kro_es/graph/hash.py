@@ -71,12 +71,7 @@ def _resource(node: JsonObject) -> str:
 def _external(node: JsonObject) -> str:
     meta = node.get("metadata") or {}
     members = [(name, _json(meta[name])) for name in ("name", "namespace") if meta.get(name)]
-    selector = meta.get("selector")
-    if selector is not None:
-        expressions = [_given(item, ("key", "operator", "values")) for item in selector.get("matchExpressions") or ()]
-        parts = [("matchLabels", _json(selector["matchLabels"]))] if selector.get("matchLabels") else []
-        parts += [("matchExpressions", _array(expressions))] if expressions else []
-        members.append(("selector", _object(parts)))
+    members.append(("selector", _json(meta.get("selector"))))
     return _object(
         [
             ("apiVersion", _json(node.get("apiVersion", ""))),

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from kro_es.api import objects
+from kro_es.api.sensitive import Rule
 from kro_es.cel.compiler import CompiledExpression
 from kro_es.cel.errors import CelError, CelSyntaxError
 from kro_es.cel.parser import ParsedExpression, parse
 from kro_es.cel.references import identifiers
-from kro_es.cel.types import DYN, STRING, CelType, ListType, assignable, type_name
+from kro_es.cel.types import DYN, CelType, ListType, assignable, type_name
 from kro_es.graph import taint, typing
 from kro_es.graph import template as texts
 from kro_es.graph.faults import Faults, Site
 from kro_es.graph.fieldpath import FieldPath
 from kro_es.graph.node import Dimension, Expression, Node, TemplateField
-from kro_es.graph.references import OMIT_MISPLACED, Inspector, Referring, undeclared, uses_omit
+from kro_es.graph.references import INSTANCE, OMIT_MISPLACED, Inspector, Referring, undeclared, uses_omit
 from kro_es.graph.resources import Resource
 from kro_es.schema.gotext import quote
 
@@ -36,11 +38,13 @@ class NodeBuilder:
         faults: Faults,
         inspector: Inspector,
         *,
-        namespaced: bool,
+        instance: objects.Resource,
+        rules: tuple[Rule, ...],
     ) -> None:
-        """``namespaced``: whether the instances are."""
+        """``rules``: more fields that hold secret values."""
         self._variables = variables
-        self._namespaced = namespaced
+        self._namespaced = instance.namespaced
+        self._rules = rules
         self._faults = faults
         self._resources = {resource.id: resource for resource in reversed(list(resources))}
         self._inspector = inspector
@@ -53,7 +57,7 @@ class NodeBuilder:
             for node_id in self._fields
         }
         """Ids each resource depends on, resources in the order listed."""
-        self.tainted: dict[str, tuple[FieldPath, ...]] = {}
+        self.tainted: dict[str, tuple[FieldPath, ...]] = {INSTANCE: taint.own_paths(instance.gvk, rules)}
         """Where each resource may hold the value of a Secret, names included."""
 
     def nodes(self, order: tuple[str, ...], waves: Mapping[str, int]) -> tuple[Node, ...]:
@@ -68,8 +72,9 @@ class NodeBuilder:
             include, ready = self._include_when(resource), self._ready_when(resource)
             if resource.kind is None:
                 continue
-            paths = (*taint.own_paths(resource.kind.resource.gvk), *(item.path for item in fields if item.tainted))
-            self.tainted[node_id] = tuple(dict.fromkeys(paths))
+            gvk = resource.kind.resource.gvk
+            computed = tuple(item.path for item in fields if item.tainted)
+            self.tainted[node_id] = tuple(dict.fromkeys((*taint.own_paths(gvk, self._rules), *computed)))
             node = Node(
                 id=node_id,
                 index=resource.index,
@@ -82,7 +87,9 @@ class NodeBuilder:
                 include_dependencies=_united(self._include[node_id]),
                 order=waves[node_id],
                 # a name is public: it is what the object is recorded under
-                tainted_paths=tuple(path for path in self.tainted[node_id] if path not in _NAMES),
+                tainted_paths=tuple(
+                    path for path in dict.fromkeys((*taint.own_paths(gvk), *computed)) if path not in _NAMES
+                ),
                 for_each=dimensions,
                 external=resource.external,
                 selecting=resource.selecting,
@@ -134,7 +141,7 @@ class NodeBuilder:
             known.add("metadata.namespace")
         for site, referring in self._fields[resource.id]:
             if site.path in known and referring and uses_omit(referring.parsed):
-                text = f'omit() cannot be used at path "{site.path}"'
+                text = f"omit() cannot be used at path {quote(site.path)}"
                 why = "the field is required and must resolve to a concrete value"
                 self._faults.add_expression(site, f"resource {quote(resource.id)}: {text} — {why}")
 
@@ -193,7 +200,9 @@ class NodeBuilder:
         for item, (site, referring) in zip(resource.fields, self._fields[resource.id], strict=True):
             program = referring and self._field_program(site, item.path, referring.parsed, variables)
             if program and referring:
-                traced = (gvk and taint.holds_values(gvk, item.path)) or taint.reads_tainted(program.reads, tainted)
+                traced = (gvk and taint.holds_values(gvk, item.path, self._rules)) or taint.reads_tainted(
+                    program.reads, tainted
+                )
                 iterates, omits = bool(referring.iterators), uses_omit(referring.parsed)
                 found.append(TemplateField(item.path, item.expression.text, program, bool(traced), iterates, omits))
         return tuple(found)
@@ -202,14 +211,14 @@ class NodeBuilder:
         """Type expected at a place of the template; a reference is no object of its kind."""
         known = self._variables[resource.id]
         if resource.external:
-            return STRING if path in _NAMES else DYN
+            return typing.reference_type(path)
         return typing.expected_type(known.element if isinstance(known, ListType) and resource.many else known, path)
 
     def _field_program(
         self, site: Site, path: FieldPath, parsed: ParsedExpression, variables: Mapping[str, CelType]
     ) -> CompiledExpression | None:
         prefix = f"failed to validate resource {quote(site.resource or '')}: "
-        shown, where = quote(site.expression.text), f'at path "{site.path}"'
+        shown, where = quote(site.expression.text), f"at path {quote(site.path)}"
         try:
             program = typing.program(parsed, variables)
         except CelError as error:

@@ -86,8 +86,10 @@ class Inspector:
         if not self._omit and uses_omit(parsed):
             problems.append(f"{prefix}omit() requires the CELOmitFunction feature gate to be enabled")
         reported = [problem for problem in problems if problem]
+        # kro's texts do not say where (spec/04 T4)
+        where = f" (resource {quote(site.resource or '')}, path {quote(site.path)})"
         for problem in reported:
-            self._faults.add_expression(site, problem)
+            self._faults.add_expression(site, problem + where)
         return None if reported else Referring(parsed, tuple(name for name in names if name in self._ids), used)
 
     def _name_problem(self, name: str, own: str | None, prefix: str) -> str | None:

@@ -87,6 +87,11 @@ class ResourceReader:
             return Resource(entry.id, index, {}, None, (), (), ())
         template = _object(entry)
         external = entry.template is None
+        problem = validate.reference(entry) if external else None
+        if problem:
+            text = f"invalid external ref metadata for resource {entry.id}: {problem}"
+            self._fault(index, text, "metadata.selector" if "selector" in template["metadata"] else "metadata")
+            return Resource(entry.id, index, template, None, (), (), ())
         selecting = external and "selector" in template["metadata"]
         kind = self._kind(index, entry.id, template, anywhere=selecting)
         return Resource(

@@ -37,7 +37,7 @@ def compile_status(
         try:
             program = typing.program(parsed, variables)
         except CelError as error:
-            shown = f'{quote(item.expression.text)} at path "{path}"'
+            shown = f"{quote(item.expression.text)} at path {quote(path)}"
             faults.add_expression(site, f"{FAILED}failed to type-check status expression {shown}: {error}", error)
             continue
         if not identifiers(parsed):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from kro_es.api import sensitive
 from kro_es.api.objects import Gvk
+from kro_es.api.sensitive import Glob, Rule
 from kro_es.cel.references import Read
 from kro_es.cel.types import escape
 from kro_es.graph.fieldpath import FieldPath
@@ -15,14 +17,14 @@ _LAST_APPLIED: FieldPath = ("metadata", "annotations", "kubectl.kubernetes.io/la
 """kubectl keeps a copy of the whole object here."""
 
 
-def own_paths(gvk: Gvk) -> tuple[FieldPath, ...]:
-    """Where objects of a kind hold secret values by nature."""
-    return _VALUES if gvk == SECRET else ()
+def own_paths(gvk: Gvk, rules: Iterable[Rule] = ()) -> tuple[FieldPath, ...]:
+    """Where objects of a kind hold secret values, by nature or by a rule."""
+    return (*(_VALUES if gvk == SECRET else ()), *sensitive.own_paths(rules, gvk))
 
 
-def holds_values(gvk: Gvk, path: FieldPath) -> bool:
-    """Whether a field of this kind is the value of a Secret, or holds one."""
-    return any(overlap(path, own) for own in own_paths(gvk))
+def holds_values(gvk: Gvk, path: FieldPath, rules: Iterable[Rule] = ()) -> bool:
+    """Whether a field of this kind is a secret value, or holds one."""
+    return any(overlap(own, path) for own in own_paths(gvk, rules))
 
 
 def reads_tainted(reads: Iterable[Read], tainted: Mapping[str, tuple[FieldPath, ...]]) -> bool:
@@ -43,4 +45,6 @@ def _same(step: str | int, name: str | int) -> bool:
     """Expressions may write a property by its key or by its escaped name."""
     if isinstance(step, int) or isinstance(name, int):
         return True
+    if isinstance(step, Glob):
+        return step.matches(name)
     return step == name or escape(step) == name

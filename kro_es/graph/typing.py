@@ -13,6 +13,7 @@ from kro_es.cel.parser import ParsedExpression
 from kro_es.cel.types import (
     BOOL,
     DYN,
+    STRING,
     CelType,
     ListType,
     MapType,
@@ -101,6 +102,21 @@ def expected_type(root: CelType, path: FieldPath) -> CelType:
             case _:
                 return DYN
     return found
+
+
+def reference_type(path: FieldPath) -> CelType:
+    """Type of the place ``path`` in a reference to an object of others."""
+    match path:
+        case ("metadata", "name" | "namespace") | ("metadata", "selector", "matchLabels", _):
+            return STRING
+        case ("metadata", "selector"):
+            return MapType(STRING, DYN)
+        case ("metadata", "selector", "matchLabels"):
+            return MapType(STRING, STRING)
+        case ("metadata", "selector", "matchExpressions"):
+            return ListType(DYN)
+        case _:
+            return DYN
 
 
 def program(parsed: ParsedExpression, variables: Mapping[str, CelType]) -> CompiledExpression:

@@ -7,10 +7,16 @@ import re
 from kro_es.api.definition import ResourceDefinition, ResourceGraphDefinition
 from kro_es.api.metadata import RESERVED_PREFIXES
 from kro_es.api.objects import Gvk, JsonObject, JsonValue, Resource
+from kro_es.api.selector import Selector, SelectorError
 from kro_es.errors import UserError
 from kro_es.graph.faults import SCHEMA, Faults
+from kro_es.graph.template import TemplateError, extract
+from kro_es.graph.walk import Walk
 from kro_es.schema.gotext import quote
+from kro_es.schema.openapi import Schema
 
+MAX_NAME = 63
+"""Revisions, the CRD and every child carry the definition's name as a label value (spec/04 T10)."""
 MAX_DIMENSIONS = 10
 _RESERVED_WORDS = (
     "true false null in as break const continue else for function if import let loop package namespace return var void "
@@ -30,6 +36,23 @@ _DNS_1035_TEXT = (
 )
 
 
+_NO_SELECTOR = "selector must be a Kubernetes LabelSelector object or a CEL expression that resolves to one"
+_TEXT: JsonObject = {"type": "string"}
+_REQUIREMENT: JsonObject = {
+    "type": "object",
+    "properties": {"key": _TEXT, "operator": _TEXT, "values": {"type": "array", "items": _TEXT}},
+}
+_LABEL_SELECTOR = Schema(
+    {
+        "type": "object",
+        "properties": {
+            "matchLabels": {"type": "object", "additionalProperties": _TEXT},
+            "matchExpressions": {"type": "array", "items": _REQUIREMENT},
+        },
+    }
+)
+
+
 class ShapeError(UserError):
     """A template is not a Kubernetes object of a kind."""
 
@@ -38,8 +61,14 @@ class ShapeError(UserError):
 
 
 def naming(definition: ResourceGraphDefinition, faults: Faults) -> None:
-    """Kind, ids and iterators; their texts are kro's."""
+    """Kind, ids and iterators, in kro's words; and the name's length, which kro finds out when it writes it as a label."""
     prefix = "failed to validate resourcegraphdefinition: "
+    name = definition.name
+    if len(name) > MAX_NAME:
+        text = (
+            f"metadata.name {quote(name)} has {len(name)} characters; it becomes a label value and may have {MAX_NAME}"
+        )
+        faults.add(SCHEMA, f"{prefix}{text}", path="metadata.name")
     kind = definition.schema.kind
     if not _KIND.match(kind):
         text = f"kind '{kind}' is not a valid KRO kind name: must be UpperCamelCase"
@@ -97,10 +126,37 @@ def combination(resource: ResourceDefinition) -> str | None:
         return "cannot use externalRef with template"
     if resource.external_ref is not None and resource.for_each:
         return "cannot use externalRef with forEach"
-    if resource.external_ref is not None:
-        meta = resource.external_ref.get("metadata") or {}
-        if bool(meta.get("name")) == (meta.get("selector") is not None):
-            return "exactly one of name or selector must be provided"
+    return None
+
+
+def reference(resource: ResourceDefinition) -> str | None:
+    """What is wrong with the name or the selector of a reference, if anything."""
+    meta = (resource.external_ref or {}).get("metadata") or {}
+    if bool(str(meta.get("name") or "").strip()) == (meta.get("selector") is not None):
+        return "exactly one of name or selector must be provided"
+    return None if meta.get("selector") is None else _selector(meta["selector"])
+
+
+def _selector(given: JsonValue) -> str | None:
+    """A LabelSelector, with expressions in it or as one."""
+    try:
+        if isinstance(given, str):
+            found = extract(given)
+            return None if found is not None and found.standalone else _NO_SELECTOR
+    except TemplateError as error:
+        return f"invalid selector expression: {error}"
+    if not isinstance(given, dict):
+        return _NO_SELECTOR
+    walk = Walk()
+    walk.template(given, _LABEL_SELECTOR, ("metadata", "selector"))
+    if walk.faults:
+        return walk.faults[0].message
+    if walk.fields:
+        return None  # what it selects is known when the instance is
+    try:
+        Selector.parse(given)
+    except SelectorError as error:
+        return f"invalid label selector: metadata.selector.{error}"
     return None
 
 

@@ -16,7 +16,11 @@ _MOST_LINKS = 100
 _INFERRED = "inferred: an object's status follows the last write to it"
 _COMMANDED = "inferred: the last command before it"
 _LATE = "it happened while nobody watched; who else wrote meanwhile is not known"
-_MANAGER = "known from managedFields: a program, not a person"
+_KNOWN = {
+    "manager": "known from managedFields: a program, not a person",
+    "audit": "known from the API server's audit log",
+    "audit-by-time": "inferred: by the audit log the only write of it at that time",
+}
 _REFUSED = "inferred: the last edit before the refusal"
 
 
@@ -139,7 +143,8 @@ class Causes:
             return self._before(link, e.ObjectObserved.TYPE), _REFUSED
         if link.what != e.ObjectObserved.TYPE:
             return 0, ""
-        if link.actor == metadata.ROLLBACK_MANAGER:
+        # the timeline may name the person by now
+        if self.event(link.position).actor.name == metadata.ROLLBACK_MANAGER:
             return self._command(link), _COMMANDED
         if link.instance_uid and self._only_status(link):
             found = self._last_write(link)
@@ -182,4 +187,4 @@ class Causes:
 def _known(link: Link) -> str:
     if link.what != e.ObjectObserved.TYPE:
         return ""
-    return _LATE if "late" in link.summary else _MANAGER if link.known_by == "manager" else ""
+    return _LATE if "late" in link.summary else _KNOWN.get(link.known_by, "")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import orjson
 
+from kro_es.api import metadata
 from kro_es.api.definition import parse
 from kro_es.api.objects import Gvk, JsonObject, JsonValue
 from kro_es.errors import DefinitionErrors, UserError
@@ -28,6 +29,10 @@ from kro_es.projections.projection import Row
 from kro_es.schema.compat import compare
 from kro_es.schema.openapi import KindSchema
 
+NOT_FORESEEN = "no cluster was asked: what becomes of the objects is not foreseen"
+_HOLDS_DATA = frozenset(["persistentvolumeclaim", "persistentvolume"])
+_NOT_OWN = (*metadata.RESERVED_PREFIXES, "applyset.kubernetes.io/", "kubectl.kubernetes.io/")
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -42,40 +47,32 @@ class Plan:
     spec: JsonObject
     digest: str
     changes: tuple[JsonObject, ...]
-    """Of the spec itself, field by field."""
+    """Of the spec itself, field by field; all of it when the object is made again."""
     forecasts: tuple[Forecast, ...] = ()
     risks: tuple[Risk, ...] = ()
     notes: tuple[str, ...] = ()
-
-    def counts(self) -> dict[str, int]:
-        return {
-            name: sum(one.count(change) for one in self.forecasts)
-            for name, change in (("created", "created"), ("updated", "changed"), ("deleted", "deleted"))
-        }
-
-    def refused(self, accepted: set[str]) -> tuple[Risk, ...]:
-        """Risks nobody named."""
-        return tuple(risk for risk in self.risks if risk.name not in accepted)
+    again: JsonObject | None = None
+    """What is created, when the object itself is gone."""
 
     def as_json(self) -> JsonObject:
         return {
             "target": self.target.name,
             "to": self.to,
             "base": self.base,
+            "created": self.again is not None,
             "changes": list(self.changes),
-            "objects": [
-                {"instance": one.instance, "unknown": list(one.unknown), **row}
-                for one in self.forecasts
-                for difference in one.differences
-                for row in difference.as_rows()
-            ],
-            "counts": self.counts(),
-            "risks": [{"name": risk.name, "details": list(risk.details)} for risk in self.risks],
-            "notes": list(self.notes),
         }
 
 
 Kinds = Mapping[Gvk, KindSchema]
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """What a rollback of a whole graph does to instances besides: other specs by ``ObjectRef.key``, and those made again."""
+
+    specs: Mapping[str, JsonObject] = field(default_factory=dict)
+    again: tuple[JsonObject, ...] = ()
 
 
 def definition_specs(history: History, name: str, to: int) -> tuple[Row, Row]:
@@ -88,7 +85,9 @@ def definition_specs(history: History, name: str, to: int) -> tuple[Row, Row]:
     return newest, wanted
 
 
-def of_definition(history: History, target: Target, to: int, kinds: Kinds | None) -> Plan:
+def of_definition(
+    history: History, target: Target, to: int, kinds: Kinds | None, besides: Instances = Instances()
+) -> Plan:
     """``kinds``: schemas as the cluster serves them; without them the objects cannot be foreseen, and the plan says so."""
     newest, wanted = definition_specs(history, target.ref.name, to)
     spec: JsonObject = parsed(wanted["spec"])
@@ -100,20 +99,43 @@ def of_definition(history: History, target: Target, to: int, kinds: Kinds | None
         notes=notes(history, int(str(wanted["issued_at"])), history.now),
     )  # fmt: skip
     if kinds is None:
-        return replace(made, notes=(*made.notes, "no cluster was asked: what becomes of the objects is not foreseen"))
-    after = _compiled(target, wanted, kinds)
+        return replace(made, notes=(*made.notes, NOT_FORESEEN))
+    after = _compiled(target.ref.name, wanted, kinds)
     try:
-        before = _compiled(target, newest, kinds)
+        before = _compiled(target.ref.name, newest, kinds)
     except UserError as error:
         return replace(made, notes=(*made.notes, f"the newest revision cannot be compared: {error}"))
     forecasts = tuple(
-        forecast(Recorded(history, str(row["uid"])), Side(before, obj), Side(after, obj))
+        forecast(Recorded(history, str(row["uid"])), Side(before, obj), Side(after, _instead(besides, row, obj)))
         for row in _instances(history, newest)
         for obj in [parsed(row["object"])]
     )
+    forecasts += tuple(forecast(Recorded(history, ""), Side(before, obj), Side(after, obj)) for obj in besides.again)
     breaking = tuple(f"{one.path}: {one}" for one in compare(before.crd, after.crd).breaking)
     risks = (Risk("breaking-change", breaking),) if breaking else ()
-    return replace(made, forecasts=forecasts, risks=(*risks, *_deletions(forecasts)))
+    return replace(made, forecasts=forecasts, risks=(*risks, *_losses(forecasts)))
+
+
+def number_at(history: History, target: Target, position: int) -> int:
+    """Number of the revision that was active at a position. Raises UserError when none was."""
+    sql = (
+        "SELECT number FROM p_revisions WHERE definition_uid = ? AND activated_position > 0 AND activated_position <= ?"
+        " ORDER BY activated_position DESC LIMIT 1"
+    )
+    found = history.rows(sql, (target.uid, position))
+    if not found:
+        raise UserError(f"{target.ref.name} had no active revision at position {position}")
+    return int(str(found[0]["number"]))
+
+
+def _instead(besides: Instances, row: Row, obj: JsonObject) -> JsonObject:
+    spec = besides.specs.get(str(row["key"]))
+    return obj if spec is None else {**obj, "spec": spec}
+
+
+def compiled(history: History, name: str, numbers: tuple[int, int], kinds: Kinds) -> tuple[ResourceGraph, ...]:
+    """Two revisions as the cluster would compile them. Raises UserError."""
+    return tuple(_compiled(name, revision(history, RevisionName(name, number)), kinds) for number in numbers)
 
 
 def needs(history: History, name: str, to: int) -> set[Gvk]:
@@ -129,27 +151,30 @@ def _manifest(row: Row) -> JsonObject:
     return {"metadata": meta, "spec": row["spec"]}
 
 
-def _compiled(target: Target, row: Row, kinds: Kinds) -> ResourceGraph:
+def _compiled(name: str, row: Row, kinds: Kinds) -> ResourceGraph:
     try:
         return compile_graph(parse(_manifest(row)), kinds)
     except DefinitionErrors as error:
-        text = f"revision {row['number']} of {target.ref.name} does not compile against this cluster: {error}"
+        text = f"revision {row['number']} of {name} does not compile against this cluster: {error}"
         raise UserError(text) from error
 
 
 def _instances(history: History, row: Row) -> list[Row]:
     kind = f"{row['instance_group']}/{row['instance_kind']}"
-    return history.rows("SELECT uid, object FROM p_objects WHERE kind_key = ? ORDER BY key", (kind,))
+    return history.rows("SELECT key, uid, object FROM p_objects WHERE kind_key = ? ORDER BY key", (kind,))
 
 
-def _deletions(forecasts: tuple[Forecast, ...]) -> tuple[Risk, ...]:
-    found = tuple(
-        f"{difference.object} of {one.instance}"
-        for one in forecasts
-        for difference in one.differences
-        if difference.change == "deleted"
+def _losses(forecasts: tuple[Forecast, ...]) -> tuple[Risk, ...]:
+    """What is deleted, and what is made anew although only the old one had what was in it."""
+    every = [(one, difference) for one in forecasts for difference in one.differences]
+    deleted = tuple(f"{it.object} of {one.instance}" for one, it in every if it.change == "deleted")
+    empty = tuple(
+        f"{it.object} of {one.instance}"
+        for one, it in every
+        if it.change == "created" and it.object.split(" ")[0] in _HOLDS_DATA
     )
-    return (Risk("deletes-objects", found),) if found else ()
+    found = (Risk("deletes-objects", deleted), Risk("lost-data", empty))
+    return tuple(risk for risk in found if risk.details)
 
 
 def position_of(history: History, target: Target, to: str) -> int:
@@ -168,36 +193,63 @@ def position_of(history: History, target: Target, to: str) -> int:
 
 
 def of_instance(history: History, target: Target, to: str, kinds: Kinds | None) -> Plan:
-    """The instance's own spec as it was. Raises UserError when it was not there, or is not there now."""
+    """The instance's own spec as it was; one that is gone is made again. Raises UserError when it was not there then."""
     position = position_of(history, target, to)
+    made = spec_plan(history, target, position)
+    kind = {f"{target.ref.group}/{target.ref.kind}"}
+    event = history.log.event(position)
+    assert event is not None
+    moment = event.recorded_at if "@" in to else moments.time_of(history, to)
+    blind = notes(history, moment, moment + 1, kind)
+    made = replace(
+        made,
+        risks=(Risk("blind-spot", blind),) if blind else (),
+        notes=(*made.notes, *notes(history, event.recorded_at, history.now, kind)),
+    )
+    if kinds is None:
+        return replace(made, notes=(*made.notes, NOT_FORESEEN))
+    followed = _followed(history, target)
+    graph = _compiled(str(followed["definition"]), followed, kinds)
+    now = made.again or object_at(history, target.ref, history.head) or {}
+    uid = "" if made.again else target.uid
+    found = (forecast(Recorded(history, uid), Side(graph, now), Side(graph, {**now, "spec": made.spec})),)
+    return replace(made, forecasts=found, risks=(*made.risks, *_losses(found)))
+
+
+def spec_plan(history: History, target: Target, position: int) -> Plan:
+    """What is written to one instance, without what becomes of its children. Raises UserError."""
     now, then = (object_at(history, target.ref, where) for where in (history.head, position))
     if then is None:
         raise UserError(f"{target.name} was not there at position {position}")
-    if now is None:
-        raise UserError(f"{target.name} is gone: apply `kro-history show KIND/NAME --at {position}` to make it again")
     spec = then.get("spec") or {}
     if _redacted(spec):
-        raise UserError(f"the spec at position {position} holds redacted values: they cannot be put back")
+        raise UserError(
+            f"{target.name}: the spec at position {position} holds redacted values: they cannot be put back"
+        )
     head = history.log.state_at(target.stream)
-    event = history.log.event(position)
     assert head is not None
-    assert event is not None
-    kind = {f"{target.ref.group}/{target.ref.kind}"}
-    moment = event.recorded_at if "@" in to else moments.time_of(history, to)
-    blind = notes(history, moment, moment + 1, kind)
     row = _followed(history, target)
     digest = hashlib.sha256(orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    made = Plan(
+    again = None if now is not None else _manifest_of(then, spec)
+    text = f"{target.name} is gone: it is made again, with another uid"
+    return Plan(
         target, str(row["definition"]), str(row["definition_uid"]), position, head.position, spec, digest,
-        tuple(changes(now.get("spec") or {}, spec)),
-        risks=(Risk("blind-spot", blind),) if blind else (),
-        notes=notes(history, event.recorded_at, history.now, kind),
+        tuple(changes(now.get("spec") or {} if now else {}, spec)),
+        notes=(text,) if again else (), again=again,
     )  # fmt: skip
-    if kinds is None:
-        return replace(made, notes=(*made.notes, "no cluster was asked: what becomes of the objects is not foreseen"))
-    graph = _compiled(target, row, kinds)
-    found = (forecast(Recorded(history, target.uid), Side(graph, now), Side(graph, {**now, "spec": spec})),)
-    return replace(made, forecasts=found, risks=(*made.risks, *_deletions(found)))
+
+
+def _manifest_of(obj: JsonObject, spec: JsonObject) -> JsonObject:
+    """What a person would apply: without what the cluster and this controller put on the object."""
+    meta = {name: obj["metadata"][name] for name in ("name", "namespace") if name in obj["metadata"]}
+    for part in ("labels", "annotations"):
+        own = {name: value for name, value in (obj["metadata"].get(part) or {}).items() if _is_own(name)}
+        meta |= {part: own} if own else {}
+    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": meta, "spec": spec}
+
+
+def _is_own(name: str) -> bool:
+    return name == metadata.RECONCILE or not name.startswith(_NOT_OWN)
 
 
 def instance_needs(history: History, target: Target) -> set[Gvk]:
@@ -205,12 +257,19 @@ def instance_needs(history: History, target: Target) -> set[Gvk]:
 
 
 def _followed(history: History, target: Target) -> Row:
-    """The revision the instance follows."""
+    """The revision the instance follows, or would follow if it was made again."""
     sql = (
         "SELECT r.* FROM p_instances i JOIN p_revisions r ON r.definition_uid = i.definition_uid"
         " AND r.number = i.revision WHERE i.key = ?"
     )
     found = history.rows(sql, (target.uid,))
+    if not found:
+        sql = (
+            "SELECT r.* FROM p_definitions d JOIN p_revisions r ON r.definition_uid = d.key AND r.number = d.active"
+            " WHERE d.key = (SELECT definition_uid FROM p_timeline WHERE instance_uid = ? AND definition_uid <> ''"
+            " ORDER BY key DESC LIMIT 1)"
+        )
+        found = history.rows(sql, (target.uid,))
     if not found:
         raise UserError(f"{target.name} is no instance that follows a revision of this log")
     return {**found[0], "spec": parsed(found[0]["spec"])}

@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import make_url
-
 from kro_es.errors import UserError
-from kro_es.history.source import Answer, Table
+from kro_es.history.source import Answer, Table, file_of
 
 MOST_ROWS = 10_000
 SECONDS = 60.0
@@ -21,7 +19,7 @@ _STEPS = 20_000
 
 def select(database: str, sql: str, *, limit: int = MOST_ROWS, seconds: float = SECONDS) -> Answer:
     """One SELECT; says so when rows beyond the limit were left out. Raises UserError with the database's complaint."""
-    ask = _sqlite if _is_sqlite(database) else _postgres
+    ask = _sqlite if file_of(database) is not None else _postgres
     rows = ask(database, sql, limit + 1, seconds)
     notes = (f"only the first {limit} rows are shown; raise --limit or narrow the query",) if len(rows) > limit else ()
     return Answer(rows[:limit], notes=notes)
@@ -29,7 +27,7 @@ def select(database: str, sql: str, *, limit: int = MOST_ROWS, seconds: float = 
 
 def explain(database: str, sql: str) -> Answer:
     """How the database would answer; nothing is run."""
-    if _is_sqlite(database):
+    if file_of(database) is not None:
         rows = _sqlite(database, f"EXPLAIN QUERY PLAN {sql}", MOST_ROWS, SECONDS)
         return Answer([{"plan": "  " * _depth(row, rows) + str(row["detail"])} for row in rows])
     found = _with_postgres(database, SECONDS, _explained(sql))
@@ -38,10 +36,6 @@ def explain(database: str, sql: str) -> Answer:
 
 def _explained(sql: str) -> Callable[[Any], Table]:
     return lambda cursor: [{"plan": row[0]} for row in cursor.execute(f"EXPLAIN {sql}", prepare=True).fetchall()]
-
-
-def _is_sqlite(database: str) -> bool:
-    return "://" not in database or database.startswith("sqlite")
 
 
 def _depth(row: dict[str, object], rows: Table) -> int:
@@ -53,10 +47,10 @@ def _depth(row: dict[str, object], rows: Table) -> int:
 
 
 def _sqlite(database: str, sql: str, limit: int, seconds: float) -> Table:
-    path = make_url(database).database if "://" in database else database
+    path = file_of(database)
     try:
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    except sqlite3.Error as error:
+    except sqlite3.OperationalError as error:
         raise UserError(f"{path}: {error}") from error
     deadline = time.monotonic() + seconds
     try:
@@ -65,7 +59,7 @@ def _sqlite(database: str, sql: str, limit: int, seconds: float) -> Table:
         cursor = connection.execute(sql)
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(limit)]
-    except (sqlite3.Error, sqlite3.Warning) as error:
+    except (sqlite3.DatabaseError, sqlite3.Warning) as error:
         late = time.monotonic() > deadline
         raise UserError(f"no answer within {seconds:g} s" if late else f"the database refused: {error}") from error
     finally:
@@ -86,6 +80,7 @@ def _postgres(database: str, sql: str, limit: int, seconds: float) -> Table:
 
 def _with_postgres(database: str, seconds: float, ask: Callable[[Any], Table]) -> Table:
     import psycopg  # noqa: PLC0415 loaded only where it is needed
+    from sqlalchemy import make_url  # noqa: PLC0415 likewise
 
     url = make_url(database).set(drivername="postgresql").render_as_string(hide_password=False)
     options = f"-c default_transaction_read_only=on -c statement_timeout={int(seconds * 1000)}"
@@ -96,5 +91,5 @@ def _with_postgres(database: str, seconds: float, ask: Callable[[Any], Table]) -
             return ask(cursor)
     except psycopg.errors.QueryCanceled as error:
         raise UserError(f"no answer within {seconds:g} s") from error
-    except psycopg.Error as error:
+    except psycopg.DatabaseError as error:
         raise UserError(f"the database refused: {error}") from error

@@ -14,10 +14,11 @@ from kro_es.history.source import Answer, History, Table
 from kro_es.history.targets import RevisionName, definition
 from kro_es.history.times import iso, lasted
 from kro_es.projections.projection import Row
+from kro_es.store.views import EDITED, EDITOR
 
 _ROLLOUTS = (
-    "SELECT r.definition, r.number, r.issued_at, r.activated_at, r.actor, r.actor_source, r.reason, r.rolled_back_to,"
-    " r.definition_uid, o.instance_uid, o.started_at, o.finished_at, o.state FROM p_revisions r"
+    f"SELECT r.definition, r.number, r.issued_at, r.activated_at, {EDITOR}, r.reason, r.rolled_back_to,"  # noqa: S608 our own words
+    f" r.definition_uid, o.instance_uid, o.started_at, o.finished_at, o.state FROM p_revisions r {EDITED}"
     " LEFT JOIN p_rollouts o ON o.definition_uid = r.definition_uid AND o.number = r.number WHERE r.number > 0"
 )
 
@@ -66,10 +67,10 @@ def rollouts(history: History, name: str | None = None) -> Answer:
 
 def _grouped(history: History, name: str | None) -> list[Table]:
     if name is None:
-        rows = history.rows(f"{_ROLLOUTS} ORDER BY r.issued_at, r.definition, r.number")
+        rows = history.spelled(f"{_ROLLOUTS} ORDER BY r.issued_at, r.definition, r.number")
     else:
         uid = definition(history, name)
-        rows = history.rows(f"{_ROLLOUTS} AND r.definition_uid = ? ORDER BY r.number", (uid,))
+        rows = history.spelled(f"{_ROLLOUTS} AND r.definition_uid = ? ORDER BY r.number", (uid,))
     groups: dict[tuple[object, object], Table] = {}
     for row in rows:
         groups.setdefault((row["definition_uid"], row["number"]), []).append(row)

@@ -7,10 +7,11 @@ from typing import Literal
 
 from kro_es.errors import UserError
 
-RiskName = Literal["breaking-change", "deletes-objects", "blind-spot"]
+RiskName = Literal["breaking-change", "deletes-objects", "lost-data", "blind-spot"]
 RISKS: dict[str, str] = {
     "breaking-change": "the schema of the instances changes in a way that breaks some of them",
     "deletes-objects": "objects are deleted; what only they hold does not come back",
+    "lost-data": "volumes are made anew and empty; what the old ones held does not come back",
     "blind-spot": "nobody watched at the time it goes back to: what is put back may not be what was there",
 }
 

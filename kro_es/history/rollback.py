@@ -1,42 +1,79 @@
-"""Carries a plan out: the command in the log, then one write to the cluster, then the log is watched to the end."""
+"""Carries a plan out: each command in the log before its write to the cluster, in the plan's order; what is done stays done."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from kro_es.api import metadata
-from kro_es.api.objects import Gvk, JsonObject, Resource, resource_version
-from kro_es.cluster.client import ApiClient, connect
+from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, annotations_of, resource_version, uid
+from kro_es.cluster.client import connect
 from kro_es.cluster.kubernetes import KubernetesCluster
 from kro_es.errors import ApiError, UserError
 from kro_es.events.types import (
     Actor,
     Body,
+    CommandHold,
     CommandInstanceRollback,
+    CommandRelease,
     CommandRollback,
     NewEvent,
     Subject,
+    definition_stream,
     instance_stream,
 )
 from kro_es.history import plan as plans
-from kro_es.history.plan import Kinds, Plan
+from kro_es.history import whole
+from kro_es.history.compare import object_at
+from kro_es.history.plan import Plan
 from kro_es.history.revisions import parsed
 from kro_es.history.risks import ClusterUnknown
 from kro_es.history.source import History
 from kro_es.history.targets import Target
-from kro_es.history.timeline import key
-from kro_es.projections.registry import PROJECTIONS
+from kro_es.history.whole import Rollback
+from kro_es.schema.openapi import KindSchema
 from kro_es.store.event_log import EventLog
+from kro_es.store.sql import marks
 
 _DEFINITIONS = Resource(
     Gvk.parse(metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND), "resourcegraphdefinitions", namespaced=False
 )
-_REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _POLL = 0.2
+_LOOKS = 25
+"""How often the log is asked for what the cluster shows already: five seconds."""
+
+
+class Cluster(Protocol):
+    """The Kubernetes API as a rollback uses it; every refusal is an ``ApiError``."""
+
+    async def cluster_id(self) -> str: ...
+
+    async def user(self) -> str:
+        """Who the API server says is asking."""
+        ...
+
+    async def kinds(self, gvks: Iterable[Gvk], custom: Mapping[tuple[str, str], str]) -> Mapping[Gvk, KindSchema]: ...
+
+    async def resource_for_group_kind(self, group: str, kind: str) -> Resource | None: ...
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject: ...
+
+    async def create(
+        self, resource: Resource, obj: JsonObject, manager: str, *, dry_run: bool = False
+    ) -> JsonObject: ...
+
+    async def replace(
+        self, resource: Resource, obj: JsonObject, manager: str, *, dry_run: bool = False
+    ) -> JsonObject: ...
+
+    async def merge_patch(
+        self, resource: Resource, namespace: str, name: str, body: JsonObject, *, manager: str, subresource: str = ""
+    ) -> JsonObject: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,61 +84,38 @@ class Where:
     context: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a rollback is; ``verdict`` is empty while it goes on, then done or failed."""
+@dataclass
+class Written:
+    """What was written: the first command, and the resourceVersion of each object after its write, by ``ObjectRef.key``."""
 
-    revision: int
-    done: int
-    failed: int
-    pending: int
-    verdict: str = ""
-    details: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        number = f"revision {self.revision}: " if self.revision else ""
-        return f"{number}{self.done} done, {self.failed} failed, {self.pending} to go"
+    command: int = 0
+    versions: dict[str, int] = field(default_factory=dict)
 
 
 @asynccontextmanager
-async def _cluster(where: Where) -> AsyncIterator[tuple[ApiClient, KubernetesCluster]]:
+async def reach(where: Where) -> AsyncIterator[KubernetesCluster]:
+    """Raises ClusterUnknown when no kubeconfig works."""
     try:
         client = await connect(where.kubeconfig, where.context, user_agent="kro-history")
     except UserError as error:
         raise ClusterUnknown(str(error)) from error
     async with client:
-        yield client, KubernetesCluster(client)
+        yield KubernetesCluster(client)
 
 
-async def planned(history: History, target: Target, to: str, where: Where) -> Plan:
+async def planned(
+    history: History, cluster: Cluster, target: Target, to: str, *, with_instances: bool = False, hold: bool = False
+) -> Rollback:
     """The plan against the cluster the log is of. Raises UserError when it is another one, ClusterUnknown."""
-    async with _cluster(where) as (_, cluster):
-        try:
-            await _same_cluster(history, cluster)
-        except ApiError as error:
-            raise ClusterUnknown(f"the cluster does not answer: {error}") from error
-        if target.is_definition:
-            kinds = await cluster.kinds(plans.needs(history, target.ref.name, number_of(target, to)), {})
-        else:
-            kinds = await cluster.kinds(plans.instance_needs(history, target), {})
-    return made(history, target, to, kinds)
+    try:
+        await _same_cluster(history, cluster)
+    except ApiError as error:
+        raise ClusterUnknown(f"the cluster does not answer: {error}") from error
+    kinds = await cluster.kinds(whole.needs(history, target, to, with_instances=with_instances), {})
+    return whole.of(history, target, to, kinds, with_instances=with_instances, hold=hold)
 
 
-def made(history: History, target: Target, to: str, kinds: Kinds | None) -> Plan:
-    if target.is_definition:
-        return plans.of_definition(history, target, number_of(target, to), kinds)
-    return plans.of_instance(history, target, to, kinds)
-
-
-def number_of(target: Target, to: str) -> int:
-    """``3`` or ``webapp@3``. Raises UserError."""
-    number = to.removeprefix(f"{target.ref.name}@")
-    if not number.isdigit():
-        raise UserError(f"{to!r} is no revision of {target.ref.name}: give its number, e.g. --to 2")
-    return int(number)
-
-
-async def _same_cluster(history: History, cluster: KubernetesCluster) -> None:
+async def _same_cluster(history: History, cluster: Cluster) -> None:
     found = await cluster.cluster_id()
     if history.cluster and found != history.cluster:
         raise UserError(
@@ -109,66 +123,215 @@ async def _same_cluster(history: History, cluster: KubernetesCluster) -> None:
         )
 
 
-async def carry_out(history: History, plan: Plan, reason: str, where: Where, *, breaking: bool) -> int:
-    """Position of the command. Raises UserError when anything moved on since the plan; then nothing was changed."""
-    async with _cluster(where) as (client, cluster):
-        await _same_cluster(history, cluster)
-        user = await _user(client)
-        resource, live = await _live(history, cluster, plan)
-        position = _command(history, plan, reason, user)
-        body = {**live, "spec": plan.spec}
-        if breaking:
-            meta = live["metadata"]
-            allowed = {**(meta.get("annotations") or {}), metadata.ALLOW_BREAKING: "true"}
-            body["metadata"] = {**meta, "annotations": allowed}
-        # the resourceVersion read above is the precondition: an edit in between is never overwritten
-        await cluster.replace(resource, body, metadata.ROLLBACK_MANAGER)
-    return position
+@dataclass
+class _Errand:
+    """One rollback while it is carried out."""
+
+    history: History
+    cluster: Cluster
+    reason: str
+    breaking: bool
+    hold: bool
+    user: str = ""
+    correlation: str = ""
+    log: EventLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        # the controller folds commands with its own next commit, so that its rows never jump
+        self.log = EventLog(self.history.engine)
+
+    def command(self, plan: Plan) -> int:
+        """Position of the command; with a hold, both are in the log or none."""
+        stream, body = self.correlation, _body(plan, self.reason)
+        if isinstance(body, CommandInstanceRollback):
+            stream = instance_stream(plan.target.uid)
+        held = [self.held(plan, plan.target.uid)] if self.hold and plan.again is None else []
+        return self.append(self._event(stream, plan.target.ref, plan.target.uid, body), *held)
+
+    def held(self, plan: Plan, obj_uid: str) -> NewEvent:
+        body = CommandHold(obj_uid, plan.spec, mark_of(plan), self.reason)
+        return self._event(_stream(plan.target, obj_uid), plan.target.ref, obj_uid, body)
+
+    def release(self, target: Target) -> NewEvent:
+        body = CommandRelease(target.uid, self.reason)
+        return self._event(_stream(target, target.uid), target.ref, target.uid, body)
+
+    def append(self, *events: NewEvent) -> int:
+        return self.log.append(events, now=time.time_ns() // 1000)[0].position
+
+    def _event(self, stream: str, ref: ObjectRef, obj_uid: str, body: Body) -> NewEvent:
+        subject = Subject(ref.group, ref.kind, ref.namespace, ref.name, obj_uid)
+        now = time.time_ns() // 1000
+        return NewEvent(stream, body, subject, Actor(self.user, "cli"), now, correlation=self.correlation)
 
 
-async def _live(history: History, cluster: KubernetesCluster, plan: Plan) -> tuple[Resource, JsonObject]:
-    """The object to be written, exactly as the plan knew it."""
-    ref = plan.target.ref
+def _stream(target: Target, obj_uid: str) -> str:
+    return definition_stream(obj_uid) if target.is_definition else instance_stream(obj_uid)
+
+
+def mark_of(plan: Plan) -> str:
+    """What the annotation on a held object says: ``revision 2@<digest>``."""
+    what = "revision" if plan.target.is_definition else "position"
+    return f"{what} {plan.to}@{plan.digest[:16]}"
+
+
+async def carry_out(  # noqa: PLR0913 - what the command line asks for
+    history: History,
+    cluster: Cluster,
+    rollback: Rollback,
+    reason: str,
+    *,
+    breaking: bool = False,
+    hold: bool = False,
+    seconds: float = 300.0,
+) -> Written:
+    """Raises UserError when anything moved on since the plan, with what was done by then.
+
+    ``seconds``: how long the definition may take to become active where instances have to wait for that.
+    """
+    await _same_cluster(history, cluster)
+    user = await cluster.user()
+    names = "\0".join(f"{step.target.uid}\0{step.to}\0{step.base}" for step in rollback.steps)
+    digest = hashlib.sha256(f"{names}\0{time.time_ns()}".encode()).hexdigest()[:12]
+    errand = _Errand(history, cluster, reason, breaking, hold, user, f"command/{digest}")
+    written = Written()
+    for step in rollback.steps:
+        try:
+            position, obj = await _write(errand, step)
+            written.command = written.command or position
+            written.versions[step.target.ref.key] = resource_version(obj)
+            if step.target.is_definition and step.changes and step is not rollback.steps[-1]:
+                await _active(errand, step, position, seconds)
+        except (UserError, ApiError) as error:
+            if not written.versions:
+                raise
+            raise UserError(_stopped(rollback, len(written.versions), error)) from error
+    return written
+
+
+def _stopped(rollback: Rollback, done: int, error: Exception) -> str:
+    names = [step.target.name for step in rollback.steps]
+    return (
+        f"{error}; done: {', '.join(names[:done])}; not done: {', '.join(names[done:]) or 'nothing'}."
+        f" The same command again goes on where this ended; the way back: {rollback.way_back}"
+    )
+
+
+async def _write(errand: _Errand, plan: Plan) -> tuple[int, JsonObject]:
+    """Position of the command, and the object. What the API server would refuse is refused before there is a command in the log."""
+    cluster, ref = errand.cluster, plan.target.ref
     resource: Resource | None = _DEFINITIONS
     if not plan.target.is_definition:
         resource = await cluster.resource_for_group_kind(ref.group, ref.kind)
     if resource is None:
-        raise UserError(f"the cluster does not serve {ref.group_kind} any more: nothing was changed")
-    live = await cluster.get(resource, ref.namespace, ref.name)
-    if live["metadata"]["uid"] != plan.target.uid:
-        raise UserError(f"{plan.target.name} was deleted and made again: nothing was changed")
+        raise UserError(f"the cluster does not serve {ref.group_kind} any more: {plan.target.name} was not written")
+    if plan.again is not None:
+        return await _make_again(errand, resource, plan)
+    live = await _live(errand, resource, plan)
+    if not errand.hold and hold_on(errand.history, plan.target):
+        raise UserError(f"{plan.target.name} is held: release it first, or hold it at this too with --hold")
+    said = {metadata.ALLOW_BREAKING: "true"} if errand.breaking and plan.target.is_definition else {}
+    said |= {metadata.HELD: mark_of(plan)} if errand.hold else {}
+    meta = live["metadata"]
+    body = {**live, "metadata": {**meta, "annotations": {**(meta.get("annotations") or {}), **said}}, "spec": plan.spec}
+    # the resourceVersion read above is the precondition: an edit in between is never overwritten
+    await cluster.replace(resource, body, metadata.ROLLBACK_MANAGER, dry_run=True)
+    position = errand.command(plan)
+    return position, await cluster.replace(resource, body, metadata.ROLLBACK_MANAGER)
+
+
+async def _make_again(errand: _Errand, resource: Resource, plan: Plan) -> tuple[int, JsonObject]:
+    assert plan.again is not None
+    try:
+        await errand.cluster.create(resource, plan.again, metadata.ROLLBACK_MANAGER, dry_run=True)
+    except ApiError as error:
+        if error.conflict:
+            raise UserError(f"{plan.target.name} is there again since the plan was made: plan again") from error
+        raise
+    position = errand.command(plan)
+    made = await errand.cluster.create(resource, plan.again, metadata.ROLLBACK_MANAGER)
+    if errand.hold:
+        errand.append(errand.held(plan, uid(made)))
+        made = await _marked(errand.cluster, resource, plan.target.ref, mark_of(plan))
+    return position, made
+
+
+async def _marked(cluster: Cluster, resource: Resource, ref: ObjectRef, mark: str | None) -> JsonObject:
+    """The annotation of a hold, written or (None) taken away; the controller looks again because of it."""
+    body = {"metadata": {"annotations": {metadata.HELD: mark}}}
+    return await cluster.merge_patch(resource, ref.namespace, ref.name, body, manager=metadata.ROLLBACK_MANAGER)
+
+
+def hold_on(history: History, target: Target) -> JsonObject | None:
+    """The row of what holds it; None when nothing does."""
+    rows = history.rows("SELECT * FROM p_holds WHERE key = ?", (target.uid,))
+    return rows[0] if rows else None
+
+
+async def release(history: History, cluster: Cluster, target: Target, reason: str) -> None:
+    """What the cluster shows counts again. Raises UserError when it is not held."""
+    await _same_cluster(history, cluster)
+    resource: Resource | None = _DEFINITIONS
+    if not target.is_definition:
+        resource = await cluster.resource_for_group_kind(target.ref.group, target.ref.kind)
+    if resource is None:
+        raise UserError(f"the cluster does not serve {target.ref.group_kind} any more")
+    live = await cluster.get(resource, target.ref.namespace, target.ref.name)
+    if metadata.HELD not in annotations_of(live) and hold_on(history, target) is None:
+        raise UserError(f"{target.name} is not held")
+    errand = _Errand(history, cluster, reason, breaking=False, hold=False, user=await cluster.user())
+    errand.append(errand.release(target))
+    if metadata.HELD not in annotations_of(live):
+        # somebody took the mark away; the controller has to be woken all the same
+        await _marked(cluster, resource, target.ref, "released")
+    await _marked(cluster, resource, target.ref, None)
+
+
+async def _live(errand: _Errand, resource: Resource, plan: Plan) -> JsonObject:
+    """The object to be written, exactly as the plan knew it."""
+    history, ref = errand.history, plan.target.ref
+    try:
+        live = await errand.cluster.get(resource, ref.namespace, ref.name)
+    except ApiError as error:
+        if error.not_found:
+            raise UserError(f"{plan.target.name} is not in the cluster any more: it was not written") from error
+        raise
+    if uid(live) != plan.target.uid:
+        raise UserError(f"{plan.target.name} was deleted and made again: it was not written")
     if plan.target.is_definition:
         newest, _ = plans.definition_specs(history, ref.name, plan.to)
         moved = newest["number"] != plan.base
     else:
-        head = history.log.state_at(plan.target.stream)
-        rows = history.rows("SELECT object FROM p_objects WHERE key = ?", (ref.key,))
-        seen = parsed(rows[0]["object"]) if rows else {}
-        moved = head is None or seen.get("spec") != live.get("spec") or resource_version(live) < head.resource_version
+        moved = not await _seen(history, plan, live) or _edited(history, plan)
     if moved:
-        raise UserError(f"{plan.target.name} changed since the plan was made: nothing was changed, plan again")
-    return resource, live
+        raise UserError(f"{plan.target.name} changed since the plan was made: it was not written, plan again")
+    return live
 
 
-async def _user(client: ApiClient) -> str:
-    """Who the API server says is asking."""
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    answer = await client.request("POST", _REVIEW, body=body)
-    found: str = answer["status"]["userInfo"]["username"]
-    return found
+async def _seen(history: History, plan: Plan, live: JsonObject) -> bool:
+    """Whether the log has the object as it is; it may be a moment behind."""
+    for _ in range(_LOOKS):
+        seen = object_at(history, plan.target.ref, history.log.head()) or {}
+        # by its version too: what a schema adds or prunes when it is read is no edit
+        if seen and (seen.get("spec") == live.get("spec") or resource_version(seen) >= resource_version(live)):
+            return True
+        await asyncio.sleep(_POLL)
+    return False
 
 
-def _command(history: History, plan: Plan, reason: str, user: str) -> int:
-    now = time.time_ns() // 1000
-    target = plan.target
-    digest = hashlib.sha256(f"{target.uid}\0{plan.to}\0{plan.base}\0{now}".encode()).hexdigest()[:12]
-    stream, body = f"command/{digest}", _body(plan, reason)
-    if isinstance(body, CommandInstanceRollback):
-        stream = instance_stream(target.uid)
-    ref = target.ref
-    subject = Subject(ref.group, ref.kind, ref.namespace, ref.name, target.uid)
-    event = NewEvent(stream, body, subject, Actor(user, "cli"), now, correlation=f"command/{digest}")
-    return EventLog(history.engine, PROJECTIONS).append([event], now=now)[0].position
+def _edited(history: History, plan: Plan) -> bool:
+    """Whether anybody but the controller (which may write what a new schema adds) changed it since the plan."""
+    return bool(edits(history, plan.target.stream, "e.position > ?", plan.base))
+
+
+def edits(history: History, stream: str, condition: str, value: int) -> list[str]:
+    """Field managers other than the controller's that changed an object."""
+    own = (metadata.LABELLER, metadata.PARENT_MANAGER, metadata.CONTROLLER_MANAGER)
+    sql = (
+        "SELECT a.name AS name FROM events e JOIN streams s ON s.id = e.stream_id JOIN actors a ON a.id = e.actor_id"  # noqa: S608
+        f" WHERE s.name = ? AND {condition} AND a.source = 'manager' AND a.name NOT IN ({marks(len(own))})"
+    )
+    return [str(row["name"]) for row in history.rows(sql, (stream, value, *own))]
 
 
 def _body(plan: Plan, reason: str) -> Body:
@@ -177,66 +340,19 @@ def _body(plan: Plan, reason: str) -> Body:
     return CommandInstanceRollback(plan.target.uid, plan.to, plan.base, plan.digest, reason)
 
 
-def watched(history: History, plan: Plan, command: int, seconds: float) -> Iterator[Progress]:
-    """Every step of the way as the log tells it, until the verdict; gives up after ``seconds`` without calling it a failure."""
-    look: Callable[[], Progress] = (
-        (lambda: _definition_progress(history, plan, command))
-        if plan.target.is_definition
-        else (lambda: _instance_progress(history, plan, command))
+async def _active(errand: _Errand, plan: Plan, command: int, seconds: float) -> None:
+    """Until the definition serves what was written: instances written earlier would meet the old schema."""
+    sql = (
+        "SELECT state, faults, activated_position FROM p_revisions WHERE definition_uid = ? AND position > ?"
+        " ORDER BY position"
     )
-    deadline, last = time.monotonic() + seconds, None
-    while True:
-        found = look()
-        if found != last:
-            yield found
-        last = found
-        if found.verdict or time.monotonic() > deadline:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        rows: Sequence[JsonObject] = errand.history.rows(sql, (plan.definition_uid, command))
+        if any(row["activated_position"] for row in rows):
             return
-        time.sleep(_POLL)
-
-
-def _definition_progress(history: History, plan: Plan, command: int) -> Progress:
-    sql = "SELECT number, state, faults, activated_at FROM p_revisions WHERE definition_uid = ? AND position > ?"
-    rows = history.rows(f"{sql} ORDER BY position", (plan.definition_uid, command))
-    refused = [row for row in rows if row["state"] == "rejected"]
-    issued = [row for row in rows if row["state"] != "rejected"]
-    if refused and not issued:
-        faults = tuple(str(fault["message"]) for fault in parsed(refused[-1]["faults"]))
-        return Progress(0, 0, 0, 0, "failed", faults)
-    total = int(
-        str(
-            history.rows("SELECT count(*) AS n FROM p_instances WHERE definition_uid = ?", (plan.definition_uid,))[0][
-                "n"
-            ]
-        )
-    )
-    if not issued:
-        return Progress(0, 0, 0, total)
-    number = int(str(issued[0]["number"]))
-    sql = "SELECT name, namespace, state, message FROM p_rollouts WHERE definition_uid = ? AND number = ?"
-    states = history.rows(f"{sql} ORDER BY key", (plan.definition_uid, number))
-    done = sum(1 for row in states if row["state"] == "done")
-    failed = [row for row in states if row["state"] == "failed"]
-    pending = max(0, total - done - len(failed))
-    verdict = "" if pending or not issued[0]["activated_at"] else "failed" if failed else "done"
-    texts = tuple(f"{row['namespace']}/{row['name']}: {row['message']}" for row in failed)
-    return Progress(number, done, len(failed), pending, verdict, texts)
-
-
-def _instance_progress(history: History, plan: Plan, command: int) -> Progress:
-    """Settled means: at the generation our write made, which is the first observation after the command."""
-    sql = "SELECT state, ready, message, settled_generation, revision FROM p_instances WHERE key = ?"
-    rows = history.rows(sql, (plan.target.uid,))
-    objects = history.rows("SELECT generation, position, object FROM p_objects WHERE key = ?", (plan.target.ref.key,))
-    if not rows or not objects:
-        return Progress(0, 0, 1, 0, "failed", (f"{plan.target.name} is gone",))
-    row, obj = rows[0], objects[0]
-    written = int(str(obj["position"])) > command and parsed(obj["object"]).get("spec") == plan.spec
-    sql = "SELECT count(*) AS n FROM p_timeline WHERE instance_uid = ? AND what = 'instance.settled' AND key > ?"
-    settled = int(str(history.rows(sql, (plan.target.uid, key(command)))[0]["n"]))
-    if not written or not settled or row["settled_generation"] != obj["generation"]:
-        return Progress(int(str(row["revision"])), 0, 0, 1)
-    if row["state"] == "ERROR":
-        return Progress(int(str(row["revision"])), 0, 1, 0, "failed", (str(row["message"]),))
-    done = row["state"] == "ACTIVE"
-    return Progress(int(str(row["revision"])), int(done), 0, int(not done), "done" if done else "")
+        if rows and rows[-1]["state"] == "rejected":
+            faults = "; ".join(str(fault["message"]) for fault in parsed(rows[-1]["faults"]))
+            raise UserError(f"{plan.target.name} was refused: {faults}")
+        await asyncio.sleep(_POLL)
+    raise UserError(f"{plan.target.name} is not active after {seconds:g} s")

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
-
-from sqlalchemy import Engine, make_url
+from typing import TYPE_CHECKING, TypeAlias, cast
+from urllib.parse import unquote
 
 from kro_es.errors import UserError
-from kro_es.store.engine import open_engine
+from kro_es.store.file_reader import FileEngine
 from kro_es.store.log_reader import LogReader
 from kro_es.store.sql import run
+from kro_es.store.views import spelled
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 Table: TypeAlias = list[dict[str, object]]
 _STORE = Path(__file__).parents[1] / "store" / "migrations" / "versions"
 _CHECKOUT = Path(__file__).parents[2] / "migrations" / "versions"
+
+_VERSION = "SELECT version_num FROM alembic_version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +41,42 @@ class Answer:
 class History:
     """One database; ``now`` is the asker's clock in microseconds."""
 
-    engine: Engine
+    url: str
     now: int
-    _readers: dict[str, LogReader] = field(default_factory=dict)
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> Table:
-        with self.engine.connect() as connection:
+        with self.asked.connect() as connection:
             found = run(connection, sql, tuple(values))
             return [dict(row) for row in found.mappings()]
 
+    def spelled(self, sql: str, values: Sequence[object] = ()) -> Table:
+        """As :meth:`rows`, of a statement with the macros of the views."""
+        return self.rows(spelled(self.asked.dialect.name, sql), values)
+
+    @cached_property
+    def asked(self) -> Engine:
+        """What questions are put to: of a file the driver alone, which is there at once."""
+        path = file_of(self.url)
+        return self.engine if path is None else cast("Engine", FileEngine(path))
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What commands are appended by. Raises UserError for a database of another kind."""
+        from kro_es.store.engine import open_engine  # noqa: PLC0415 slow to load
+
+        try:
+            return open_engine(self.url)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+    def close(self) -> None:
+        """Connections of the engine, when there was need of one."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
     @cached_property
     def log(self) -> LogReader:
-        return LogReader(self.engine)
+        return LogReader(self.asked)
 
     @cached_property
     def head(self) -> int:
@@ -58,39 +88,52 @@ class History:
         return str(self.rows("SELECT cluster FROM log_head")[0]["cluster"])
 
 
+def file_of(url: str) -> str | None:
+    """Path of a SQLite file; None for any other database."""
+    if "://" not in url:
+        return url
+    return unquote(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
 def open_history(database: str, now: int) -> History:
     """Raises UserError when there is no such database, SchemaError when it is of another version."""
-    url = make_url(database) if "://" in database else make_url(f"sqlite:///{database}")
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        raise UserError(f"there is no database {url.database or database!r}: name the one the controller writes")
-    try:
-        engine = open_engine(database)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    _check_version(engine)
-    return History(engine, now)
+    path = file_of(database)
+    if path is not None and not Path(path).is_file():
+        raise UserError(f"there is no database {path!r}: name the one the controller writes")
+    history = History(database, now)
+    _check_version(history)
+    return history
 
 
-def _check_version(engine: Engine) -> None:
+def _check_version(history: History) -> None:
     """The quick look; the migrations' own library, which is slow to load, words what is wrong."""
     folder = _STORE if _STORE.is_dir() else _CHECKOUT
     newest = max(path.name.split("_")[0] for path in folder.glob("[0-9]*_*.py"))
-    if _stored_version(engine) == newest:
+    stored = _stored_in_file if file_of(history.url) is not None else _stored_on_server
+    if stored(history) == newest:
         return
     from kro_es.store.migrate import check  # noqa: PLC0415 see above
 
-    check(engine)
+    check(history.engine)
 
 
-def _stored_version(engine: Engine) -> str | None:
-    from sqlalchemy.exc import DatabaseError, OperationalError  # noqa: PLC0415 part of what is loaded already
+def _stored_in_file(history: History) -> str | None:
+    try:
+        return str(history.rows(_VERSION)[0]["version_num"])
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return None
+        raise UserError(f"the database does not answer: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"this is no database of kro-es: {error}") from error
+
+
+def _stored_on_server(history: History) -> str | None:
+    from sqlalchemy.exc import DatabaseError, OperationalError  # noqa: PLC0415 slow to load
 
     try:
-        with engine.connect() as connection:
-            return str(run(connection, "SELECT version_num FROM alembic_version").scalar())
+        return str(history.rows(_VERSION)[0]["version_num"])
     except OperationalError as error:
-        if engine.dialect.name == "sqlite" and "no such table" in str(error.orig):
-            return None
         raise UserError(f"the database does not answer: {str(error.orig).strip()}") from error
     except DatabaseError as error:
         if "alembic_version" in str(error.orig):

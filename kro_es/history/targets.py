@@ -64,10 +64,9 @@ def find(history: History, text: str, namespace: str | None = None) -> Target:
         kind, name, namespace = metadata.DEFINITION_KIND, text, None
     if not kind or not name or "/" in name:
         raise UserError(f"{text!r} names nothing: write KIND/NAME, KIND.group/NAME or the name of a definition")
-    known = _known(history)
-    fitting = [row for row in known if row.ref.name == name and _is_kind(row.ref, kind)]
+    fitting = [row for row in _known(history, "j.name = ?", name) if _is_kind(row.ref, kind)]
     if not fitting:
-        raise UserError(_unknown(text, known, kind if slash else ""))
+        raise UserError(_unknown(text, _known(history, "j.name <> ''"), kind if slash else ""))
     here = [row for row in fitting if namespace is None or row.ref.namespace in ("", namespace)]
     if not here:
         places = ", ".join(sorted({row.ref.namespace for row in fitting}))
@@ -89,10 +88,16 @@ def definition(history: History, name: str) -> str:
     raise UserError(f"no definition {name!r} in this log{_did_you_mean(name, names)}")
 
 
-def _known(history: History) -> list[Target]:
+def of_kind(history: History, group: str, kind: str) -> list[Target]:
+    """Every object of a kind that was ever seen, alive or not, by name; of each name the newest."""
+    known = _known(history, "j.name <> '' AND j.api_group = ? AND j.kind = ?", group, kind)
+    return [found for _, found in sorted({row.ref: row for row in known}.items())]
+
+
+def _known(history: History, condition: str, *values: str) -> list[Target]:
     sql = (
-        "SELECT j.api_group, j.kind, j.namespace, j.name, j.uid, s.id AS stream FROM subjects j"
-        " LEFT JOIN streams s ON s.name = 'instance/' || j.uid WHERE j.name <> '' AND j.uid <> '' ORDER BY j.id"
+        "SELECT j.api_group, j.kind, j.namespace, j.name, j.uid, s.id AS stream FROM subjects j"  # noqa: S608
+        f" LEFT JOIN streams s ON s.name = 'instance/' || j.uid WHERE {condition} AND j.uid <> '' ORDER BY j.id"
     )
     return [
         Target(
@@ -100,7 +105,7 @@ def _known(history: History) -> list[Target]:
             str(row["uid"]),
             row["stream"] is not None,
         )
-        for row in history.rows(sql)
+        for row in history.rows(sql, values)
     ]
 
 

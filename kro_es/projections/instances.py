@@ -50,46 +50,58 @@ class Instances:
         return ()
 
     def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
-        before: Row = row or {
-            "definition_uid": "",
-            "api_group": event.subject.group,
-            "kind": event.subject.kind,
-            "namespace": event.subject.namespace,
-            "name": event.subject.name,
-            "revision": 0,
-            "state": "",
-            "ready": 0,
-            "message": "",
-            "settled_revision": 0,
-            "settled_generation": 0,
-            "since": event.occurred_at,
-            "decided_position": 0,
-        }
+        before = row or _new_instance(event)
         match event.body:
-            case ReconcileDecided(revision=revision, definition_uid=definition, state=state):
-                return {
-                    **before,
-                    "revision": revision,
-                    "definition_uid": definition,
-                    "state": state,
-                    "since": before["since"] if before["state"] == state else event.occurred_at,
-                    "decided_position": event.position,
-                }
+            case ReconcileDecided() as decided:
+                return _decided(before, decided, event)
             case InstanceSettled() as settled:
-                return {
-                    **before,
-                    "definition_uid": settled.definition_uid,
-                    "state": settled.state,
-                    "ready": int(settled.ready),
-                    "message": settled.message,
-                    "settled_revision": settled.revision,
-                    "settled_generation": settled.generation,
-                    "since": event.occurred_at,
-                }
+                return _settled(before, settled, event)
             case InstanceGone():
                 return None
             case _:
                 return row
+
+
+def _new_instance(event: Event) -> Row:
+    return {
+        "definition_uid": "",
+        "api_group": event.subject.group,
+        "kind": event.subject.kind,
+        "namespace": event.subject.namespace,
+        "name": event.subject.name,
+        "revision": 0,
+        "state": "",
+        "ready": 0,
+        "message": "",
+        "settled_revision": 0,
+        "settled_generation": 0,
+        "since": event.occurred_at,
+        "decided_position": 0,
+    }
+
+
+def _decided(row: Row, decided: ReconcileDecided, event: Event) -> Row:
+    return {
+        **row,
+        "revision": decided.revision,
+        "definition_uid": decided.definition_uid,
+        "state": decided.state,
+        "since": row["since"] if row["state"] == decided.state else event.occurred_at,
+        "decided_position": event.position,
+    }
+
+
+def _settled(row: Row, settled: InstanceSettled, event: Event) -> Row:
+    return {
+        **row,
+        "definition_uid": settled.definition_uid,
+        "state": settled.state,
+        "ready": int(settled.ready),
+        "message": settled.message,
+        "settled_revision": settled.revision,
+        "settled_generation": settled.generation,
+        "since": event.occurred_at,
+    }
 
 
 class Nodes:

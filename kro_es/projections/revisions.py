@@ -17,7 +17,7 @@ class Revisions:
     """Key: ``<definition uid>/<number, six digits>``, or ``<definition uid>/~<position>`` for a refused attempt."""
 
     name = "revisions"
-    version = 1
+    version = 2
     columns = (
         Column("definition_uid", "text", "uid of the definition", indexed=True),
         Column("definition", "text", "name of the definition", indexed=True),
@@ -42,6 +42,7 @@ class Revisions:
         Column("tainted", "json", "redacted field paths per node"),
         Column("engine", "text", "engine version that compiled it"),
         Column("schemas_digest", "text", "digest of the schemas it was compiled against"),
+        Column("schemas", "json", "apiVersion and kind to the digest its schema is kept under"),
     )
 
     def keys(self, event: Event) -> tuple[str, ...]:
@@ -58,31 +59,9 @@ class Revisions:
     def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
         match event.body:
             case RevisionIssued() as issued:
-                return {
-                    **_blank(event, issued.definition_uid, issued.definition),
-                    "number": issued.number,
-                    "state": "issued",
-                    "generation": issued.generation,
-                    "reason": issued.reason,
-                    "rolled_back_to": issued.rolled_back_to,
-                    "spec_hash": issued.spec_hash,
-                    "spec": issued.spec,
-                    "instance_group": issued.instance_group,
-                    "instance_version": issued.instance_version,
-                    "instance_kind": issued.instance_kind,
-                    "instance_plural": issued.instance_plural,
-                    "tainted": issued.tainted,
-                    "engine": issued.engine,
-                    "schemas_digest": issued.schemas_digest,
-                }
+                return _issued(issued, event)
             case RevisionRejected() as rejected:
-                return {
-                    **_blank(event, rejected.definition_uid, rejected.definition),
-                    "state": "rejected",
-                    "generation": rejected.generation,
-                    "spec_hash": rejected.spec_hash,
-                    "faults": list(rejected.faults),
-                }
+                return _rejected(rejected, event)
             case RevisionActivated() if row is not None:
                 return {
                     **row,
@@ -92,6 +71,37 @@ class Revisions:
                 }
             case _:
                 return row
+
+
+def _issued(issued: RevisionIssued, event: Event) -> Row:
+    return {
+        **_blank(event, issued.definition_uid, issued.definition),
+        "number": issued.number,
+        "state": "issued",
+        "generation": issued.generation,
+        "reason": issued.reason,
+        "rolled_back_to": issued.rolled_back_to,
+        "spec_hash": issued.spec_hash,
+        "spec": issued.spec,
+        "instance_group": issued.instance_group,
+        "instance_version": issued.instance_version,
+        "instance_kind": issued.instance_kind,
+        "instance_plural": issued.instance_plural,
+        "tainted": issued.tainted,
+        "engine": issued.engine,
+        "schemas_digest": issued.schemas_digest,
+        "schemas": issued.schemas,
+    }
+
+
+def _rejected(rejected: RevisionRejected, event: Event) -> Row:
+    return {
+        **_blank(event, rejected.definition_uid, rejected.definition),
+        "state": "rejected",
+        "generation": rejected.generation,
+        "spec_hash": rejected.spec_hash,
+        "faults": list(rejected.faults),
+    }
 
 
 def _blank(event: Event, definition_uid: str, definition: str) -> Row:
@@ -119,6 +129,7 @@ def _blank(event: Event, definition_uid: str, definition: str) -> Row:
         "tainted": {},
         "engine": "",
         "schemas_digest": "",
+        "schemas": {},
     }
 
 
@@ -152,17 +163,7 @@ class Definitions:
                 return ()
 
     def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
-        before: Row = row or {
-            "definition": "",
-            "newest": 0,
-            "newest_hash": "",
-            "active": 0,
-            "activated_position": 0,
-            "rejected_hash": "",
-            "rejected_faults": None,
-            "command_position": 0,
-            "command": None,
-        }
+        before = row or dict(_NO_HISTORY)
         match event.body:
             case RevisionIssued() as issued:
                 return {
@@ -170,10 +171,8 @@ class Definitions:
                     "definition": issued.definition,
                     "newest": issued.number,
                     "newest_hash": issued.spec_hash,
-                    "rejected_hash": "",
-                    "rejected_faults": None,
-                    "command_position": 0,
-                    "command": None,
+                    **_NOTHING_REFUSED,
+                    **_NOTHING_ASKED,
                 }
             case RevisionRejected() as rejected:
                 return {
@@ -185,16 +184,32 @@ class Definitions:
             case RevisionActivated() as activated:
                 return {**before, "active": activated.number, "activated_position": event.position}
             case CommandRollback() as command:
-                said = {
-                    "to": command.to,
-                    "spec_hash": command.spec_hash,
-                    "reason": command.reason,
-                    "actor": event.actor.name,
-                    "correlation": event.correlation,
-                }
-                return {**before, "command_position": event.position, "command": said}
+                return {**before, "command_position": event.position, "command": _asked(command, event)}
             case _:
                 return row
+
+
+_NOTHING_REFUSED: Row = {"rejected_hash": "", "rejected_faults": None}
+_NOTHING_ASKED: Row = {"command_position": 0, "command": None}
+_NO_HISTORY: Row = {
+    "definition": "",
+    "newest": 0,
+    "newest_hash": "",
+    "active": 0,
+    "activated_position": 0,
+    **_NOTHING_REFUSED,
+    **_NOTHING_ASKED,
+}
+
+
+def _asked(command: CommandRollback, event: Event) -> Row:
+    return {
+        "to": command.to,
+        "spec_hash": command.spec_hash,
+        "reason": command.reason,
+        "actor": event.actor.name,
+        "correlation": event.correlation,
+    }
 
 
 class Rollouts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from kro_es.api import metadata
 from kro_es.api.objects import labels
 from kro_es.events import types as e
@@ -12,7 +14,7 @@ class Timeline:
     """Key: position, twenty digits."""
 
     name = "timeline"
-    version = 1
+    version = 2
     columns = (
         Column("position", "int", "position in the log"),
         Column("occurred_at", "int", "when it happened, microseconds since the epoch"),
@@ -32,9 +34,12 @@ class Timeline:
     )
 
     def keys(self, event: e.Event) -> tuple[str, ...]:
-        return (f"{event.position:020d}",)
+        own = f"{event.position:020d}"
+        return (f"{event.body.observation:020d}", own) if isinstance(event.body, e.AuditMatched) else (own,)
 
     def fold(self, key: str, row: Row | None, event: e.Event) -> Row | None:
+        if int(key) != event.position:
+            return row and {**row, "actor": event.actor.name, "actor_source": event.actor.source}
         subject = event.subject
         return {
             "position": event.position,
@@ -81,10 +86,17 @@ def summary(event: e.Event) -> str:
     match event.body:
         case e.ObjectObserved() | e.ObjectDeleted() | e.ObjectGoneUnseen() | e.ObjectLeftSelection() | e.WatchGap():
             return _observation(event.body)
-        case e.RevisionIssued() | e.RevisionRejected() | e.RevisionActivated() | e.CommandRollback():
+        case e.AuditMatched(verb=verb, observation=observation, how=how):
+            return f"{verb} by this user is what was seen at {observation} (by {how})"
+        case (
+            e.RevisionIssued() | e.RevisionRejected() | e.RevisionActivated() | e.CommandRollback()
+            | e.SchemaRecorded() | e.CrdApplied()
+        ):  # fmt: skip
             return _revision(event.body)
         case e.ReconcileDecided() as decided:
             return _decision(decided)
+        case e.CommandInstanceRollback() | e.CommandHold() | e.CommandRelease():
+            return _command(event.body)
         case _:
             return _outcome(event.body)
 
@@ -113,7 +125,12 @@ def _observation(
             return f"gap: nobody watched {kind} ({reason})"
 
 
-def _revision(body: e.RevisionIssued | e.RevisionRejected | e.RevisionActivated | e.CommandRollback) -> str:
+_OfRevision: TypeAlias = (
+    e.RevisionIssued | e.RevisionRejected | e.RevisionActivated | e.CommandRollback | e.SchemaRecorded | e.CrdApplied
+)
+
+
+def _revision(body: _OfRevision) -> str:
     match body:
         case e.RevisionIssued(number=number, rolled_back_to=back) if back:
             return f"revision {number} issued: the content of revision {back}"
@@ -123,6 +140,10 @@ def _revision(body: e.RevisionIssued | e.RevisionRejected | e.RevisionActivated 
             return f"edit refused: {len(faults)} fault(s)"
         case e.RevisionActivated(number=number, instances=instances):
             return f"revision {number} active, {instances} instance(s) follow"
+        case e.SchemaRecorded(api_version=api_version, kind=kind):
+            return f"schema of {api_version} {kind} recorded"
+        case e.CrdApplied(crd=crd, number=number, created=created):
+            return f"CRD {crd} {'created' if created else 'changed'} for revision {number}"
         case e.CommandRollback(to=to, reason=reason):
             return f"rollback to revision {to} asked for: {reason}"
 
@@ -136,6 +157,16 @@ def _decision(decided: e.ReconcileDecided) -> str:
     if decided.drift:
         text += f" (drift: {len(decided.drift)} field(s) changed by others)"
     return text
+
+
+def _command(body: e.CommandInstanceRollback | e.CommandHold | e.CommandRelease) -> str:
+    match body:
+        case e.CommandInstanceRollback(to=to, reason=reason):
+            return f"rollback to its spec at position {to} asked for: {reason}"
+        case e.CommandHold(mark=mark, reason=reason):
+            return f"held at {mark.partition('@')[0]}: {reason}"
+        case e.CommandRelease(reason=reason):
+            return f"released: {reason}"
 
 
 def _outcome(body: e.Body) -> str:
@@ -152,8 +183,8 @@ def _outcome(body: e.Body) -> str:
             return f"outcome of a write unknown: {found}"
         case e.InstanceSettled(state=state, ready=ready, revision=revision):
             return f"{state}, {'ready' if ready else 'not ready'}, at revision {revision}"
-        case e.CommandInstanceRollback(to=to, reason=reason):
-            return f"rollback to its spec at position {to} asked for: {reason}"
+        case _ if body.TYPE.startswith("log."):
+            return _maintenance(body)
         case e.ControllerStarted(engine=engine):
             return f"controller {engine} started"
         case _:
@@ -161,3 +192,21 @@ def _outcome(body: e.Body) -> str:
                 e.InstanceGone.TYPE: "everything it owned is gone",
                 e.ControllerStopped.TYPE: "controller stopped",
             }.get(body.TYPE, body.TYPE)
+
+
+def _maintenance(body: e.Body) -> str:
+    match body:
+        case e.LogPruned(events=events):
+            return f"pruned: {events} observation(s) of status are gone"
+        case e.LogRedacted(positions=positions, reason=reason):
+            return f"redacted: {len(positions)} event(s): {reason}"
+        case e.LogAdopted(origin=origin):
+            return f"adopted: {origin}"
+        case e.LogCopied(to=to, form=form):
+            return f"{form} to {to}"
+        case e.LogRebuilt(projections=projections):
+            return f"rebuilt: {', '.join(projections)}"
+        case e.LogRetrained(dictionary=dictionary):
+            return f"compressed with dictionary {dictionary} from here on"
+        case _:
+            return body.TYPE

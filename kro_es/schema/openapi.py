@@ -10,7 +10,7 @@ from kro_es.api.objects import JsonObject, JsonValue, Resource
 
 PRESERVE_UNKNOWN = "x-kubernetes-preserve-unknown-fields"
 INT_OR_STRING = "x-kubernetes-int-or-string"
-_REF_PREFIX = "#/components/schemas/"
+REF_PREFIX = "#/components/schemas/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ class Schema:
                 ref = node["allOf"][0].get("$ref")
             if ref is None:
                 return node
-            node = self.components[ref.removeprefix(_REF_PREFIX)]
+            node = self.components[ref.removeprefix(REF_PREFIX)]
 
     @property
     def ref(self) -> str | None:
         """Name of the component this node refers to: what recursion is recognised by."""
         node = self.node
         target = node.get("$ref") or (node["allOf"][0].get("$ref") if len(node.get("allOf") or ()) == 1 else None)
-        return target.removeprefix(_REF_PREFIX) if target else None
+        return target.removeprefix(REF_PREFIX) if target else None
 
     @property
     def type(self) -> str | None:

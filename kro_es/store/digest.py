@@ -27,6 +27,19 @@ def chain(before: bytes, first: int, last: int, leaves: Iterable[bytes]) -> byte
     return digest.digest()
 
 
+class PrunedDigest:
+    """Digest of what was pruned: positions and leaves, in order."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, position: int, leaf: bytes) -> None:
+        self._digest.update(b"%d:" % position + leaf)
+
+    def hex(self) -> str:
+        return self._digest.hexdigest()
+
+
 def decision_id(stream: str, version: int) -> bytes:
     """Identity of what has no other: a decision is named by its place, never by chance."""
     return hashlib.sha256(f"{stream}\0{version}".encode()).digest()[:16]

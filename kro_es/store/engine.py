@@ -53,14 +53,6 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
-def read_connection(engine: Engine) -> Connection:
-    """A connection whose next transaction sees the database as of its first read, whatever is written meanwhile."""
-    connection = engine.connect()
-    if engine.dialect.name == "postgresql":
-        return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    return connection
-
-
 def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # The driver's own transaction handling would begin late and deferred; ours is in _begin_sqlite.
     connection.isolation_level = None

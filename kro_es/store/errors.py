@@ -19,5 +19,9 @@ class SchemaError(UserError):
     """The database has another schema than this program needs; the text says what to run."""
 
 
+class SealedLog(UserError):
+    """The log is a copy of another one; the text says how to make it a log of its own."""
+
+
 class LogDamaged(KroEsError):
     """A stored event cannot be read back as it was written."""

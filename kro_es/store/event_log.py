@@ -3,49 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
 from kro_es.errors import FenceLost, KroEsError
-from kro_es.events import delta
-from kro_es.events.types import Event, NewEvent, ObjectObserved
+from kro_es.events.types import Event, LogRebuilt, NewEvent
 from kro_es.projections.projection import Projection
-from kro_es.store.digest import chain, leaf
+from kro_es.store.batch import Batch, Encoder, Head, commit, insert
+from kro_es.store.digest import chain
 from kro_es.store.engine import WRITE
 from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
 from kro_es.store.mirror import Mirror
 from kro_es.store.names import Names
-from kro_es.store.packing import DELTA, LATE, Packer
-from kro_es.store.sql import Values, run, run_many
+from kro_es.store.packing import Packer
+from kro_es.store.seal import refuse_sealed
+from kro_es.store.sql import run
 from kro_es.store.staging import StagedEvent, Staging
-from kro_es.store.stored import Bases, header_of
-from kro_es.store.streams import StreamHead, Streams
+from kro_es.store.stored import Bases
+from kro_es.store.streams import Streams
 from kro_es.store.verify import VerifyReport, verify
 
-_SNAPSHOT_EVERY = 100
 _SALT = 16
 _CATCH_UP_AT_ONCE = 10_000
-_INSERT = (
-    "INSERT INTO events (position, stream_id, stream_version, type_id, type_version, subject_id, actor_id,"
-    " resource_version, occurred_at, recorded_at, cause, correlation_id, event_id, base_version, encoding, payload,"
-    " salt, leaf) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_HEAD = "SELECT position, chain, fence, cluster FROM log_head"
-
 Appended = tuple[Event, ...] | Exception
 """What became of one group: its events as they are in the log, or why none of them is."""
-
-
-@dataclass(slots=True)
-class _Head:
-    position: int
-    chain: bytes
-    fence: int
-    cluster: str
+Also = Callable[[Connection, Sequence[Event]], None]
+"""More of a transaction, given what it appends."""
+_REBUILT = "SELECT 1 FROM events WHERE position > ? AND type_id IN (SELECT id FROM types WHERE name = ?) LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +71,34 @@ class EventLog(LogReader):
         self._folding = Folding(projections)
         self._position = -1
         """Head as this writer last left it; another value in the database means that somebody else wrote."""
+        self._mirrored: int | None = None
+        """Position the mirror is at."""
+        self._replaced = False
+        """Somebody replaced rows that the mirror shows."""
         self._recorded_at = 0
-        self._packer: Packer | None = None
+        self._encoder: Encoder | None = None
         self._bases: Bases | None = None
+        self._dictionaries: set[int] = set()
 
-    def append(self, events: Sequence[NewEvent], *, now: int) -> tuple[Event, ...]:
+    def append(self, events: Sequence[NewEvent], *, now: int, also: Also | None = None) -> tuple[Event, ...]:
         """One atomic group, in order; events whose identity is already in the log are left out.
 
-        Raises FenceLost when another writer owns the log, ConcurrencyError when a stream moved on.
+        ``also`` happens in the same transaction, after the events. Raises FenceLost when another writer owns the
+        log, ConcurrencyError when a stream moved on.
         """
-        appended = self.append_group([events], now=now)[0]
+        appended = self.append_group([events], now=now, also=also)[0]
         if isinstance(appended, Exception):
             raise appended
         return appended
 
-    def append_group(self, groups: Sequence[Sequence[NewEvent]], *, now: int) -> list[Appended]:
+    def append_group(
+        self, groups: Sequence[Sequence[NewEvent]], *, now: int, also: Also | None = None
+    ) -> list[Appended]:
         """Several groups in one transaction, each atomic by itself: one that fails does not hinder the others."""
         results: list[Appended] = []
         with self._writing() as (connection, head):
             staging = Staging(connection, self._streams, commands_only=self._fence is None)
-            batch = _Batch(head, max(now, self._recorded_at), self._cluster or head.cluster)
+            batch = Batch(head, max(now, self._recorded_at), self._cluster or head.cluster)
             for group in groups:
                 try:
                     staged = staging.stage(group)
@@ -112,6 +108,8 @@ class EventLog(LogReader):
                     results.append(tuple(self._built(connection, batch, staged)))
             if batch.events:
                 digest = self._store(connection, batch)
+                if also is not None:
+                    also(connection, batch.events)
                 self._doubt = _Doubt(batch.events[-1].position, digest, results)
         if batch.events:
             self._position, self._recorded_at = batch.events[-1].position, batch.now
@@ -129,7 +127,7 @@ class EventLog(LogReader):
             return None
         with self._engine.connect().execution_options(**WRITE) as connection, connection.begin():
             # The head is free only when that transaction has ended, one way or the other.
-            self._lock(connection)
+            Head.locked(connection)
             found = run(connection, "SELECT chain FROM commits WHERE last_position = ?", (doubt.last,)).scalar()
             done = found is not None and bytes(found) == doubt.chain
             if done and self._mirror is not None:
@@ -138,9 +136,13 @@ class EventLog(LogReader):
         return doubt.results if done else None
 
     def issue_fence(self) -> int:
-        """Makes this the one writer, every earlier token is refused from now on; brings projections up to the head."""
+        """Makes this the one writer, every earlier token is refused from now on; brings projections up to the head.
+
+        Raises SealedLog for a copy that nobody adopted yet.
+        """
         self._fence = None
         with self._writing() as (connection, head):
+            refuse_sealed(connection)
             fence = head.fence + 1
             cluster = head.cluster or self._cluster
             run(connection, "UPDATE log_head SET fence = ?, cluster = ?", (fence, cluster))
@@ -148,10 +150,7 @@ class EventLog(LogReader):
         self._position = -1
         while not self._caught_up():
             pass
-        if self._mirror is not None:
-            with self._reading() as connection:
-                self._mirror.load(connection)
-            self._folding.taken()
+        self._load_mirror()
         return fence
 
     def heartbeat(self, *, now: int) -> None:
@@ -173,11 +172,11 @@ class EventLog(LogReader):
         return verify(self._engine)
 
     @contextmanager
-    def _writing(self) -> Iterator[tuple[Connection, _Head]]:
+    def _writing(self) -> Iterator[tuple[Connection, Head]]:
         """A transaction that owns the head of the log; whatever goes wrong in it, nothing remembered outlives it."""
         try:
             with self._engine.connect().execution_options(**WRITE) as connection, connection.begin():
-                head = self._lock(connection)
+                head = Head.locked(connection)
                 if self._fence is not None and head.fence != self._fence:
                     raise FenceLost(f"the log belongs to writer {head.fence}, this is writer {self._fence}")
                 if head.position != self._position:
@@ -187,22 +186,24 @@ class EventLog(LogReader):
             self._forget()
             raise
 
-    @staticmethod
-    def _lock(connection: Connection) -> _Head:
-        # SQLite holds the one write lock since BEGIN IMMEDIATE.
-        lock = " FOR UPDATE" if connection.dialect.name == "postgresql" else ""
-        position, digest, fence, cluster = run(connection, _HEAD + lock).one()
-        return _Head(position, bytes(digest), fence, cluster)
-
-    def _refresh(self, connection: Connection, head: _Head) -> None:
-        if self._packer is None or self._bases is None:
-            self._packer = Packer.load(connection)
-            self._bases = Bases(self._packer)
+    def _refresh(self, connection: Connection, head: Head) -> None:
+        numbers = {number for (number,) in run(connection, "SELECT id FROM dictionaries")}
+        if self._encoder is None or self._bases is None or numbers != self._dictionaries:
+            packer = Packer.load(connection)
+            self._dictionaries = numbers
+            self._bases = Bases(packer)
+            self._encoder = Encoder(self._names, packer, self._bases)
+        # Whoever wrote meanwhile may have redacted what later versions are deltas against.
+        self._bases.forget()
+        self._decoder = None
         self._names.refresh(connection)
         self._streams.refresh(connection)
         last = run(connection, "SELECT recorded_at FROM events WHERE position = ?", (head.position,)).scalar()
         self._recorded_at = last or 0
         self._folding.resume(connection, rebuild=self._fence is not None)
+        if self._mirrored is not None and not self._replaced:
+            found = run(connection, _REBUILT, (self._mirrored, LogRebuilt.TYPE)).first()
+            self._replaced = found is not None
         self._position = head.position
 
     def _caught_up(self) -> bool:
@@ -218,8 +219,21 @@ class EventLog(LogReader):
     def _reflect(self) -> None:
         """The mirror shows what was committed; one that cannot is loaded anew by :meth:`carried_out`."""
         changes = self._folding.taken()
-        if self._mirror is not None and self._fence is not None:
+        if self._mirror is None or self._fence is None:
+            return
+        if self._replaced:
+            self._load_mirror()
+        else:
             self._mirror.apply(changes, self._position)
+            self._mirrored = self._position
+
+    def _load_mirror(self) -> None:
+        if self._mirror is None:
+            return
+        with self._reading() as connection:
+            self._mirror.load(connection)
+        self._folding.taken()
+        self._mirrored, self._replaced = self._position, False
 
     def _forget(self) -> None:
         self._position = -1
@@ -228,56 +242,14 @@ class EventLog(LogReader):
         if self._bases is not None:
             self._bases.forget()
 
-    def _built(self, connection: Connection, batch: _Batch, staged: Sequence[StagedEvent]) -> Iterator[Event]:
+    def _built(self, connection: Connection, batch: Batch, staged: Sequence[StagedEvent]) -> Iterator[Event]:
+        assert self._encoder is not None
         salts = os.urandom(_SALT * len(staged))
         for index, item in enumerate(staged):
-            event = batch.event(item)
-            stream = self._streams.find(connection, event.stream)
-            stream.position = event.position
-            salt = salts[index * _SALT : (index + 1) * _SALT]
-            digest = leaf(header_of(event), salt, item.canonical)
-            base, encoding, payload = self._packed(connection, stream, item)
-            row = (
-                event.position,
-                stream.id,
-                item.version,
-                self._names.type(connection, item.type),
-                item.type_version,
-                self._names.subject(connection, event.cluster, event.subject),
-                self._names.actor(connection, event.actor),
-                event.resource_version,
-                event.occurred_at,
-                event.recorded_at,
-                event.cause,
-                self._names.correlation(connection, event.correlation),
-                item.event_id,
-                base,
-                encoding,
-                payload,
-                salt,
-                digest,
-            )
-            batch.add(event, row, digest)
-            yield event
+            stream = self._streams.find(connection, item.new.stream)
+            yield batch.add(connection, self._encoder, item, stream, salts[index * _SALT : (index + 1) * _SALT])
 
-    def _packed(self, connection: Connection, stream: StreamHead, item: StagedEvent) -> tuple[int | None, int, bytes]:
-        """Base version, encoding and bytes: a delta against the stream's last full observation where that is short."""
-        assert self._packer is not None
-        assert self._bases is not None
-        flags = LATE if item.late else 0
-        if not isinstance(item.new.body, ObjectObserved):
-            return None, *self._packer.pack(item.canonical, flags)
-        base = stream.snapshot_version
-        if base and item.version - base < _SNAPSHOT_EVERY:
-            change = delta.diff(self._bases.get(connection, stream.id, base), item.payload, item.canonical)
-            text = delta.canonical(change)
-            if len(text) <= 0.7 * len(item.canonical):
-                return base, *self._packer.pack(text, flags | DELTA)
-        stream.snapshot_version = item.version
-        self._bases.put(stream.id, item.version, item.payload)
-        return None, *self._packer.pack(item.canonical, flags)
-
-    def _store(self, connection: Connection, batch: _Batch) -> bytes:
+    def _store(self, connection: Connection, batch: Batch) -> bytes:
         first, last = batch.events[0].position, batch.events[-1].position
         behind = self._folding.behind
         if behind is not None and behind < first - 1:
@@ -285,50 +257,8 @@ class EventLog(LogReader):
             self._folding.fold(connection, self._read(connection, behind + 1, first - 1 - behind))
         self._names.flush(connection)
         self._streams.flush(connection)
-        run_many(connection, _INSERT, batch.rows)
+        insert(connection, batch.rows)
         digest = chain(batch.head.chain, first, last, batch.leaves)
-        run(
-            connection,
-            "INSERT INTO commits (first_position, last_position, chain) VALUES (?, ?, ?)",
-            (first, last, digest),
-        )
-        run(connection, "UPDATE log_head SET position = ?, chain = ?", (last, digest))
+        commit(connection, first, last, digest)
         self._folding.fold(connection, batch.events)
         return digest
-
-
-class _Batch:
-    """What one transaction is going to write."""
-
-    def __init__(self, head: _Head, now: int, cluster: str) -> None:
-        self.head = head
-        self.now = now
-        self.events: list[Event] = []
-        self.rows: list[Values] = []
-        self.leaves: list[bytes] = []
-        self._cluster = cluster
-
-    def event(self, item: StagedEvent) -> Event:
-        new = item.new
-        return Event(
-            position=self.head.position + len(self.events) + 1,
-            stream=new.stream,
-            stream_version=item.version,
-            type=item.type,
-            type_version=item.type_version,
-            body=new.body,
-            subject=new.subject,
-            actor=new.actor,
-            occurred_at=new.occurred_at,
-            recorded_at=self.now,
-            resource_version=new.resource_version,
-            cause=new.cause,
-            correlation=new.correlation,
-            event_id=item.event_id.hex(),
-            cluster=self._cluster,
-        )
-
-    def add(self, event: Event, row: Values, digest: bytes) -> None:
-        self.events.append(event)
-        self.rows.append(row)
-        self.leaves.append(digest)

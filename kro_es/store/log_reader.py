@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from sqlalchemy import Connection, Engine
+from typing import TYPE_CHECKING
 
 from kro_es.events.types import Event
-from kro_es.store.engine import read_connection
 from kro_es.store.packing import LATE, Packer
-from kro_es.store.sql import run
+from kro_es.store.sql import read_connection, run
 from kro_es.store.stored import SELECT, Decoder
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
 
 _STATE = (
     f"{SELECT} WHERE s.name = ? AND e.stream_version <= ? AND (e.encoding & {LATE}) = 0"
@@ -62,7 +63,12 @@ class LogReader:
         """Position of the last event recorded at or before a time (microseconds); 0 when there is none."""
         with self._reading() as connection:
             head = int(run(connection, "SELECT position FROM log_head").scalar_one())
-            return _last(connection, "SELECT recorded_at FROM events WHERE position = ?", head, time)
+            sql = "SELECT position, recorded_at FROM events WHERE position <= ? ORDER BY position DESC LIMIT 1"
+            return _last(connection, sql, head, time)
+
+    def read_with(self, connection: Connection, from_position: int, limit: int) -> list[Event]:
+        """As :meth:`read`, in a transaction of the caller's."""
+        return self._read(connection, from_position, limit)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -87,18 +93,26 @@ class LogReader:
         # Position and time of recording only grow along a stream: no index is needed to find a place in it.
         for column, limit in (("position", position), ("recorded_at", time)):
             if limit is not None:
-                sql = f"SELECT {column} FROM events WHERE stream_id = {stream_id} AND stream_version = ?"  # noqa: S608
+                sql = (
+                    f"SELECT stream_version, {column} FROM events WHERE stream_id = {stream_id}"  # noqa: S608
+                    " AND stream_version <= ? ORDER BY stream_version DESC LIMIT 1"
+                )
                 version = _last(connection, sql, version, limit)
         return int(version)
 
 
 def _last(connection: Connection, sql: str, count: int, limit: int) -> int:
-    """The greatest of 1 … ``count`` whose value in the database is at most ``limit``; 0 when none is."""
+    """The greatest of 1 … ``count`` that is there and whose value is at most ``limit``; 0 when none is.
+
+    ``sql`` gives the place and value of the last one up to a place: some may be pruned.
+    """
     low, high = 0, count
     while low < high:
         middle = (low + high + 1) // 2
-        if run(connection, sql, (middle,)).scalar_one() <= limit:
+        found = run(connection, sql, (middle,)).first()
+        if found is None or found[1] <= limit:
             low = middle
         else:
-            high = middle - 1
-    return low
+            high = found[0] - 1
+    found = run(connection, sql, (low,)).first()
+    return int(found[0]) if found else 0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import zstandard
-from sqlalchemy import Connection
 
 from kro_es.store.errors import LogDamaged
 from kro_es.store.sql import run
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 COMPRESSED = 1
 DELTA = 2
@@ -28,10 +31,13 @@ class Packer:
     """Compression with the dictionaries of one database; one per thread, zstandard contexts are not shared."""
 
     def __init__(self, dictionaries: dict[int, bytes]) -> None:
+        self._learn(dictionaries)
+
+    def _learn(self, dictionaries: dict[int, bytes]) -> None:
         self._newest = max(dictionaries)
         self._decompressors: dict[int, zstandard.ZstdDecompressor] = {}
         for number, body in dictionaries.items():
-            words = zstandard.ZstdCompressionDict(body, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+            words = zstandard.ZstdCompressionDict(body, dict_type=zstandard.DICT_TYPE_AUTO)
             self._decompressors[number] = zstandard.ZstdDecompressor(dict_data=words)
             if number == self._newest:
                 words.precompute_compress(level=_LEVEL)
@@ -39,7 +45,12 @@ class Packer:
 
     @classmethod
     def load(cls, connection: Connection) -> Packer:
-        return cls({number: bytes(body) for number, body in run(connection, "SELECT id, body FROM dictionaries")})
+        return cls(_stored(connection))
+
+    def ready_for(self, encoding: int, connection: Connection) -> None:
+        """Learns what was added since, when a payload needs it."""
+        if encoding & COMPRESSED and encoding // DICTIONARY not in self._decompressors:
+            self._learn(_stored(connection))
 
     def pack(self, plain: bytes, flags: int) -> tuple[int, bytes]:
         """Encoding and stored bytes; what compression would make longer stays as it is."""
@@ -58,3 +69,7 @@ class Packer:
             return decompressor.decompress(stored)
         except zstandard.ZstdError as error:
             raise LogDamaged(f"payload cannot be decompressed: {error}") from error
+
+
+def _stored(connection: Connection) -> dict[int, bytes]:
+    return {number: bytes(body) for number, body in run(connection, "SELECT id, body FROM dictionaries")}

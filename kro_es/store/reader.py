@@ -8,11 +8,10 @@ from contextlib import AbstractContextManager, contextmanager
 from sqlalchemy import Connection, Engine
 
 from kro_es.projections.projection import Projection, Row
-from kro_es.store.engine import read_connection
 from kro_es.store.rows import RowForm
-from kro_es.store.sql import run
+from kro_es.store.sql import read_connection, run
 
-_FOLDED = "SELECT min(position) FROM projection_checkpoints"
+_FOLDED = "SELECT min(position) FROM projection_checkpoints WHERE name IN ({names})"
 _HEAD = "SELECT position FROM log_head"
 
 
@@ -23,7 +22,8 @@ class Snapshot:
         self._connection = connection
         self._forms = forms
         # The first read fixes what all the others see.
-        folded = run(connection, _FOLDED).scalar_one()
+        names = ", ".join(f"'{name}'" for name in forms)
+        folded = run(connection, _FOLDED.format(names=names)).scalar_one() if forms else None
         self._position = int(run(connection, _HEAD).scalar_one() if folded is None else folded)
 
     @property

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from kro_es.projections.projection import Projection
-from kro_es.store.engine import WRITE
+from kro_es.store.engine import WRITE, open_engine
 from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
 from kro_es.store.rows import RowForm
-from kro_es.store.sql import run
+from kro_es.store.sql import marks, read_connection, run
 from kro_es.store.tables import projection_schema
 
 _AT_ONCE = 20_000
@@ -28,40 +28,55 @@ def rebuild(engine: Engine, projections: Sequence[Projection], into: Engine, *, 
     folding = Folding(projections)
     position = 0
     while position < goal:
-        events = log.read(position + 1, min(_AT_ONCE, goal - position))
+        events = [event for event in log.read(position + 1, _AT_ONCE) if event.position <= goal]
         with into.connect().execution_options(**WRITE) as connection, connection.begin():
             if position == 0:
                 folding.resume(connection, rebuild=True)
             folding.fold(connection, events)
-        position = events[-1].position
-    return position
+        # Behind the last one there may be pruned places.
+        position = events[-1].position if events and events[-1].position < goal else goal
+    return goal
 
 
 def compare(engine: Engine, other: Engine, projections: Sequence[Projection]) -> list[str]:
     """How the projections of two databases differ, in words; empty when they are equal byte for byte."""
-    differences: list[str] = []
-    for projection in projections:
-        mine, theirs = _rows(engine, projection), _rows(other, projection)
-        for key in sorted(mine.keys() | theirs.keys()):
-            if mine.get(key) != theirs.get(key):
-                differences.append(f"{projection.name} {key!r}: {_how(mine.get(key), theirs.get(key))}")
-    parked, others = _parked(engine), _parked(other)
-    differences += [f"parked {item}" for item in sorted(parked ^ others)]
+    with engine.connect() as mine, mine.begin(), other.connect() as theirs, theirs.begin():
+        return _compare(mine, theirs, projections)
+
+
+def compare_with_log(engine: Engine, projections: Sequence[Projection]) -> list[str]:
+    """How the projections differ from what the log gives, as of one moment; a controller may run meanwhile."""
+    fresh = open_engine("sqlite://")
+    with read_connection(engine) as mine, mine.begin():
+        names = tuple(projection.name for projection in projections)
+        sql = f"SELECT min(position) FROM projection_checkpoints WHERE name IN ({marks(len(names))})"  # noqa: S608
+        found = run(mine, sql, names).scalar()
+        rebuild(engine, projections, fresh, until=int(found or 0))
+        with fresh.connect() as theirs, theirs.begin():
+            differences = _compare(mine, theirs, projections)
+    fresh.dispose()
     return differences
 
 
-def _rows(engine: Engine, projection: Projection) -> dict[str, dict[str, object]]:
+def _compare(mine: Connection, theirs: Connection, projections: Sequence[Projection]) -> list[str]:
+    differences: list[str] = []
+    for projection in projections:
+        rows, others = _rows(mine, projection), _rows(theirs, projection)
+        for key in sorted(rows.keys() | others.keys()):
+            if rows.get(key) != others.get(key):
+                differences.append(f"{projection.name} {key!r}: {_how(rows.get(key), others.get(key))}")
+    return differences + [f"parked {item}" for item in sorted(_parked(mine) ^ _parked(theirs))]
+
+
+def _rows(connection: Connection, projection: Projection) -> dict[str, dict[str, object]]:
     """Rows as stored, so that texts of JSON are compared and not values Python takes for equal."""
     form = RowForm(projection)
     names = form.listed.split(", ")
-    with engine.connect() as connection, connection.begin():
-        found = run(connection, form.select)
-        return {row[0]: dict(zip(names, row, strict=True)) for row in found}
+    return {row[0]: dict(zip(names, row, strict=True)) for row in run(connection, form.select)}
 
 
-def _parked(engine: Engine) -> set[tuple[int, str]]:
-    with engine.connect() as connection, connection.begin():
-        return {(row[0], row[1]) for row in run(connection, "SELECT position, projection FROM parked")}
+def _parked(connection: Connection) -> set[tuple[int, str]]:
+    return {(row[0], row[1]) for row in run(connection, "SELECT position, projection FROM parked")}
 
 
 def _how(mine: dict[str, object] | None, theirs: dict[str, object] | None) -> str:

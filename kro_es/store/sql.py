@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-
-from sqlalchemy import Connection, CursorResult
+from typing import TYPE_CHECKING
 
 from kro_es.api.objects import JsonValue
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, CursorResult, Engine
+
 Values = tuple[JsonValue, ...]
 """One row as the database driver takes and gives it."""
+
+
+def read_connection(engine: Engine) -> Connection:
+    """A connection whose next transaction sees the database as of its first read, whatever is written meanwhile."""
+    connection = engine.connect()
+    if engine.dialect.name == "postgresql":
+        return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return connection
 
 
 def run(connection: Connection, sql: str, values: Values = ()) -> CursorResult[*tuple[JsonValue, ...]]:

@@ -68,7 +68,7 @@ class Staging:
     def _checked(
         self, new: NewEvent, before: StreamHead, head: StreamHead, ids: set[tuple[str, bytes]]
     ) -> StagedEvent | None:
-        if self._commands_only and not new.body.TYPE.startswith("command."):
+        if self._commands_only and not new.body.TYPE.startswith(("command.", "log.")):
             raise FenceLost(f"a writer without the fence may append commands only, not {new.body.TYPE}")
         _check_header(new)
         event_id = bytes.fromhex(new.event_id)

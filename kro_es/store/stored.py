@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import Connection
 
 from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.events import codec, delta
@@ -15,6 +15,9 @@ from kro_es.store.errors import LogDamaged
 from kro_es.store.lru import Lru
 from kro_es.store.packing import DELTA, Packer
 from kro_es.store.sql import Values, run
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 HEADER = (
     "e.position, s.name, e.stream_version, t.name, e.type_version, k.uid, j.api_group, j.kind, j.namespace, j.name,"
@@ -40,6 +43,22 @@ class StoredEvent:
     payload: JsonObject
     salt: bytes | None
     leaf: bytes
+    stream_id: int
+    encoding: int
+    base_version: int | None
+
+    @property
+    def position(self) -> int:
+        return int(self.header[0])
+
+    @property
+    def version(self) -> int:
+        """Of the stream."""
+        return int(self.header[2])
+
+    @property
+    def type(self) -> str:
+        return str(self.header[3])
 
     def event(self) -> Event:
         """Raises CodecError for a body this program does not know."""
@@ -104,6 +123,7 @@ class Bases:
         row = run(connection, _BASE, (stream_id, version)).first()
         if row is None:
             raise LogDamaged(f"stream number {stream_id} lacks version {version}, which later versions build on")
+        self._packer.ready_for(row[0], connection)
         payload: JsonObject = orjson.loads(self._packer.unpack(row[0], bytes(row[1])))
         self.put(stream_id, version, payload)
         return payload
@@ -126,6 +146,7 @@ class Decoder:
     def stored(self, connection: Connection, row: Values) -> StoredEvent:
         """Raises LogDamaged when the payload cannot be read."""
         event_id, stream_id, encoding, base_version, packed, salt, leaf = row[_WIDTH:]
+        self._packer.ready_for(encoding, connection)
         try:
             payload = orjson.loads(self._packer.unpack(encoding, bytes(packed)))
             if encoding & DELTA:
@@ -133,7 +154,8 @@ class Decoder:
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise LogDamaged(f"event {row[0]}: {error}") from error
         header = [*row[:_WIDTH], bytes(event_id).hex()]
-        return StoredEvent(header, payload, None if salt is None else bytes(salt), bytes(leaf))
+        proof = None if salt is None else bytes(salt)
+        return StoredEvent(header, payload, proof, bytes(leaf), stream_id, encoding, base_version)
 
     def events(self, connection: Connection, rows: Iterable[Values]) -> Iterator[Event]:
         for row in rows:

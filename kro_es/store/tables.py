@@ -139,6 +139,16 @@ def _log(metadata: MetaData) -> None:
     )
     Table("dictionaries", metadata, _id(), Column("body", LargeBinary, nullable=False))
     Table("heartbeat", metadata, _id(), _long("at"))
+    Table(
+        "pruned",
+        metadata,
+        _id("position"),
+        _long("stream_id"),
+        _long("stream_version"),
+        Column("leaf", LargeBinary, nullable=False),
+        _long("pruned_by"),
+    )
+    Table("seals", metadata, _id(), _text("reason"), _long("at"))
 
 
 def _projection_state(metadata: MetaData) -> None:

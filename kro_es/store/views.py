@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-
-from sqlalchemy import Connection, inspect
+from typing import TYPE_CHECKING
 
 from kro_es.store.stored import FROM
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """``sql`` may use ``@time(x)`` (microseconds to RFC 3339 text), ``@hex(x)`` (bytes to hexadecimal text)
-    and ``@each(x)`` (a JSON list as a table ``f`` with the column ``value``)."""
+    ``@key(x)`` (a position as a key of the timeline) and ``@each(x)`` (a JSON list as a table ``f`` with the column
+    ``value``)."""
 
     sql: str
     columns: dict[str, str]
     """Column name to what it means."""
 
+
+EDITOR = (
+    "CASE WHEN et.actor_source IN ('audit', 'audit-by-time') THEN et.actor ELSE r.actor END AS actor,"
+    " CASE WHEN et.actor_source IN ('audit', 'audit-by-time') THEN et.actor_source ELSE r.actor_source END AS actor_source"
+)
+"""Who made revision ``r``: the person, where the audit log has named the one behind the edit since."""
+EDITED = (
+    "LEFT JOIN p_timeline it ON it.key = @key(r.position)"
+    " LEFT JOIN p_timeline et ON it.cause > 0 AND et.key = @key(it.cause)"
+)
+"""The timeline's rows of a revision and of the edit behind it."""
 
 VIEWS: dict[str, View] = {
     "v_events": View(
@@ -47,7 +61,7 @@ VIEWS: dict[str, View] = {
             "occurred_at": "when it happened, UTC, by the clock of where it happened",
             "recorded_at": "when it was written to the log, UTC; never goes back",
             "actor": "who: a field manager, a person, a program",
-            "actor_source": "how that is known: manager, audit, cli, controller or unknown",
+            "actor_source": "how it was known then: manager (a program), cli, controller or unknown",
             "cause": "position of the event that led to this one; 0 when none is known",
             "correlation": "rollout or command it belongs to",
             "leaf": "digest of the whole event; the chain of the log is taken over it",
@@ -55,13 +69,13 @@ VIEWS: dict[str, View] = {
     ),
     "v_revisions": View(
         sql=(
-            "SELECT r.definition AS definition, r.number AS revision, CASE WHEN r.state = 'active' AND d.active <> r.number"
-            " THEN 'superseded' ELSE r.state END AS state, @time(r.issued_at) AS issued_at,"
-            " CASE WHEN r.activated_at > 0 THEN @time(r.activated_at) END AS activated_at, r.actor AS actor,"
-            " r.actor_source AS actor_source, r.reason AS reason, r.rolled_back_to AS rolled_back_to,"
+            "SELECT r.definition AS definition, r.number AS revision, CASE WHEN r.state = 'active' AND"  # noqa: S608 our own words
+            " d.active <> r.number THEN 'superseded' ELSE r.state END AS state, @time(r.issued_at) AS issued_at,"
+            " CASE WHEN r.activated_at > 0 THEN @time(r.activated_at) END AS activated_at,"
+            f" {EDITOR}, r.reason AS reason, r.rolled_back_to AS rolled_back_to,"
             " r.spec_hash AS spec_hash, r.generation AS generation, r.faults AS faults, r.spec AS spec,"
             " r.position AS position, r.definition_uid AS definition_uid"
-            " FROM p_revisions r JOIN p_definitions d ON d.key = r.definition_uid"
+            f" FROM p_revisions r JOIN p_definitions d ON d.key = r.definition_uid {EDITED}"
         ),
         columns={
             "definition": "name of the definition",
@@ -70,7 +84,7 @@ VIEWS: dict[str, View] = {
             "issued_at": "when it was issued or refused, UTC",
             "activated_at": "when instances began to follow it, UTC; null when never",
             "actor": "who edited the definition",
-            "actor_source": "how that is known: manager, cli, unknown",
+            "actor_source": "how that is known: audit (a user), manager (a program), cli, unknown",
             "reason": "why, when a person said so",
             "rolled_back_to": "the revision whose content this one repeats; 0 when it is no rollback",
             "spec_hash": "hash of the spec, equal for equal content",
@@ -83,14 +97,16 @@ VIEWS: dict[str, View] = {
     ),
     "v_rollouts": View(
         sql=(
-            "SELECT r.definition AS definition, r.number AS revision, @time(min(o.started_at)) AS started_at,"
+            "SELECT r.definition AS definition, r.number AS revision, @time(min(o.started_at)) AS started_at,"  # noqa: S608
             " CASE WHEN min(o.finished_at) > 0 THEN @time(max(o.finished_at)) END AS finished_at,"
             " CASE WHEN min(o.finished_at) > 0 THEN (max(o.finished_at) - min(o.started_at)) / 1000000.0 END AS seconds,"
             " count(*) AS instances, sum(CASE WHEN o.state = 'done' THEN 1 ELSE 0 END) AS done,"
             " sum(CASE WHEN o.state = 'failed' THEN 1 ELSE 0 END) AS failed,"
             " sum(CASE WHEN o.state = 'rolling' THEN 1 ELSE 0 END) AS rolling,"
-            " max(r.actor) AS actor, max(r.reason) AS reason, r.definition_uid AS definition_uid"
+            " max(CASE WHEN et.actor_source IN ('audit', 'audit-by-time') THEN et.actor ELSE r.actor END) AS actor,"
+            " max(r.reason) AS reason, r.definition_uid AS definition_uid"
             " FROM p_rollouts o JOIN p_revisions r ON r.definition_uid = o.definition_uid AND r.number = o.number"
+            f" {EDITED}"
             " GROUP BY r.definition_uid, r.definition, r.number"
         ),
         columns={
@@ -161,12 +177,12 @@ VIEWS: dict[str, View] = {
             "SELECT @time(coalesce(e.occurred_at, g.found_at)) AS occurred_at, d.definition AS definition,"
             " g.instance_kind AS instance_kind, g.instance_name AS instance, g.node AS node, g.kind AS kind,"
             " g.namespace AS namespace, g.name AS name, CAST(f.value ->> 'path' AS TEXT) AS path,"
-            " CAST(f.value ->> 'from' AS TEXT) AS wanted, CAST(f.value ->> 'to' AS TEXT) AS found, a.name AS actor,"
-            " a.source AS actor_source, CASE WHEN g.healed_at > 0 THEN @time(g.healed_at) END AS healed_at,"
+            " CAST(f.value ->> 'from' AS TEXT) AS wanted, CAST(f.value ->> 'to' AS TEXT) AS found, e.actor AS actor,"
+            " e.actor_source AS actor_source, CASE WHEN g.healed_at > 0 THEN @time(g.healed_at) END AS healed_at,"
             " CASE WHEN g.healed_at > 0 THEN (g.healed_at - coalesce(e.occurred_at, g.found_at)) / 1000000.0 END"
             " AS seconds, g.revision AS revision, g.position AS position, g.instance_uid AS instance_uid"
-            " FROM p_drift g CROSS JOIN @each(g.fields) LEFT JOIN events e ON e.position = g.cause"
-            " LEFT JOIN actors a ON a.id = e.actor_id LEFT JOIN p_definitions d ON d.key = g.definition_uid"
+            " FROM p_drift g CROSS JOIN @each(g.fields) LEFT JOIN p_timeline e ON e.key = @key(g.cause)"
+            " LEFT JOIN p_definitions d ON d.key = g.definition_uid"
         ),
         columns={
             "occurred_at": "when it was seen, UTC",
@@ -204,8 +220,8 @@ VIEWS: dict[str, View] = {
             "namespace": "its namespace",
             "name": "its name",
             "summary": "what happened, in words",
-            "actor": "who",
-            "actor_source": "how that is known",
+            "actor": "who; a user where the audit log has named one",
+            "actor_source": "how that is known: audit, audit-by-time, manager (a program), cli, controller, unknown",
             "cause": "position of the event that led to this one; 0 when unknown",
             "correlation": "rollout or command it belongs to",
             "instance_uid": "instance it belongs to",
@@ -229,18 +245,20 @@ VIEWS: dict[str, View] = {
     ),
 }
 
-_MACRO = re.compile(r"@(time|hex|each)\(((?:[^()]|\([^()]*\))*)\)")
+_MACRO = re.compile(r"@(time|hex|each|key)\(((?:[^()]|\([^()]*\))*)\)")
 _PROJECTED = re.compile(r"\bp_[a-z_]+\b")
 _SPELLED = {
     ("sqlite", "time"): r"strftime('%Y-%m-%dT%H:%M:%fZ', \2 / 1000000.0, 'unixepoch')",
     ("sqlite", "hex"): r"lower(hex(\2))",
+    ("sqlite", "key"): r"printf('%020d', \2)",
+    ("postgresql", "key"): r"lpad(CAST(\2 AS TEXT), 20, '0')",
     ("sqlite", "each"): r"json_each(\2) f",
     (
         "postgresql",
         "time",
     ): r"""to_char(to_timestamp(\2 / 1000000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
     ("postgresql", "hex"): r"encode(\2, 'hex')",
-    ("postgresql", "each"): r"jsonb_array_elements(\2::jsonb) AS f(value)",
+    ("postgresql", "each"): r"jsonb_array_elements(replace(\2, '\\u0000', '\\ufffd')::jsonb) AS f(value)",
 }
 
 
@@ -249,6 +267,8 @@ def create_views(connection: Connection) -> None:
 
     A view needs the tables of its projections: a store opened without them has the view of the events only.
     """
+    from sqlalchemy import inspect  # noqa: PLC0415 who only asks the views does without it
+
     drop_views(connection)
     there = set(inspect(connection).get_table_names())
     for name, view in VIEWS.items():

@@ -14,12 +14,14 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+_LATER = ("pruned", "seals")
+"""Tables that later revisions add."""
 
 
 def upgrade() -> None:
     metadata = schema(PROJECTIONS)
-    metadata.create_all(op.get_bind())
     tables = metadata.tables
+    metadata.create_all(op.get_bind(), tables=[table for name, table in tables.items() if name not in _LATER])
     op.bulk_insert(tables["log_head"], [{"id": 1, "position": 0, "chain": NO_CHAIN, "fence": 0, "cluster": ""}])
     op.bulk_insert(tables["heartbeat"], [{"id": 1, "at": 0}])
     op.bulk_insert(tables["dictionaries"], [{"id": 1, "body": shipped_dictionary()}])
@@ -28,4 +30,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     drop_views(op.get_bind())
-    schema(PROJECTIONS).drop_all(op.get_bind())
+    metadata = schema(PROJECTIONS)
+    metadata.drop_all(op.get_bind(), tables=[table for name, table in metadata.tables.items() if name not in _LATER])

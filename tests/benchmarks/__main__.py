@@ -12,6 +12,7 @@ from tests.benchmarks.append import append
 from tests.benchmarks.authoring import authoring
 from tests.benchmarks.cel import cel
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.history import history
 from tests.benchmarks.instances import instances
 from tests.benchmarks.load import load
 
@@ -19,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "append": append,
     "authoring": authoring,
     "cel": cel,
+    "history": history,
     "instances": instances,
     "load": load,
 }

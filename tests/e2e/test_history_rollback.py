@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -13,13 +12,11 @@ from typing import Any
 
 import pytest
 
-from kro_es.errors import UserError
-from kro_es.history import rollback, targets
-from kro_es.history.source import open_history
+from kro_es.plan import owned
 from tests.conftest import Cluster
 from tests.support.incident import write_incident
 from tests.support.operator import Operator
-from tests.support.steps import Steps, config_map, definition, eventually, faults, instance
+from tests.support.steps import Steps, condition, config_map, definition, eventually, faults, instance
 
 
 @pytest.fixture
@@ -82,19 +79,6 @@ def test_objects_the_old_revision_lacks_are_deleted_only_when_that_is_named(step
     assert faults(operator.database) == []
 
 
-def test_a_breaking_schema_is_named_and_put_back_only_when_accepted(steps: Steps, operator: Operator) -> None:
-    _rolled(steps, _tone("low"), _tone("high", spec={"volume": "integer | default=3"}), names=("a",))
-
-    refused = _rollback(steps, operator, "tones", "--to", "1", "--yes")
-    assert refused.returncode == 1
-    assert "Property volume was removed" in refused.stdout
-    assert "--accept breaking-change" in refused.stderr
-
-    done = _rollback(steps, operator, "tones", "--to", "1", "--yes", "--accept", "breaking-change")
-    assert done.returncode == 0, done.stderr
-    assert steps.get("cm", "a-cfg")["data"]["tone"] == "low"
-
-
 def test_a_rollback_that_fails_says_for_whom_and_names_the_way_back(steps: Steps, operator: Operator) -> None:
     broken = config_map("extra", "${schema.metadata.name}-extra", {"not a key!": "x"})
     steps.apply(_tone("low", broken))
@@ -139,21 +123,60 @@ def test_one_instance_gets_its_old_spec_back_and_everyone_can_see_why(steps: Ste
     assert "it was better" in chain[0]["summary"]
     again = _rollback(steps, operator, *where, "--yes")
     assert (again.returncode, "no difference" in again.stdout) == (0, True)
+
+    held = _rollback(steps, operator, *where, "--yes", "--hold")
+    assert held.returncode == 0, held.stderr
+    steps.apply(instance("Tone", "a", {"x": "loud"}))
+    eventually(lambda: steps.get("tone", "a"), lambda obj: condition(obj, "Held") == "True", "seen and held")
+    assert steps.get("cm", "a-cfg")["data"]["x"] == "y"
+    (row,) = json.loads(_history(operator, "holds", "-o", "json").stdout)
+    assert (row["object"], row["waiting"], row["actor"]) == ("tone/a", 1, "admin")
+    config = str(steps.cluster.kubeconfig("admin"))
+    flags = ("-n", steps.cluster.namespace, "--reason", "mended", "--yes", "--kubeconfig", config)
+    done = _history(operator, "release", "tone/a", *flags)
+    assert (done.returncode, '+ x: "loud"' in done.stdout) == (0, True), done.stderr
+    eventually(lambda: steps.get("cm", "a-cfg")["data"]["x"], lambda x: x == "loud", "released")
     assert faults(operator.database) == []
 
 
-def test_an_edit_after_the_plan_stops_the_rollback(steps: Steps, operator: Operator) -> None:
-    _rolled(steps, _tone("low"), _tone("high"), names=("a",))
-    history = open_history(operator.database, time.time_ns() // 1000)
-    where = rollback.Where(str(steps.cluster.kubeconfig("admin")), None)
-    target = targets.find(history, "tones")
+def test_the_whole_graph_goes_back_and_is_on_the_server_what_it_was(steps: Steps, operator: Operator) -> None:
+    names = ("a", "b", "c")
+    _rolled(steps, _tone("low"), names=names)
+    before = _owned(steps)
+    position = json.loads(_history(operator, "sql", "SELECT max(position) AS p FROM v_events", "-o", "json").stdout)
+    wide = _tone("high", _extra(), spec={"volume": "integer | default=3"})
+    steps.apply(wide)
+    eventually(lambda: len(_owned(steps)), lambda count: count == 6, "rolled out")
+    steps.apply(instance("Tone", "a", {"x": "loud", "volume": 9}))
+    steps.delete("tone", "c")
+    eventually(lambda: len(_owned(steps)), lambda count: count == 4, "deleted")
 
-    made = asyncio.run(rollback.planned(history, target, "1", where))
-    steps.apply(_tone("other"))
-    eventually(lambda: steps.get("cm", "a-cfg")["data"]["tone"], lambda tone: tone == "other", "edited")
-    with pytest.raises(UserError, match="changed since the plan was made: nothing was changed"):
-        asyncio.run(rollback.carry_out(history, made, "r", where, breaking=False))
-    assert steps.get("cm", "a-cfg")["data"]["tone"] == "other"
+    where = ("tones", "--to", str(position[0]["p"]), "--with-instances", "--yes")
+    refused = _rollback(steps, operator, *where)
+    assert refused.returncode == 1
+    assert "--accept breaking-change --accept deletes-objects" in refused.stderr
+    done = _rollback(steps, operator, *where, "--accept", "breaking-change", "--accept", "deletes-objects")
+    assert done.returncode == 0, done.stderr
+    assert "order: the instances, then the definition" in done.stderr
+    assert "3 done, 0 failed, 0 to go" in done.stderr
+    assert _owned(steps) == before
+    # the API server goes on with the old schema for a moment
+    eventually(lambda: [steps.get("tone", name)["spec"] for name in names], lambda s: s == [{"x": "y"}] * 3, "pruned")
+    assert faults(operator.database) == []
+
+
+def _owned(steps: Steps) -> dict[str, str]:
+    """Of every child the digest of the fields we own, as the API server has them."""
+    found = {}
+    for obj in json.loads(
+        steps.cluster.kubectl("get", "cm", "-n", steps.cluster.namespace, "-o", "json", "--show-managed-fields")
+    )["items"]:
+        fields = owned.own_fields(obj, "kro.run/applyset")
+        if fields is not None:
+            # one that is made again belongs to an instance with another uid
+            obj["metadata"]["labels"].pop("kro.run/instance-id")
+            found[obj["metadata"]["name"]] = owned.owned_digest(obj, fields)
+    return found
 
 
 def test_the_log_of_another_cluster_is_refused(cluster: Cluster, tmp_path: Path) -> None:

@@ -111,9 +111,24 @@ class Connection:
         listed: list[Object] = await self._call("list", self._ref(resource, namespace, ""), act)
         return listed
 
-    async def create(self, resource: Resource, obj: Object, manager: str) -> Object:
-        found: Object = await self._call("create", ObjectRef.of(obj), lambda: self.server.create(obj, manager), manager)
+    async def create(self, resource: Resource, obj: Object, manager: str, *, dry_run: bool = False) -> Object:
+        act = lambda: self.server.create(obj, manager)  # noqa: E731
+        found: Object = await self._tried("create", ObjectRef.of(obj), act, manager, dry_run=dry_run)
         return found
+
+    async def replace(self, resource: Resource, obj: Object, manager: str, *, dry_run: bool = False) -> Object:
+        act = lambda: self.server.update(obj, manager)  # noqa: E731
+        found: Object = await self._tried("replace", ObjectRef.of(obj), act, manager, dry_run=dry_run)
+        return found
+
+    async def _tried(self, verb: str, ref: ObjectRef, act: Callable[[], Any], manager: str, *, dry_run: bool) -> Any:
+        return await self._call(verb, ref, (lambda: self.server.tried(act)) if dry_run else act, manager)
+
+    async def cluster_id(self) -> str:
+        return "cluster"
+
+    async def user(self) -> str:
+        return "dana"
 
     async def merge_patch(
         self, resource: Resource, namespace: str, name: str, body: Object, *, manager: str, subresource: str = ""

@@ -13,6 +13,7 @@ from kro_es.api.conditions import rfc3339
 from kro_es.api.objects import Gvk, ObjectRef, Resource, labels
 from kro_es.api.watch import Watched
 from kro_es.errors import ApiError
+from kro_es.graph.published import of_crd
 from kro_es.graph.typing import OBJECT_META
 from kro_es.schema.openapi import KindSchema, Schema
 from tests.support.fake_fields import ABSENT, Path, dotted, fields_v1, merged, owned_paths, value_at, without
@@ -20,20 +21,12 @@ from tests.unit.graph.kinds import KINDS
 
 Object = dict[str, Any]
 NOW = 1_700_000_000_000_000
+_EVENT = Resource(Gvk("", "v1", "Event"), "events", True)
 _DEFINITION = Resource(Gvk("kro.run", "v1alpha1", "ResourceGraphDefinition"), "resourcegraphdefinitions", False)
 _REVISION = Resource(Gvk("internal.kro.run", "v1alpha1", "GraphRevision"), "graphrevisions", False)
 _LABEL = 63
-_PLAIN = frozenset(["ConfigMap", "Secret", "Service", "Namespace", "ClusterRole", "Event"])
+_PLAIN = frozenset(["Event", "ConfigMap", "Secret", "Service", "Namespace", "ClusterRole"])
 """Kinds without metadata.generation."""
-
-
-def crd_schema(crd: Object) -> KindSchema:
-    spec, version = crd["spec"], crd["spec"]["versions"][0]
-    gvk = Gvk(spec["group"], version["name"], spec["names"]["kind"])
-    resource = Resource(gvk, spec["names"]["plural"], spec["scope"] == "Namespaced")
-    schema = version["schema"]["openAPIV3Schema"]
-    published = {**schema, "properties": {**schema["properties"], "metadata": OBJECT_META}}
-    return KindSchema(resource, Schema(published), digest=str(crd["metadata"]["uid"]))
 
 
 def _own_kinds() -> dict[Gvk, KindSchema]:
@@ -102,12 +95,12 @@ class FakeServer:
 
     def kinds(self) -> dict[Gvk, KindSchema]:
         crds = [obj for ref, obj in self.objects.items() if ref.kind == "CustomResourceDefinition"]
-        installed = [crd_schema(obj) for obj in crds if "versions" in obj["spec"]]
-        found = {**KINDS, **_own_kinds(), **{kind.resource.gvk: kind for kind in installed}}
+        installed = [of_crd(obj) for obj in crds if "versions" in obj["spec"]]
+        found = {**KINDS, **_own_kinds(), **{gvk: kind for kinds in installed for gvk, kind in kinds.items()}}
         return {gvk: kind for gvk, kind in found.items() if gvk not in self.uninstalled}
 
     def resource(self, group: str, kind: str) -> Resource | None:
-        for own in (_DEFINITION, _REVISION):
+        for own in (_DEFINITION, _REVISION, _EVENT):
             if (own.gvk.group, own.gvk.kind) == (group, kind):
                 return own
         found = [k.resource for gvk, k in self.kinds().items() if (gvk.group, gvk.kind) == (group, kind)]
@@ -195,6 +188,14 @@ class FakeServer:
         entries[key] = mine
         return self._put(live, new, "apply", manager, entries)
 
+    def tried(self, act: Callable[[], Object]) -> Object:
+        """A dry run: what the write would answer, or its refusal; afterwards everything is as it was."""
+        before = copy.copy(self.objects), list(self._history), self.version
+        try:
+            return act()
+        finally:
+            self.objects, self._history, self.version = before
+
     def delete(self, ref: ObjectRef, uid: str = "") -> Object | None:
         live = self.get(ref)
         if uid and uid != live["metadata"]["uid"]:
@@ -277,7 +278,8 @@ class FakeServer:
                 continue
             fields = fields_v1(paths)
             old = times.get((name, operation))
-            when = old["time"] if old and old["fieldsV1"] == fields and name != manager else rfc3339(self.now)
+            # who loses a field to another manager did nothing: the time of the entry stays
+            when = old["time"] if old and name != manager else rfc3339(self.now)
             managed.append(
                 {"manager": name, "operation": operation, "apiVersion": new["apiVersion"], "time": when}
                 | {"fieldsType": "FieldsV1", "fieldsV1": fields}

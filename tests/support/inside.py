@@ -38,7 +38,7 @@ from tests.support.fake_cluster import Call, Connection, Fault
 from tests.support.fake_server import FakeServer, Object
 
 VERSION = "v1.2.3"
-REST_SECONDS = 20.0
+REST_SECONDS = 60.0
 _KEY = b"k" * 32
 
 
@@ -83,6 +83,7 @@ class Controller:
         self._engine = open_engine(inside.url)
         self._tasks: list[asyncio.Task[None]] = []
         self.assembled: Assembled
+        self.metrics = Metrics()
 
     async def start(self) -> None:
         log = EventLog(self._engine, PROJECTIONS, cluster="cluster")
@@ -91,9 +92,13 @@ class Controller:
         self.writer = LogWriter(log, clock=self._inside.clock, on_commit=self._committed)
         self.appends = _Appends(self.writer, self.connection, self._inside.append_fault)
         given = Given(
-            self.appends, self.connection, Origin("cluster", 0, Redactor.of(_KEY)), pool.open, self._inside.clock
+            self.appends,
+            self.connection,
+            Origin("cluster", 0, Redactor.of(self._inside.key)),
+            pool.open,
+            self._inside.clock,
         )
-        self.assembled = assemble(given, self.queue, Metrics(), self._inside.settings)
+        self.assembled = assemble(given, self.queue, self.metrics, self._inside.settings)
         with pool.open() as reader:
             left = recover(reader, self.assembled)
         body = started(self._inside.settings, fence)
@@ -149,6 +154,7 @@ class Inside:
         self.server = FakeServer()
         self.url = f"sqlite:///{database}"
         self.settings = Settings(database=self.url, label_version=VERSION)
+        self.key = _KEY
         self.fault: Callable[[Call], Fault | None] = lambda call: None
         self.append_fault: Callable[[int], Fault | None] = lambda number: None
         self.controller: Controller | None = None

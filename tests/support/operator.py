@@ -106,6 +106,8 @@ class Operator:
             self._process.send_signal(number)
         code = self._process.wait(30)
         self._process = None
+        # pytest shows it when the test fails
+        print(self.text()[-8000:])
         return code
 
     def wait_ready(self) -> None:

@@ -9,7 +9,7 @@ from tests.support.steps import config_map, definition
 Object = dict[str, Any]
 SPEC = {
     "color": "string", "names": "[]string", "mon": "boolean", "ns": "string", "n": "integer", "key": "string",
-    "team": "string",
+    "team": "string", "wanted": "object",
 }  # fmt: skip
 
 

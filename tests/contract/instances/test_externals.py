@@ -65,7 +65,7 @@ async def test_59_an_external_object_on_its_way_out_is_still_used(inside: Inside
     assert (inside.data("shop-cfg"), inside.state()) == ({"v": "1"}, "ACTIVE")
 
 
-def selecting(selector: dict[str, Any]) -> dict[str, Any]:
+def selecting(selector: dict[str, Any] | str) -> dict[str, Any]:
     return {"id": "x", "externalRef": {**REFERENCE, "metadata": {"selector": selector}}}
 
 
@@ -105,6 +105,19 @@ async def test_62_another_value_in_the_selector_selects_others(inside: Inside) -
     calls = len(inside.events())
     await inside.edit("ConfigMap", "a", {"data": {"k": "v"}})
     assert len(inside.events()) == calls, "nobody reads it any more"
+
+
+async def test_a_selector_may_be_an_expression_as_a_whole(inside: Inside) -> None:
+    await inside.create(theirs("a", labels={"team": "one"}), theirs("b", labels={"team": "two"}))
+    await inside.define(rgd(selecting("${schema.spec.wanted}"), NAMES))
+    await inside.create(shop(wanted={"matchLabels": {"team": "one"}}))
+    assert inside.data("shop-cfg") == {"names": "a"}
+    await inside.edit("WebShop", "shop", {"spec": {"wanted": {"matchLabels": {"team": "two"}}}})
+    assert inside.data("shop-cfg") == {"names": "b"}
+    await inside.edit("WebShop", "shop", {"spec": {"wanted": {"matchLabels": None, "matchLabel": {"team": "two"}}}})
+    assert inside.state() == "ERROR"
+    assert 'invalid label selector for x: unknown field "matchLabel"' in inside.message()
+    assert inside.data("shop-cfg") == {"names": "b"}, "a misspelt selector is no selector of everything"
 
 
 async def test_63_a_selector_that_means_nothing_is_an_error(inside: Inside) -> None:

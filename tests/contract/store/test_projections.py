@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
 from typing import cast
 
 import pytest
 from sqlalchemy import Engine
 
-from kro_es.events.types import Event, InstanceSettled
+from kro_es.events.types import Event, InstanceSettled, ObjectObserved, ReconcileDecided
 from kro_es.projections.projection import Projection, Row
+from kro_es.projections.registry import PROJECTIONS as REGISTERED
 from kro_es.store.event_log import EventLog
+from kro_es.store.migrate import migrate
 from kro_es.store.reader import open_reader
-from kro_es.store.rebuild import compare, rebuild
+from kro_es.store.rebuild import compare, compare_with_log, rebuild
+from kro_es.store.views import VIEWS
 from tests.contract.store.conftest import MakeLog
 from tests.contract.store.support import NOW, PROJECTIONS, Counts, LastSeen, command, deleted, seen, settled
 
@@ -171,3 +176,42 @@ def test_a_reader_sees_one_position_while_writes_go_on(log: EventLog, engine: En
         with open_reader(engine, PROJECTIONS) as later:
             assert later.position == 3
             assert len(list(later.all_rows("last_seen"))) == 2
+
+
+def test_a_text_with_a_nul_is_shown_without_it(engine: Engine) -> None:
+    migrate(engine)
+    log = EventLog(engine, REGISTERED, cluster="cluster-1")
+    log.issue_fence()
+    drift = ({"node": "cfg", "path": "data.a", "from": "a\0b", "to": "c", "manager": "kubectl"},)
+    events = [
+        seen("a", 1, text="one\0two"),
+        replace(settled("i"), body=InstanceSettled("definition-1", 1, 1, "ERROR", ready=False, message="bad \0 byte")),
+        replace(settled("i"), body=ReconcileDecided(NOW, 1, (), (), drift=drift)),
+    ]
+    appended = log.append(events, now=NOW)
+    assert log.read(1, 3) == list(appended)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM parked").scalar_one() == 0
+        for view in VIEWS:
+            connection.exec_driver_sql(f"SELECT * FROM {view}").all()
+    with open_reader(engine, REGISTERED) as reader:
+        row = reader.row("objects", "/ConfigMap/default/a")
+        assert row is not None
+        assert cast(dict[str, dict[str, object]], row["object"])["data"]["text"] == "one\0two"
+    assert compare_with_log(engine, REGISTERED) == []
+
+
+def test_a_huge_object_comes_back_exactly(log: EventLog, engine: Engine) -> None:
+    chance = random.Random(7)
+    large = {f"key-{number}": chance.randbytes(48).hex() for number in range(9000)}
+    log.append([seen("a", 1, **large)], now=NOW)
+    log.append([seen("a", 2, **large, more="x")], now=NOW)
+    one, two = log.read(1, 2)
+    assert isinstance(one.body, ObjectObserved)
+    assert isinstance(two.body, ObjectObserved)
+    assert one.body.object["data"].items() >= large.items()
+    assert two.body.object["data"].items() >= {**large, "more": "x"}.items()
+    with engine.connect() as connection:
+        sizes = list(connection.exec_driver_sql("SELECT length(payload) FROM events ORDER BY position").scalars())
+    assert sizes[1] < 500
+    assert log.verify().ok

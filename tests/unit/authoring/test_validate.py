@@ -78,8 +78,8 @@ spec:
         apiVersion: v1
         kind: ConfigMap
         metadata: {name: "${nobody.name}"}      #@ name-unknown nobody
-    - id: either                                #@ resource-form id
-      externalRef: {apiVersion: v1, kind: ConfigMap, metadata: {name: a, selector: {}}}
+    - id: either
+      externalRef: {apiVersion: v1, kind: ConfigMap, metadata: {name: a, selector: {}}} #@ resource-form {}
     - id: literal
       template:
         apiVersion: v1

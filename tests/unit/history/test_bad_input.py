@@ -21,7 +21,7 @@ from tests.unit.history.conftest import Ask
         (("log", "deploy/blog", "-n", "staging"), "deploy/blog is not in namespace staging; it is in prod"),
         (("log", "deployment.batch/blog"), "nothing called 'deployment.batch/blog'"),
         (("log", "a/b/c"), "write KIND/NAME, KIND.group/NAME or the name of a definition"),
-        (("log", "--type", "nope"), "no event is of type 'nope'; there are command.instance_rollback"),
+        (("log", "--type", "nope"), "no event is of type 'nope'; there are audit.matched, command.hold"),
         (("log", "--path", "spec"), "--path needs a TARGET"),
         (("log", "--until", "yesterday"), "'yesterday' names no moment: write a position, a time such as"),
         (("graph", "webshop/blog", "--at", "2020-01-01T00:00:00Z"), "is before the log began: it begins at 2026-03-02"),

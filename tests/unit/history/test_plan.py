@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from kro_es.api.objects import Gvk, Resource
 from kro_es.errors import UserError
-from kro_es.history import plan, targets
+from kro_es.history import plan, targets, whole
 from kro_es.history.source import History, open_history
+from kro_es.history.whole import Rollback
 from kro_es.store.engine import open_engine
 from tests.support.incident import END, Incident, definition
 from tests.support.recorder import Recorder, manager
@@ -32,8 +35,8 @@ def _history(tmp_path: Path, *edits: dict[str, object]) -> History:
     return open_history(url, END)
 
 
-def _planned(history: History, to: int) -> plan.Plan:
-    return plan.of_definition(history, targets.find(history, "webshop"), to, KINDS)
+def _planned(history: History, to: int) -> Rollback:
+    return whole.of(history, targets.find(history, "webshop"), str(to), KINDS)
 
 
 def test_every_object_of_every_instance_is_foretold_field_by_field(tmp_path: Path) -> None:
@@ -126,10 +129,40 @@ def test_going_back_into_a_gap_is_a_risk(history: History) -> None:
     assert plan.of_instance(history, target, "2026-03-02T11:17:00Z", KINDS).risks == ()
 
 
-def test_what_is_gone_cannot_be_rolled_back_in_place(history: History) -> None:
+def test_an_instance_that_is_gone_is_made_again_as_a_person_would_apply_it(history: History) -> None:
     target = targets.find(history, "webshop/docs", "prod")
-    with pytest.raises(UserError, match="is gone: apply `kro-history show"):
-        plan.of_instance(history, target, "20", KINDS)
+    made = plan.of_instance(history, target, "20", KINDS)
+    assert made.again == {
+        "apiVersion": "kro.run/v1alpha1",
+        "kind": "WebShop",
+        "metadata": {"name": "docs", "namespace": "prod"},
+        "spec": {"replicas": 1, "theme": "light"},
+    }
+    assert sorted(one.object for one in made.forecasts[0].differences) == [
+        "configmap prod/docs-config", "deployment prod/docs",
+    ]  # fmt: skip
+    assert {one.change for one in made.forecasts[0].differences} == {"created"}
+    assert made.notes[0] == "webshop prod/docs is gone: it is made again, with another uid"
+
+
+def test_a_volume_that_is_made_again_is_empty_and_a_risk(tmp_path: Path) -> None:
+    more = definition("1.0")
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "${schema.metadata.name}-data"}}
+    more["spec"]["resources"].append({"id": "data", "template": claim})
+    history = _history(tmp_path, more, definition("1.0"))
+    claims = Gvk("", "v1", "PersistentVolumeClaim")
+    kinds = {**KINDS, claims: replace(KINDS[Gvk("", "v1", "ConfigMap")], resource=Resource(claims, "pvcs", True))}
+    (risk,) = whole.of(history, targets.find(history, "webshop"), "2", kinds).risks
+    assert risk.name == "lost-data"
+    assert risk.details[0] == "persistentvolumeclaim prod/blog-data of webshop prod/blog"
+
+
+def test_a_definition_goes_back_to_the_revision_of_a_time(history: History) -> None:
+    target = targets.find(history, "webshop")
+    made = whole.of(history, target, "2026-03-02T11:10:00Z", KINDS)
+    assert [(step.to, step.base) for step in made.steps] == [(3, 4)]
+    with pytest.raises(UserError, match="webshop had no active revision at position 3"):
+        whole.of(history, target, "2026-03-02T09:00:10.1Z", KINDS)
 
 
 def test_a_dry_run_without_a_cluster_ends_with_two_and_prints_the_plan(

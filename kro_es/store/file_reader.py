@@ -1,0 +1,93 @@
+"""A SQLite file for questions only, by the driver alone: a program that asks one question is done before SQLAlchemy is loaded."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+
+from kro_es.api.objects import JsonValue
+from kro_es.store.sql import Values
+
+_PRAGMAS = ("PRAGMA busy_timeout = 10000", "PRAGMA cache_size = -65536", "PRAGMA query_only = ON")
+
+
+class _Dialect:
+    name = "sqlite"
+
+
+class FileEngine:
+    """What :func:`kro_es.store.sql.run` and the readers use of an engine, and no more."""
+
+    dialect = _Dialect()
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def connect(self) -> FileConnection:
+        """Raises sqlite3.Error when the file cannot be read."""
+        connection = sqlite3.connect(self._path, isolation_level=None)
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        return FileConnection(connection)
+
+
+class FileConnection:
+    """Every transaction sees the database as of its first read."""
+
+    dialect = _Dialect()
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> FileConnection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def begin(self) -> Iterator[None]:
+        self._connection.execute("BEGIN")
+        yield
+
+    def exec_driver_sql(self, sql: str, values: Sequence[JsonValue] = ()) -> FileRows:
+        return FileRows(self._connection.execute(sql, values))
+
+
+class FileRows:
+    """An answer, as far as it was read."""
+
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self._cursor = cursor
+
+    def __iter__(self) -> Iterator[Values]:
+        return iter(self._cursor)
+
+    def all(self) -> list[Values]:
+        return self._cursor.fetchall()
+
+    def first(self) -> Values | None:
+        found: Values | None = self._cursor.fetchone()
+        return found
+
+    def one(self) -> Values:
+        """Raises LookupError when there is none."""
+        found = self.first()
+        if found is None:
+            raise LookupError("no row")
+        return found
+
+    def scalar(self) -> JsonValue:
+        found = self.first()
+        return found[0] if found else None
+
+    def scalar_one(self) -> JsonValue:
+        return self.one()[0]
+
+    def mappings(self) -> Iterator[dict[str, JsonValue]]:
+        names = [column[0] for column in self._cursor.description]
+        return (dict(zip(names, row, strict=True)) for row in self._cursor)

@@ -1,0 +1,7 @@
+"""The controller inside the process, on a fake cluster."""
+
+from __future__ import annotations
+
+from tests.contract.instances.conftest import database_template, inside
+
+__all__ = ["database_template", "inside"]
