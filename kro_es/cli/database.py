@@ -18,7 +18,7 @@ from kro_es.errors import UserError
 from kro_es.events.types import Actor, LogCopied
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store import backup as backups
-from kro_es.store import migrate, transfer
+from kro_es.store import grants, migrate, transfer
 from kro_es.store import prune as pruning
 from kro_es.store import retrain as retraining
 from kro_es.store.engine import open_engine
@@ -31,6 +31,16 @@ from kro_es.store.verify import verify as verified
 app = typer.Typer(no_args_is_help=True, help="The database of the log.")
 Database = Annotated[str, typer.Option(envvar="KRO_ES_DATABASE", help="sqlite:///path or postgresql://...")]
 _DAY = 86_400 * 1_000_000
+
+
+@app.command()
+def grant_reader(
+    database: Database, role: Annotated[str, typer.Argument(help="a role of the PostgreSQL server")]
+) -> None:
+    """Let a role of the server ask the log: SELECT, and nothing else; also on what later versions add."""
+    with _engine(database) as engine:
+        grants.grant_reader(engine, role)
+    Console().print(f"{role} may ask", highlight=False, markup=False)
 
 
 @app.command()

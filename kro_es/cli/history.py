@@ -6,15 +6,23 @@ not ready, a plan that changes something, a log that is not whole; 130 interrupt
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
 import typer
 
-from kro_es.cli import history_changes, history_log, history_redact, history_rollback, history_state, history_verify
+from kro_es.cli import (
+    history_changes,
+    history_log,
+    history_redact,
+    history_report,
+    history_rollback,
+    history_state,
+    history_verify,
+)
 from kro_es.cli.history_state import State
-from kro_es.cli.output import RED, Screen, coloured
+from kro_es.cli.output import RED, ReaderGone, Screen, coloured
+from kro_es.cli.preferences import preferences
 from kro_es.errors import KroEsError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__)
@@ -23,7 +31,7 @@ _COMMANDS = (
     history_changes.blame, history_changes.why, history_log.instance, history_changes.graph, history_changes.doctor,
     history_changes.drift, history_changes.stats, history_log.gaps, history_log.sql, history_log.export,
     history_verify.verify, history_verify.checkpoint, history_rollback.rollback, history_rollback.holds,
-    history_rollback.release, history_redact.redact,
+    history_rollback.release, history_redact.redact, history_report.report,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.command()(_command)
@@ -35,12 +43,17 @@ def _options(
     database: Annotated[
         str | None, typer.Option(envvar="KRO_ES_DATABASE", help="sqlite:///path, a path, or postgresql://...")
     ] = None,
-    utc: Annotated[bool, typer.Option("--utc", help="times in UTC, not of this place")] = False,
-    relative: Annotated[bool, typer.Option("--relative", help="times as ages")] = False,
-    no_pager: Annotated[bool, typer.Option("--no-pager", help="never through $PAGER")] = False,
+    utc: Annotated[bool | None, typer.Option("--utc/--local", help="times in UTC, or of this place")] = None,
+    relative: Annotated[bool | None, typer.Option("--relative/--absolute", help="times as ages, or as times")] = None,
+    pager: Annotated[bool | None, typer.Option("--pager/--no-pager", help="long answers through $PAGER")] = None,
 ) -> None:
-    screen = Screen(history_state.clock(), utc=utc, relative=relative, pager=not no_pager)
-    context.obj = State(database, screen)
+    own = preferences()
+    utc, relative, pager = (
+        kept if given is None else given
+        for given, kept in ((utc, own.utc), (relative, own.relative), (pager, own.pager))
+    )
+    screen = Screen(history_state.clock(), utc=utc, relative=relative, pager=pager)
+    context.obj = State(database or own.database, screen)
     context.call_on_close(screen.flush)
     context.call_on_close(context.obj.close)
 
@@ -57,8 +70,7 @@ def run() -> int:
         return _said(str(error), 1)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ReaderGone:
         return 0
     return code if isinstance(code, int) else 0
 

@@ -11,7 +11,7 @@ import orjson
 import typer
 
 from kro_es.cli.history_state import Limit, Namespace, Output, Since, State, Until, state
-from kro_es.cli.output import Format
+from kro_es.cli.output import Format, piped
 from kro_es.errors import UserError
 from kro_es.history import compare, moments, revisions, targets, timeline
 from kro_es.history import gaps as watching
@@ -142,12 +142,12 @@ def export(
     found = asked.target(target, namespace) if target else None
     filters = Filters(since=asked.since(since), until=asked.until(until))
     stream = out.open("wb") if out else sys.stdout.buffer
-    for event in timeline.exported(asked.history, filters, found):
-        stream.write(orjson.dumps(event) + b"\n")
+    with piped():
+        for event in timeline.exported(asked.history, filters, found):
+            stream.write(orjson.dumps(event) + b"\n")
+        stream.flush()
     if out:
         stream.close()
-    else:
-        stream.flush()
 
 
 def gaps(context: typer.Context, since: Since = None, until: Until = None, output: Output = Format.TABLE) -> None:

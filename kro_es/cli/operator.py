@@ -12,7 +12,11 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from kro_es.cli.authoring import app as authoring_app
+<<<<<<< HEAD
 from kro_es.cli.replay import replay
+=======
+from kro_es.cli.plan import plan
+>>>>>>> main
 from kro_es.errors import KroEsError
 from kro_es.settings import VERSION, Settings
 
@@ -42,7 +46,11 @@ app = typer.Typer(
     help="kro's definitions, event-sourced.",
 )
 app.add_typer(authoring_app)
+<<<<<<< HEAD
 app.command()(replay)
+=======
+app.command()(plan)
+>>>>>>> main
 
 
 def _option(name: str, text: str) -> Any:
@@ -119,6 +127,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
 
     import uvloop
 
+    from kro_es.api.sensitive import parse_all
     from kro_es.controller.run import run as run_controller
     from kro_es.controller.telemetry import configure_logging
 
@@ -146,6 +155,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         audit_token_file=audit_token_file,
         log_level=log_level,
     )
+    parse_all(settings.redact)  # a rule nobody can read is told before anything begins
     configure_logging(log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_controller(settings))

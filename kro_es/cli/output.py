@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -41,6 +42,21 @@ class Format(enum.StrEnum):
     @property
     def for_people(self) -> bool:
         return self in (Format.TABLE, Format.WIDE)
+
+
+class ReaderGone(Exception):
+    """Whoever read the answer has seen enough."""
+
+
+@contextmanager
+def piped() -> Iterator[None]:
+    """Around writes to the standard output; nothing is written any more when its reader is gone."""
+    try:
+        yield
+    except BrokenPipeError:
+        # what is left in the buffer must not complain when the program ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise ReaderGone from None
 
 
 @dataclass
@@ -96,7 +112,7 @@ class Screen:
         return coloured(text, style, sys.stdout)
 
     def flush(self) -> None:
-        """Writes what was gathered. Raises BrokenPipeError when nobody reads on."""
+        """Writes what was gathered. Raises ReaderGone when nobody reads on."""
         text, self._lines = "\n".join(self._lines), []
         notes, self._notes = self._notes, []
         if text:
@@ -108,8 +124,9 @@ class Screen:
         long = text.count("\n") + 1 >= shutil.get_terminal_size().lines
         if self.pager and sys.stdout.isatty() and long and _paged(text):
             return
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        with piped():
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
 
     def time(self, text: str) -> str:
         """An RFC 3339 time as a person reads it: here, in UTC, or how long ago."""
@@ -140,10 +157,26 @@ class Screen:
         cells = [[self.cell(row.get(name)) for name in names] for row in rows]
         heads = [name.upper().replace("_", " ") for name in names]
         widths = [max(len(heads[i]), *(len(row[i]) for row in cells)) for i in range(len(names))]
-        widths = _fitted(widths, shutil.get_terminal_size().columns) if sys.stdout.isatty() else widths
+        screen = shutil.get_terminal_size().columns
+        if sys.stdout.isatty():
+            widths = _fitted(widths, screen)
+            if sum(widths) + 2 * (len(widths) - 1) > screen:
+                self._stacked(heads, cells, screen)
+                return
         self.line(self.styled(_row(heads, widths)[0], BOLD))
         for row in cells:
             self._lines += _row(row, widths)
+
+    def _stacked(self, heads: Sequence[str], cells: Iterable[Sequence[str]], screen: int) -> None:
+        """One line a value, where a row does not fit; what is empty is left out."""
+        left = max(map(len, heads))
+        for index, row in enumerate(cells):
+            if index:
+                self.line()
+            for head, cell in zip(heads, row, strict=True):
+                if cell:
+                    first, *rest = _row([head, cell], [left, max(_NARROWEST, screen - left - 2)])
+                    self._lines += [self.styled(first[:left], BOLD) + first[left:], *rest]
 
     def _csv(self, answer: Answer) -> None:
         import csv

@@ -31,6 +31,8 @@ class Forecast:
     instance: str
     differences: tuple[Difference, ...]
     unknown: tuple[str, ...] = ()
+    already: tuple[str, ...] = ()
+    """Of the side it comes from: what cannot be told there either is nothing new."""
 
     def count(self, change: str) -> int:
         return sum(1 for one in self.differences if one.change == change)
@@ -67,7 +69,7 @@ def _object(row: Row) -> JsonObject:
 
 def forecast(recorded: Recorded, before: Side, after: Side) -> Forecast:
     """Object by object from one side to the other; both are rendered against the same recorded objects."""
-    old, _ = _rendered(recorded, before)
+    old, already = _rendered(recorded, before)
     new, unknown = _rendered(recorded, after)
     doubtful = {name.split(":")[0] for name in unknown}
     found = [_told(ref, obj, old.get(ref), recorded.children.get(ref)) for ref, obj in new.items()]
@@ -78,7 +80,7 @@ def forecast(recorded: Recorded, before: Side, after: Side) -> Forecast:
     ]
     meta = after.instance["metadata"]
     name = f"{after.instance['kind'].lower()} {meta.get('namespace', '')}/{meta['name']}"
-    return Forecast(name, tuple(one for one in found if one is not None), unknown)
+    return Forecast(name, tuple(one for one in found if one is not None), unknown, already)
 
 
 def _rendered(recorded: Recorded, side: Side) -> tuple[dict[ObjectRef, JsonObject], tuple[str, ...]]:

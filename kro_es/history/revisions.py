@@ -109,13 +109,16 @@ def _rollout(rows: Table) -> JsonObject:
 
 def stats(history: History, name: str | None = None) -> Answer:
     """By revision: lead time from edit to the last instance ready, failures, retries, drift, time to ready."""
-    rows = [_figures(history, group) for group in _grouped(history, name)]
+    groups = _grouped(history, name)
+    failed = {uid: _failed_writes(history, uid) for uid in {str(group[0]["definition_uid"]) for group in groups}}
+    rows = [_figures(history, group, failed) for group in groups]
     columns = ("revision", "instances", "lead_time", "ready_p50", "ready_p99", "failure_rate", "failed_writes")
-    since = min((int(str(group[0]["issued_at"])) for group in _grouped(history, name)), default=0)
+    since = min((int(str(group[0]["issued_at"])) for group in groups), default=0)
     return Answer(rows, columns, (*columns, "drifts"), notes(history, since, history.now if since else 0))
 
 
-def _figures(history: History, rows: Table) -> JsonObject:
+def _figures(history: History, rows: Table, failed: dict[str, dict[str, int]]) -> JsonObject:
+    """``failed``: definition uid and rollout to writes that were refused."""
     first = rows[0]
     shown = _rollout(rows)
     issued = int(str(first["issued_at"]))
@@ -135,7 +138,9 @@ def _figures(history: History, rows: Table) -> JsonObject:
         "ready_p50": percentile(times, 50),
         "ready_p99": percentile(times, 99),
         "failure_rate": round(int(str(shown["failed"])) / count, 3) if count else None,
-        "failed_writes": _count(history, first, "write.failed"),
+        "failed_writes": failed[str(first["definition_uid"])].get(
+            f"rollout/{first['definition']}/{first['number']}", 0
+        ),
         "drifts": _drifts(history, first),
     }
 
@@ -149,13 +154,14 @@ def percentile(values: Sequence[float], share: int) -> float | None:
     return sorted(values)[max(0, -(-len(values) * share // 100) - 1)] if share != 50 else statistics.median_low(values)
 
 
-def _count(history: History, row: Row, what: str) -> int:
+def _failed_writes(history: History, definition_uid: str) -> dict[str, int]:
+    """By rollout: every instance's own events are gone through once, whatever the number of revisions."""
     sql = (
-        "SELECT count(*) AS n FROM p_rollouts o JOIN p_timeline t ON t.instance_uid = o.instance_uid"
-        " WHERE o.definition_uid = ? AND o.number = ? AND t.what = ? AND t.correlation = ?"
+        "SELECT t.correlation AS rollout, count(*) AS n FROM (SELECT DISTINCT instance_uid FROM p_rollouts"
+        " WHERE definition_uid = ?) o JOIN p_timeline t ON t.instance_uid = o.instance_uid"
+        " WHERE t.what = 'write.failed' GROUP BY t.correlation"
     )
-    correlation = f"rollout/{row['definition']}/{row['number']}"
-    return int(str(history.rows(sql, (row["definition_uid"], row["number"], what, correlation))[0]["n"]))
+    return {str(row["rollout"]): int(str(row["n"])) for row in history.rows(sql, (definition_uid,))}
 
 
 def _drifts(history: History, row: Row) -> int:

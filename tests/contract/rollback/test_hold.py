@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from kro_es.errors import UserError
+from kro_es.events.types import Actor, CommandHold, NewEvent, ObjectObserved, Subject
 from kro_es.history import holds, rollback, targets
+from kro_es.projections.registry import PROJECTIONS
+from kro_es.store.engine import open_engine
+from kro_es.store.event_log import EventLog
+from kro_es.store.migrate import migrate
+from kro_es.store.mirror import Mirror
+from kro_es.store.reader import ReaderPool
 from tests.contract.instances.shapes import cm
 from tests.contract.rollback.conftest import MANY, NAMES, Desk, web
 from tests.support.inside import Inside, copied
@@ -164,3 +171,33 @@ async def test_another_rollback_of_what_is_held_has_to_hold_too(twenty: Desk) ->
         await twenty.roll_back(to="2")
     await twenty.roll_back(to="2", hold=True)
     assert twenty.inside.data("shop-03-cfg")["color"] == "blue"
+
+
+def test_a_controller_that_reads_a_mirror_of_its_rows_sees_what_the_command_line_asked_for(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/log.db")
+    migrate(engine)
+    mirror = Mirror(PROJECTIONS, tmp_path)
+    controller = EventLog(engine, PROJECTIONS, cluster="c", mirror=mirror)
+    controller.issue_fence()
+    controller.append([_seen(1)], now=1)
+    hold = CommandHold("u1", {"key": "one"}, "position 1@abc", "it was better")
+    subject = Subject("kro.run", "WebShop", "team-a", "shop", "u1")
+    EventLog(engine).append([NewEvent("instance/u1", hold, subject, Actor("dana", "cli"), 2)], now=2)
+    controller.append([_seen(2)], now=3)
+    with ReaderPool(mirror.engine, PROJECTIONS).open() as reader:
+        row = reader.row("holds", "u1")
+        assert row is not None
+        assert (row["spec"], row["actor"], reader.position) == ({"key": "one"}, "dana", 3)
+    mirror.close()
+    engine.dispose()
+    assert faults(f"sqlite:///{tmp_path}/log.db") == []
+
+
+def _seen(version: int) -> NewEvent:
+    meta = {"name": "shop", "namespace": "team-a", "uid": "u1", "resourceVersion": str(version)}
+    obj = {"apiVersion": "kro.run/v1alpha1", "kind": "WebShop", "metadata": meta, "spec": {"n": version}}
+    subject = Subject("kro.run", "WebShop", "team-a", "shop", "u1")
+    return NewEvent(
+        "object/kro.run/WebShop/team-a/shop", ObjectObserved(obj), subject, Actor("kubectl", "manager"), version,
+        resource_version=version, event_id=f"{version:032x}",
+    )  # fmt: skip

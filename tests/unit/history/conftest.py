@@ -56,6 +56,7 @@ def ask(incident: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     """``ask("log", "-o", "json")``; ``database=`` names another log."""
     monkeypatch.setattr(history_state, "clock", lambda: END)
     monkeypatch.delenv("KRO_ES_DATABASE", raising=False)
+    monkeypatch.setenv("KRO_ES_CONFIG", "/nowhere/history.toml")
 
     def asked(*args: str, database: str = incident) -> Said:
         monkeypatch.setattr("sys.argv", ["kro-history", "--database", database, "--utc", *args])

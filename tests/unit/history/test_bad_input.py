@@ -39,6 +39,24 @@ from tests.unit.history.conftest import Ask
         (("revisions", "webshp"), "did you mean webshop?"),
         (("sql", "SELECT nope FROM v_events"), "the database refused: no such column: nope"),
         (("rollback", "webshop", "--to", "9", "--reason", "r", "--dry-run"), "webshop has no revision 9"),
+        (
+            ("rollback", "webshop/shop", "-n", "prod", "--to", "999", "--reason", "r", "--dry-run"),
+            "999 is in the future",
+        ),
+        (
+            ("rollback", "webshop", "--to", "2020-01-01T00:00:00Z", "--reason", "r", "--dry-run"),
+            "is before the log began",
+        ),
+        (
+            ("rollback", "webshop/shop", "-n", "prod", "--to", "webshop@9", "--reason", "r", "--dry-run"),
+            "never followed",
+        ),
+        (("rollback", "webshop/docs", "--to", "5", "--reason", "r", "--dry-run"), "was not there at position 5"),
+        (
+            ("rollback", "webshop/shop", "-n", "prod", "--with-instances", "--to", "9", "--reason", "r", "--dry-run"),
+            "is none",
+        ),
+        (("release", "webshp", "--reason", "r"), "did you mean webshop?"),
         (("rollback", "webshop", "--to", "x", "--reason", "r", "--dry-run"), "'x' is no revision of webshop"),
         (("rollback", "deploy/blog", "--to", "1", "--reason", "r"), "is neither a definition nor an instance"),
         (("rollback", "webshop", "--to", "1", "--reason", "r", "--accept", "x"), "no risk is called x; there are"),

@@ -5,10 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from kro_es.cli import history as program
 from tests.unit.history.conftest import Ask
 
 TRANSCRIPTS = {
@@ -183,9 +188,75 @@ def test_ages_and_relative_times_are_of_the_asking_moment(ask: Ask) -> None:
 
 
 def test_a_narrow_terminal_folds_and_loses_nothing(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
-    monkeypatch.setattr("kro_es.cli.output.shutil.get_terminal_size", lambda: __import__("os").terminal_size((60, 500)))
+    monkeypatch.setattr("kro_es.cli.output.shutil.get_terminal_size", lambda: os.terminal_size((60, 500)))
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
-    lines = ask("--no-pager", "log", "--type", "revision.issued").lines
-    assert max(map(len, lines)) <= 100
-    assert len(lines) > 5
+    said = ask("--no-pager", "log", "--type", "revision.issued")
+    assert max(map(len, said.lines)) <= 60
+    assert said.out.count("POSITION") == 4
+    assert "revision 4 issued: the content of" in said.out
+    wide = ask("--no-pager", "rollouts", "webshop").lines
+    assert max(map(len, wide)) <= 60
+
+
+def test_a_table_that_fits_when_it_is_folded_stays_a_table(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
+    monkeypatch.setattr("kro_es.cli.output.shutil.get_terminal_size", lambda: os.terminal_size((110, 500)))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    said = ask("--no-pager", "log", "--type", "revision.issued")
+    assert max(map(len, said.lines)) <= 110
+    assert said.out.count("POSITION") == 1
+
+
+def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b[31m" in ask("--no-pager", "diff", "webshop@2", "webshop@3").out
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\x1b" not in ask("--no-pager", "diff", "webshop@2", "webshop@3").out
+
+
+@pytest.mark.parametrize("question", [("log", "--limit", "200", "-o", "json"), ("export",)])
+def test_a_reader_that_goes_away_is_no_error(question: tuple[str, ...], incident: str) -> None:
+    command = [sys.executable, "-m", "kro_es.cli.history", "--database", incident, *question]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=60)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_words_are_completed_by_the_shell(incident: str) -> None:
+    asked = {"_KRO_HISTORY_COMPLETE": "complete_bash", "COMP_WORDS": "kro-history rol", "COMP_CWORD": "1"}
+    code = "import sys; sys.argv = ['kro-history']; from kro_es.cli.history import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env={**os.environ, **asked}
+    )
+    assert done.stdout.split() == ["rollouts", "rollback"]
+
+
+def test_the_file_of_settings_is_behind_flags_and_variables(
+    incident: str, unsolved: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def head(*flags: str) -> str:
+        monkeypatch.setattr("sys.argv", ["kro-history", *flags, "log", "--limit", "1", "-o", "jsonl"])
+        code = program.run()
+        said = capfd.readouterr()
+        return str(json.loads(said.out)["position"]) if code == 0 else said.err
+
+    file = tmp_path / "history.toml"
+    monkeypatch.setenv("KRO_ES_CONFIG", str(file))
+    monkeypatch.delenv("KRO_ES_DATABASE", raising=False)
+    assert "say which with --database" in head()
+    file.write_text(f'database = "{incident}"\nutc = true\n')
+    assert head() == "180"
+    assert head("--database", unsolved) != "180"
+    monkeypatch.setenv("KRO_ES_DATABASE", unsolved)
+    assert head() != "180"
+    file.write_text('databse = "x"\n')
+    assert "history.toml: 'databse' is no setting; there are database, pager, relative, utc" in head()
+    file.write_text("utc = 1\n")
+    assert "history.toml: utc must be true or false" in head()
+    file.write_text("database = \n")
+    assert "history.toml: Invalid value (at line 1" in head()

@@ -1,0 +1,153 @@
+"""What a file would change if it was applied now: to every live instance, by the log, before anybody applies it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from kro_es.api.definition import parse
+from kro_es.api.objects import Gvk, JsonObject, ObjectRef
+from kro_es.errors import DefinitionErrors, UserError
+from kro_es.graph.compile import compile_graph, required_kinds
+from kro_es.graph.node import ResourceGraph
+from kro_es.history.forecast import Forecast, Recorded, Side, forecast
+from kro_es.history.plan import Kinds
+from kro_es.history.revisions import parsed
+from kro_es.history.source import History
+from kro_es.projections.projection import Row
+from kro_es.schema.compat import compare
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """``breaking``: what of the instances' schema gets narrower. ``revision`` 0: nothing is active yet."""
+
+    about: str
+    revision: int
+    forecasts: tuple[Forecast, ...]
+    breaking: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What would newly wait or fail, instance by instance."""
+        return tuple(
+            f"{one.instance}: {text}" for one in self.forecasts for text in one.unknown if text not in one.already
+        )
+
+    @property
+    def changes(self) -> bool:
+        return any(one.differences for one in self.forecasts)
+
+    def by_kind(self) -> dict[str, dict[str, int]]:
+        """Kind to how many of its objects are created, changed and deleted."""
+        found: dict[str, Counter[str]] = {}
+        for one in self.forecasts:
+            for difference in one.differences:
+                found.setdefault(difference.object.split(" ")[0], Counter())[difference.change] += 1
+        return {kind: dict(found[kind]) for kind in sorted(found)}
+
+    def as_json(self) -> JsonObject:
+        return {
+            "about": self.about,
+            "revision": self.revision,
+            "instances": len(self.forecasts),
+            "by_kind": self.by_kind(),
+            "breaking": list(self.breaking),
+            "problems": list(self.problems),
+            "objects": [
+                {"instance": one.instance, **row}
+                for one in self.forecasts
+                for difference in one.differences
+                for row in difference.as_rows()
+            ],
+        }
+
+
+def needs(history: History, manifest: JsonObject) -> set[Gvk]:
+    """Kinds whose schemas are needed: of the file, and of the revision it is compared with."""
+    found = set() if _is_instance(manifest) else set(required_kinds(parse(manifest)))
+    row = active(history, manifest)
+    return found | (set(required_kinds(parse(manifest_of(row)))) if row else set())
+
+
+Complete: TypeAlias = Callable[[ResourceGraph, JsonObject], JsonObject]
+"""An instance with the defaults the API server would give it by a graph's schema."""
+
+
+def of(history: History, manifest: JsonObject, kinds: Kinds, complete: Complete) -> Preview:
+    """Of a definition or an instance. Raises UserError, DefinitionErrors for a definition that does not compile."""
+    row = active(history, manifest)
+    if _is_instance(manifest):
+        return _of_instance(history, manifest, row, kinds, complete)
+    about = f"definition {manifest['metadata']['name']}"
+    after = compile_graph(parse(manifest), kinds)
+    if row is None:
+        return Preview(about, 0, ())
+    before = compiled(row, kinds)
+    rows = history.rows(
+        "SELECT uid, object FROM p_objects WHERE kind_key = ? ORDER BY key",
+        (f"{row['instance_group']}/{row['instance_kind']}",),
+    )
+    forecasts = tuple(
+        told(Recorded(history, str(one["uid"])), Side(before, parsed(one["object"])), after, complete) for one in rows
+    )
+    breaking = tuple(f"{one.path}: {one}" for one in compare(before.crd, after.crd).breaking)
+    return Preview(about, int(str(row["number"])), forecasts, breaking)
+
+
+def told(recorded: Recorded, before: Side, after: ResourceGraph, complete: Complete) -> Forecast:
+    """One that the new schema refuses goes on as it is until somebody edits it; that it would be refused is told."""
+    try:
+        instance = complete(after, before.instance)
+    except UserError as error:
+        meta = before.instance["metadata"]
+        name = f"{before.instance['kind'].lower()} {meta.get('namespace', '')}/{meta['name']}"
+        return Forecast(name, (), (f"does not fit the schema: {error}",))
+    return forecast(recorded, before, Side(after, instance))
+
+
+def _of_instance(history: History, manifest: JsonObject, row: Row | None, kinds: Kinds, complete: Complete) -> Preview:
+    ref = ObjectRef.of(manifest)
+    if row is None:
+        raise UserError(f"no active definition in this log makes {ref.group_kind}: apply it first, or plan it")
+    graph = compiled(row, kinds)
+    found = history.rows("SELECT uid, object FROM p_objects WHERE key = ?", (ref.key,))
+    wanted = complete(graph, manifest)
+    now = parsed(found[0]["object"]) if found else wanted
+    recorded = Recorded(history, str(found[0]["uid"]) if found else "")
+    after = {**now, "spec": wanted.get("spec") or {}}
+    one = forecast(recorded, Side(graph, now), Side(graph, after))
+    return Preview(f"instance {ref.kind.lower()} {ref.namespace}/{ref.name}", int(str(row["number"])), (one,))
+
+
+def _is_instance(manifest: JsonObject) -> bool:
+    return manifest.get("kind") != "ResourceGraphDefinition"
+
+
+def active(history: History, manifest: JsonObject) -> Row | None:
+    """The active revision of the definition, or of the definition of the instance's kind."""
+    sql = (
+        "SELECT r.* FROM p_definitions d JOIN p_revisions r ON r.definition_uid = d.key AND r.number = d.active"
+        " JOIN p_objects o ON o.uid = d.key WHERE "
+    )
+    if _is_instance(manifest):
+        ref = ObjectRef.of(manifest)
+        found = history.rows(f"{sql} r.instance_group = ? AND r.instance_kind = ?", (ref.group, ref.kind))
+    else:
+        found = history.rows(f"{sql} d.definition = ?", (manifest["metadata"]["name"],))
+    return {**found[0], "spec": parsed(found[0]["spec"])} if found else None
+
+
+def manifest_of(row: Row) -> JsonObject:
+    meta = {"name": row["definition"], "uid": row["definition_uid"], "generation": row["generation"]}
+    return {"metadata": meta, "spec": row["spec"]}
+
+
+def compiled(row: Row, kinds: Kinds) -> ResourceGraph:
+    try:
+        return compile_graph(parse(manifest_of(row)), kinds)
+    except DefinitionErrors as error:
+        text = f"revision {row['number']} of {row['definition']}, which is active, does not compile by these kinds: {error}"
+        raise UserError(text) from error
