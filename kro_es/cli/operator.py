@@ -12,11 +12,8 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from kro_es.cli.authoring import app as authoring_app
-<<<<<<< HEAD
-from kro_es.cli.replay import replay
-=======
 from kro_es.cli.plan import plan
->>>>>>> main
+from kro_es.cli.replay import replay
 from kro_es.errors import KroEsError
 from kro_es.settings import VERSION, Settings
 
@@ -46,11 +43,8 @@ app = typer.Typer(
     help="kro's definitions, event-sourced.",
 )
 app.add_typer(authoring_app)
-<<<<<<< HEAD
-app.command()(replay)
-=======
 app.command()(plan)
->>>>>>> main
+app.command()(replay)
 
 
 def _option(name: str, text: str) -> Any:

@@ -18,7 +18,14 @@ from kro_es.decisions.taint import Taints
 from kro_es.errors import UserError
 from kro_es.events.codec import encode
 from kro_es.events.redaction import Redactor
-from kro_es.events.types import ControllerStarted, Event, InstanceSettled, ReconcileDecided, RevisionIssued
+from kro_es.events.types import (
+    ControllerStarted,
+    Event,
+    InstanceSettled,
+    ReconcileDecided,
+    RevisionIssued,
+    SchemaRecorded,
+)
 from kro_es.history.memory import Memory
 from kro_es.history.recompiled import Recompiled
 from kro_es.projections.projection import Row
@@ -31,9 +38,8 @@ from kro_es.store.log_reader import LogReader
 _AT_ONCE = 5_000
 _INSTANCE = "instance/"
 _LONGEST = 300
-_USED = frozenset({
-    "objects", "instances", "nodes", "definitions", "revisions", "field_sets", "seen_fields", "offenders",
-})  # fmt: skip
+_UNREAD = frozenset({"timeline", "schemas"})
+"""Projections no decision reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class _Task:
 
 
 def replay(log: LogReader, kinds: Mapping[Gvk, KindSchema], key: bytes) -> Report:
-    """``kinds``: those no definition of the log makes. ``key``: that of the digests in the log."""
+    """``kinds``: those a log without schemas was compiled against. ``key``: that of the digests in the log."""
     report = Report()
     tasks = _tasks(log, report)
     run = _Run(kinds, Redactor.of(key), report)
@@ -117,7 +123,7 @@ class _Run:
     """The rows so far, and the decisions made of them."""
 
     def __init__(self, kinds: Mapping[Gvk, KindSchema], redactor: Redactor, report: Report) -> None:
-        self._memory = Memory([projection for projection in PROJECTIONS if projection.name in _USED])
+        self._memory = Memory([projection for projection in PROJECTIONS if projection.name not in _UNREAD])
         self._taints = Taints()
         self._redactor = redactor
         self._report = report
@@ -125,10 +131,14 @@ class _Run:
 
     def fold(self, event: Event) -> None:
         self._memory.fold(event)
-        if isinstance(event.body, RevisionIssued):
-            body = event.body
-            self.graphs.issued(body)
-            self._taints.learn(body.instance_group, body.instance_kind, body.tainted)
+        match event.body:
+            case RevisionIssued() as body:
+                self.graphs.issued(body)
+                self._taints.learn(body.instance_group, body.instance_kind, body.tainted)
+            case SchemaRecorded() as body:
+                self.graphs.recorded(body)
+            case _:
+                pass
 
     def due(self, tasks: Sequence[_Task]) -> None:
         made: dict[str, tuple[InstanceInputs, Decision]] = {}
