@@ -26,6 +26,7 @@ from kro_es.events.types import (
     RevisionIssued,
     SchemaRecorded,
 )
+from kro_es.history.doubts import Doubts
 from kro_es.history.memory import Memory
 from kro_es.history.recompiled import Recompiled
 from kro_es.projections.projection import Row
@@ -81,8 +82,10 @@ class _Task:
 def replay(log: LogReader, kinds: Mapping[Gvk, KindSchema], key: bytes) -> Report:
     """``kinds``: those a log without schemas was compiled against. ``key``: that of the digests in the log."""
     report = Report()
-    tasks = _tasks(log, report)
-    run = _Run(kinds, Redactor.of(key), report)
+    redactor = Redactor.of(key)
+    doubts = Doubts(redactor.key_id)
+    tasks = _tasks(log, report, doubts)
+    run = _Run(kinds, redactor, report, doubts)
     run.due(tasks.pop(0, ()))
     for event in _events(log):
         run.fold(event)
@@ -99,11 +102,12 @@ def _events(log: LogReader) -> Iterator[Event]:
         position = events[-1].position + 1
 
 
-def _tasks(log: LogReader, report: Report) -> dict[int, list[_Task]]:
+def _tasks(log: LogReader, report: Report, doubts: Doubts) -> dict[int, list[_Task]]:
     """By the position they were made at, which is earlier than the one they were recorded at."""
     found: dict[int, list[_Task]] = {}
     configuration: JsonObject = {}
     for event in _events(log):
+        doubts.seen(event)
         body = event.body
         if isinstance(body, ControllerStarted):
             configuration = body.configuration
@@ -113,20 +117,19 @@ def _tasks(log: LogReader, report: Report) -> dict[int, list[_Task]]:
             elif body.position or isinstance(body, ReconcileDecided):
                 found.setdefault(body.position, []).append(_Task(event, configuration))
             else:
-                report.unknown.append(
-                    (event.position, _name(event), "recorded by an older version, without its position")
-                )
+                report.unknown.append((event.position, _name(event), "recorded without its position"))
     return found
 
 
 class _Run:
     """The rows so far, and the decisions made of them."""
 
-    def __init__(self, kinds: Mapping[Gvk, KindSchema], redactor: Redactor, report: Report) -> None:
+    def __init__(self, kinds: Mapping[Gvk, KindSchema], redactor: Redactor, report: Report, doubts: Doubts) -> None:
         self._memory = Memory([projection for projection in PROJECTIONS if projection.name not in _UNREAD])
         self._taints = Taints()
         self._redactor = redactor
         self._report = report
+        self._doubts = doubts
         self.graphs = Recompiled(kinds)
 
     def fold(self, event: Event) -> None:
@@ -206,8 +209,8 @@ class _Run:
         fields = _fields(body, now)
         if not fields:
             self._report.equal += 1
-        elif _sealed(inputs):
-            self._report.unknown.append((event.position, _name(event), "it depends on a redacted value"))
+        elif doubt := self._doubts.about(inputs):
+            self._report.unknown.append((event.position, _name(event), doubt))
         else:
             self._report.differences.append(Difference(event.position, _name(event), event.type, fields))
 
@@ -252,18 +255,6 @@ def _recorded(row: Row) -> JsonObject:
     found = row["object"]
     assert isinstance(found, dict)
     return found
-
-
-def _sealed(inputs: InstanceInputs) -> bool:
-    """Whether an expression may have read what only the running controller knew in clear."""
-    if inputs.followed is None:
-        return False
-    graph = inputs.followed.graph
-    secret = {node.id for node in graph.nodes if (node.resource.gvk.group, node.resource.gvk.kind) == ("", "Secret")}
-    tainted = {node.id for node in graph.nodes if node.tainted_paths} | secret
-    read = any(tainted.intersection(node.dependencies) for node in graph.nodes)
-    judged = any(node.ready_when for node in graph.nodes if node.id in tainted)
-    return read or judged or bool(graph.tainted_status) or (bool(tainted) and graph.conditions is not None)
 
 
 def _fields(
