@@ -23,6 +23,7 @@ from kro_es.errors import ApiError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import Actor, Event, NewEvent, Subject
+from kro_es.history.replay import Report, replay
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.settings import Settings
 from kro_es.store.engine import open_engine
@@ -319,6 +320,15 @@ class Inside:
         engine = open_engine(self.url)
         try:
             return [str(fault) for fault in verify(engine).faults]
+        finally:
+            engine.dispose()
+
+    def replayed(self) -> Report:
+        """Every decision about an instance, made again from the log."""
+        engine = open_engine(self.url)
+        try:
+            self.server.uninstalled.clear()
+            return replay(LogReader(engine), self.server.kinds(), _KEY)
         finally:
             engine.dispose()
 
