@@ -119,6 +119,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
 
     import uvloop
 
+    from kro_es.api.sensitive import parse_all
     from kro_es.controller.run import run as run_controller
     from kro_es.controller.telemetry import configure_logging
 
@@ -146,6 +147,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         audit_token_file=audit_token_file,
         log_level=log_level,
     )
+    parse_all(settings.redact)  # a rule nobody can read is told before anything begins
     configure_logging(log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_controller(settings))

@@ -32,11 +32,12 @@ class Discovery:
     async def kinds(self, gvks: Iterable[Gvk], custom: Mapping[tuple[str, str], str]) -> dict[Gvk, KindSchema]:
         """Schemas of the kinds that are served; the others are absent from the answer.
 
+        For a kind that is absent from a served version, another kind of that version is in it: the version is known.
         ``custom``: group and kind to the name of its CRD. Such a schema is read from there: the OpenAPI documents
         follow a new or changed CRD only a second or two later.
         """
         found = await self._custom(gvks, custom)
-        return {**found, **await self._published(set(gvks) - found.keys())}
+        return {**await self._published(set(gvks) - found.keys()), **found}
 
     async def _custom(self, gvks: Iterable[Gvk], custom: Mapping[tuple[str, str], str]) -> dict[Gvk, KindSchema]:
         wanted = {gvk: custom[gvk.group, gvk.kind] for gvk in gvks if (gvk.group, gvk.kind) in custom}
@@ -57,8 +58,13 @@ class Discovery:
         found: dict[Gvk, KindSchema] = {}
         for gvk in wanted:
             entry = paths.get(_root(gvk.group, gvk.version))
-            resource = await self.resource(gvk) if entry else None
-            if entry is None or resource is None:
+            served = await self._served(gvk) if entry else []
+            if entry is None or not served:
+                continue
+            resource = next((item for item in served if item.gvk == gvk), None)
+            if resource is None:
+                other = next((item for item in served if item.gvk not in gvks), None)
+                found |= {other.gvk: KindSchema(other, Schema({}), "")} if other else {}
                 continue
             components = await self._components(entry["serverRelativeURL"])
             name = _component(components, gvk)
@@ -70,16 +76,21 @@ class Discovery:
 
     async def resource(self, gvk: Gvk) -> Resource | None:
         """Where objects of the kind are found; None when it is not served."""
+        return next((item for item in await self._served(gvk) if item.gvk == gvk), None)
+
+    async def _served(self, gvk: Gvk) -> list[Resource]:
+        """Every kind of the version; none when the version is not served."""
         try:
             served = await self._client.request("GET", f"/{_root(gvk.group, gvk.version)}")
         except ApiError as error:
             if error.not_found:
-                return None
+                return []
             raise
-        for item in served.get("resources") or ():
-            if item["kind"] == gvk.kind and "/" not in item["name"]:
-                return Resource(gvk, item["name"], bool(item["namespaced"]))
-        return None
+        return [
+            Resource(Gvk(gvk.group, gvk.version, item["kind"]), item["name"], bool(item["namespaced"]))
+            for item in served.get("resources") or ()
+            if "/" not in item["name"]
+        ]
 
     async def resource_for_group_kind(self, group: str, kind: str) -> Resource | None:
         """The kind at the group's preferred version, or at the first version that serves it.

@@ -19,8 +19,10 @@ from kro_es.controller.queue import Queue
 from kro_es.controller.telemetry import Metrics
 from kro_es.controller.vault import Vault
 from kro_es.controller.world import World
+from kro_es.decisions.load import Standing
 from kro_es.decisions.taint import Taints
 from kro_es.events.from_watch import Origin
+from kro_es.events.types import ControllerStarted
 from kro_es.settings import VERSION, Settings
 
 
@@ -68,12 +70,24 @@ def assemble(given: Given, queue: Queue, metrics: Metrics, settings: Settings) -
         open_reader=given.open_reader,
         clock=given.clock,
         engine=VERSION,
-        version=settings.label_version,
-        max_collection=settings.max_collection,
+        standing=Standing(
+            given.origin.redactor, taints, settings.label_version, settings.max_collection, settings.instance_events
+        ),
         omit=settings.omit,
-        notices=settings.instance_events,
         environment=ENVIRONMENTS[settings.functions],
         rules=rules,
     )
     keep = Keep(settings.max_revisions, crd=not settings.allow_crd_deletion)
     return Assembled(world, projector, Loop(world, queue, projector, metrics, keep=keep))
+
+
+def started(settings: Settings, fence: int) -> ControllerStarted:
+    """The first event of a run: a replay of its decisions needs to know how it was told to behave."""
+    configuration = {
+        "label_version": settings.label_version,
+        "max_collection": settings.max_collection,
+        "omit": settings.omit,
+        "functions": settings.functions,
+        "instance_events": settings.instance_events,
+    }
+    return ControllerStarted(VERSION, fence, configuration)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kro_es.api.conditions import Conditions
-from kro_es.api.objects import JsonObject
+from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.graph.node import ResourceGraph
 
 DEPENDENTS = ("GraphRevisionsResolved", "GraphAccepted", "KindReady", "ControllerReady")
@@ -30,8 +30,14 @@ def status_body(
         status["topologicalOrder"] = list(graph.topological_order)
         dependencies = dependencies_of(graph)
         if dependencies:
-            status["resources"] = dependencies
+            published = before.get("resources")
+            status["resources"] = published if _names(published) == _names(dependencies) else dependencies
     return status
+
+
+def _names(resources: JsonValue) -> list[tuple[str, list[str]]]:
+    """What depends on what; kro lists the dependencies of a node in an order of chance."""
+    return [(item["id"], sorted(dependency["id"] for dependency in item["dependencies"])) for item in resources or ()]
 
 
 def dependencies_of(graph: ResourceGraph) -> list[JsonObject]:

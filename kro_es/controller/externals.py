@@ -14,7 +14,7 @@ from kro_es.api.watch import Watched
 from kro_es.controller.ports import Reader
 from kro_es.controller.queue import FIRST_DELAY, LONGEST_DELAY, Key
 from kro_es.controller.single_watches import Watches
-from kro_es.decisions.inputs import Child
+from kro_es.decisions.inputs import Child, unread_key
 from kro_es.decisions.taint import Taints
 from kro_es.errors import ApiError
 from kro_es.events.redaction import paths_of
@@ -191,6 +191,7 @@ class ExternalReads:
         self._clear = clear
         self._seen: dict[str, Child] = {}
         self.wanted: dict[Watched, None] = {}
+        self.unread: dict[str, str] = {}
         self.missing: list[Watched] = []
         """Not listed yet: the decision is made on too little and has to be made again."""
 
@@ -238,6 +239,7 @@ class ExternalReads:
             gvk = watched.resource.gvk
             where = f"{gvk.group}/{gvk.version}, Kind={gvk.kind} {watched.text}".rstrip()
             text = f"{what} get {where}: no list within {LIST_SECONDS:.0f} s: may the controller list and watch it?"
+            self.unread[unread_key(watched)] = text
             raise Fatal(text)
         self.missing.append(watched)
         return False

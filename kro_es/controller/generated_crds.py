@@ -32,7 +32,7 @@ class GeneratedCrds:
     async def ensure(self, obj: JsonObject, graph: ResourceGraph, number: int) -> JsonObject:
         """The CRD as revision ``number`` wants it; returns it as established."""
         meta = obj["metadata"]
-        wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.version)
+        wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.standing.version)
         name = wanted["metadata"]["name"]
         live = await self._live(name)
         if live is None:
@@ -46,7 +46,7 @@ class GeneratedCrds:
     async def installed(self, obj: JsonObject, graph: ResourceGraph) -> bool:
         """Whether the API of the graph is there, just as it would be written for this definition."""
         meta = obj["metadata"]
-        wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.version)
+        wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.standing.version)
         live = await self._live(wanted["metadata"]["name"])
         return live is not None and covered(live, wanted)
 

@@ -35,7 +35,7 @@ class GraphRevisions:
 
     async def mirror(self, obj: JsonObject, number: int, found_hash: str, graph: ResourceGraph) -> None:
         """Write the object of a new revision, and retire the oldest."""
-        body = _graph_revision(obj, number, found_hash, self._world.version)
+        body = _graph_revision(obj, number, found_hash, self._world.standing.version)
         name = body["metadata"]["name"]
         create = self._writes.planned("create", REVISIONS, name, body, "GraphRevision")
         cluster = self._world.cluster

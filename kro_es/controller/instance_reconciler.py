@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import structlog
@@ -16,10 +16,11 @@ from kro_es.controller.ports import Reader
 from kro_es.controller.queue import Key
 from kro_es.controller.release import Outcome, Releases
 from kro_es.controller.world import World
-from kro_es.decisions import hold, record
+from kro_es.decisions import record
 from kro_es.decisions.children import foreign_text
 from kro_es.decisions.decide import Decision, decide
-from kro_es.decisions.inputs import Child, InstanceInputs
+from kro_es.decisions.inputs import InstanceInputs
+from kro_es.decisions.load import Moment, load
 from kro_es.decisions.record import Thread
 from kro_es.decisions.writes import NOTICE, UID_CONFLICT, PlannedWrite
 from kro_es.errors import ApiError
@@ -92,56 +93,12 @@ class InstanceReconciler:
         self, reader: Reader, key: Key, failed: dict[str, str], externals: ExternalReads
     ) -> InstanceInputs | None:
         """Everything at one log position; None when the object is not (or no longer) there or not yet clear."""
-        world = self._world
-        row = reader.row("objects", key.ref)
-        if row is None or row["uid"] != key.uid:
-            return None
-        instance = self._clear(row)
-        if instance is None:
-            return None
-        held = reader.row("holds", key.uid)
-        followed = world.graphs.followed(reader, ObjectRef.from_key(key.ref))
-        own = applyset_id(ObjectRef.of(instance))
-        children = [Child(obj, child) for child, obj in self._children(reader, own, key.uid)]
-        nodes = {str(node["node"]): node for node in reader.rows("nodes", "instance_uid", key.uid)}
-        seen = _seen_fields(reader, children, nodes.values())
-        sets = {str(row["fields_digest"]) for row in (*nodes.values(), *seen.values())}
-        found = {digest: reader.row("field_sets", digest) for digest in sets}
-        fields: dict[str, JsonObject] = {digest: _fields(one) for digest, one in found.items() if one}
-        self._known_fields |= fields.keys()
-        redactor = world.origin.redactor
-        return InstanceInputs(
-            instance=hold.effective(instance, held),
-            instance_row=row,
-            followed=followed,
-            children=tuple(children),
-            externals=externals,
-            nodes=nodes,
-            offenders=reader.rows("offenders", "instance_uid", key.uid),
-            settled=reader.row("instances", key.uid),
-            field_set=fields.get,
-            seen_fields={child_uid: fields[str(row["fields_digest"])] for child_uid, row in seen.items()},
-            owner_of=self._owners(reader),
-            redact=lambda obj: redactor.redact(obj, world.taints.paths(obj)),
-            redactor=redactor,
-            status_paths=world.taints.paths(instance),
-            position=reader.position,
-            now=world.clock(),
-            version=world.version,
-            failed=dict(failed),
-            max_collection=world.max_collection,
-            hold=held,
-            notices=world.notices,
-        )
-
-    def _children(self, reader: Reader, applyset: str, instance_uid: str) -> list[tuple[Row, JsonObject]]:
-        found = {str(row["uid"]): row for row in reader.rows("objects", "part_of", applyset)}
-        pairs = []
-        for row in sorted(found.values(), key=lambda item: (str(item["kind_key"]), str(item["name"]))):
-            obj = self._clear(row)
-            if obj is not None:
-                pairs.append((row, obj))
-        return pairs
+        world, ref = self._world, ObjectRef.from_key(key.ref)
+        moment = Moment(world.graphs.followed(reader, ref), externals, self._clear, world.clock(), failed)
+        inputs = load(reader, ref, key.uid, world.standing, moment)
+        digests = {str(row["fields_digest"]) for row in inputs.nodes.values()} if inputs else set()
+        self._known_fields |= {digest for digest in digests if inputs and inputs.field_set(digest) is not None}
+        return inputs
 
     def _clear(self, row: Row) -> JsonObject | None:
         """The recorded object with its secret values put back from memory."""
@@ -149,13 +106,6 @@ class InstanceReconciler:
         assert isinstance(recorded, dict)
         vault = self._world.ingest.vault
         return vault.clear(recorded) if self._world.taints.paths(recorded) else recorded
-
-    def _owners(self, reader: Reader) -> Callable[[ObjectRef], str]:
-        def owner(ref: ObjectRef) -> str:
-            row = reader.row("objects", ref.key)
-            return str(row["part_of"]) if row else self._claims.get(ref, "")
-
-        return owner
 
     # --- apply and record ---------------------------------------------------------------------------------------
 
@@ -348,16 +298,3 @@ def _rest(decision: Decision, failed: Mapping[str, str]) -> Outcome | float:
     if decision.retry or failed:
         return "retry"
     return decision.after / 1_000_000 if decision.after else "settled"
-
-
-def _seen_fields(reader: Reader, children: Iterable[Child], nodes: Iterable[Row]) -> dict[str, Row]:
-    """By uid, of children the log has no apply of; for all others the question is spared."""
-    applied = {str(node["uid"]) for node in nodes}
-    found = {child.uid: reader.row("seen_fields", child.uid) for child in children if child.uid not in applied}
-    return {child_uid: row for child_uid, row in found.items() if row is not None}
-
-
-def _fields(row: Row) -> JsonObject:
-    found = row["fields"]
-    assert isinstance(found, dict)
-    return found

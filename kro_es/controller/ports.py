@@ -7,9 +7,11 @@ from typing import Protocol
 
 from kro_es.api.objects import Gvk, JsonObject, Resource
 from kro_es.api.watch import Watched, WatchItem
+from kro_es.decisions.load import Reader
 from kro_es.events.types import Event, NewEvent
-from kro_es.projections.projection import Row
 from kro_es.schema.openapi import KindSchema
+
+__all__ = ["Cluster", "EventLog", "Reader"]
 
 
 class EventLog(Protocol):
@@ -17,19 +19,6 @@ class EventLog(Protocol):
 
     async def append(self, events: Sequence[NewEvent]) -> tuple[Event, ...]:
         """One atomic group, in order; events whose identity is already the head of their stream are left out."""
-        ...
-
-
-class Reader(Protocol):
-    """Rows of every projection at one log position: ``position`` is the position all reads of this reader see."""
-
-    @property
-    def position(self) -> int: ...
-
-    def row(self, projection: str, key: str) -> Row | None: ...
-
-    def rows(self, projection: str, column: str, value: object) -> list[Row]:
-        """Rows whose (indexed) column equals ``value``, ordered by key."""
         ...
 
 

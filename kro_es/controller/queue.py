@@ -1,9 +1,10 @@
-"""Keys waiting for a pass: each at most once, never two passes of one key at a time, failed keys later and later."""
+"""Keys waiting for a pass: each once, never two passes of one at a time, kinds in turn, failed keys later and later."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import sys
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,15 +23,27 @@ class Key:
     ref: str
     """``ObjectRef.key`` of the object."""
 
+    @property
+    def lane(self) -> tuple[str, str]:
+        """Whom it waits in line with: definitions, or the instances of one kind."""
+        return self.kind, self.ref[: self.ref.index("/", self.ref.index("/") + 1)]
+
 
 @dataclass(slots=True)
 class Queue:
-    """The queue carries keys, never events, so a pass reads the state as it is now (anchors b.3)."""
+    """The queue carries keys, never events, so a pass reads the state as it is now (anchors b.3).
 
-    _ready: deque[Key] = field(default_factory=deque)
+    One line for each kind, served in turn: thousands of instances of one definition delay one of another by a single
+    turn of each line, not by thousands. ``most`` of one line are worked on at a time, so that slow writes of one kind
+    leave workers for the others.
+    """
+
+    most: int = sys.maxsize
+    _lines: OrderedDict[tuple[str, str], deque[Key]] = field(default_factory=OrderedDict)
     _waiting: set[Key] = field(default_factory=set)
     _running: set[Key] = field(default_factory=set)
     _again: set[Key] = field(default_factory=set)
+    _under_way: Counter[tuple[str, str]] = field(default_factory=Counter)
     _failures: dict[Key, int] = field(default_factory=dict)
     _timers: dict[Key, asyncio.TimerHandle] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -41,22 +54,32 @@ class Queue:
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
-            self._ready.append(key)
+            self._lines.setdefault(key.lane, deque()).append(key)
             self._wake.set()
 
     async def take(self) -> Key:
-        while not self._ready:
+        while (lane := self._turn()) is None:
             self._wake.clear()
             await self._wake.wait()
-        key = self._ready.popleft()
+        line = self._lines.pop(lane)
+        key = line.popleft()
+        if line:
+            self._lines[lane] = line
         self._waiting.discard(key)
         self._running.add(key)
+        self._under_way[lane] += 1
         self._cancel(key)
         return key
+
+    def _turn(self) -> tuple[str, str] | None:
+        return next((lane for lane in self._lines if self._under_way[lane] < self.most), None)
 
     def done(self, key: Key, *, failed: bool = False, after: float | None = None) -> None:
         """End of a pass: ``failed`` retries with growing delay, ``after`` comes back in that many seconds."""
         self._running.discard(key)
+        self._under_way[key.lane] -= 1
+        if self._lines:
+            self._wake.set()
         if failed:
             count = self._failures.get(key, 0)
             self._failures[key] = count + 1
@@ -81,7 +104,7 @@ class Queue:
 
     @property
     def depth(self) -> int:
-        return len(self._ready)
+        return len(self._waiting)
 
     @property
     def busy(self) -> int:

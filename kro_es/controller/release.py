@@ -10,10 +10,10 @@ from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef
 from kro_es.controller.ingest import Sent
 from kro_es.controller.world import World
-from kro_es.decisions import record
-from kro_es.decisions.decide import Decision
+from kro_es.decisions import deletion, record
+from kro_es.decisions.decide import releasing
 from kro_es.decisions.inputs import InstanceInputs
-from kro_es.decisions.writes import RELEASE, PlannedWrite
+from kro_es.decisions.writes import PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Seen, subject_of
 from kro_es.events.types import Actor, NewEvent, ObjectDeleted
@@ -45,17 +45,12 @@ class Releases:
         resource = await self._world.cluster.resource_for_group_kind(ref.group, ref.kind)
         if resource is None:
             return "settled"
-        meta = inputs.instance["metadata"]
-        rest = [name for name in meta.get("finalizers") or () if name != metadata.FINALIZER]
-        body = {"metadata": {"uid": meta["uid"], "finalizers": rest}}
-        write = PlannedWrite(4, "patch", resource, ref, body, metadata.CONTROLLER_MANAGER, what=RELEASE)
-        return await self._released(inputs, write, failed)
+        return await self._released(inputs, deletion.release(inputs, resource), failed)
 
     async def _released(self, inputs: InstanceInputs, write: PlannedWrite, failed: dict[str, str]) -> Released:
         world, ref = self._world, write.ref
         thread = record.thread(inputs)
-        decision = Decision((write,), state="DELETING", why="everything it owned is proved gone")
-        decided = record.decided(inputs, decision, world.engine)
+        decided = record.decided(inputs, releasing(write), world.engine)
         intent = (await world.log.append([thread.event(decided, inputs.now)]))[0].position
         answer: JsonObject | None = None
         try:

@@ -20,7 +20,7 @@ from kro_es.cluster.informers import Informers
 from kro_es.cluster.kubernetes import KubernetesCluster
 from kro_es.cluster.lease import Lease
 from kro_es.controller import schedule
-from kro_es.controller.assembly import Assembled, Given, assemble
+from kro_es.controller.assembly import Assembled, Given, assemble, started
 from kro_es.controller.audit import Audit, guarded, read_token
 from kro_es.controller.loop import Loop
 from kro_es.controller.queue import Queue
@@ -86,7 +86,7 @@ class _Controller:
         self._settings = settings
         self._stack = stack
         self._metrics = Metrics()
-        self._queue = Queue()
+        self._queue = Queue(most=max(1, settings.workers * 3 // 4))
         self._loop: Loop | None = None
         self._writer: LogWriter | None = None
         self._lease: Lease | None = None
@@ -119,7 +119,7 @@ class _Controller:
         HIDDEN.texts = lambda: assembled.world.ingest.vault.texts
         with pool.open() as reader:
             left = recover(reader, assembled)
-        await writer.append([_note(ControllerStarted(VERSION, fence))])
+        await writer.append([_note(started(settings, fence))])
         if settings.install_crds:
             await cluster.install_own_crds()
 

@@ -12,6 +12,7 @@ from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.graphs import Graphs
 from kro_es.controller.ingest import Ingest
 from kro_es.controller.ports import Cluster, EventLog, Reader
+from kro_es.decisions.load import Standing
 from kro_es.decisions.taint import Taints
 from kro_es.events.from_watch import Origin
 
@@ -30,14 +31,9 @@ class World:
     open_reader: Callable[[], AbstractContextManager[Reader]]
     clock: Callable[[], int]
     engine: str
-    version: str
-    """What the version label says."""
-    max_collection: int
-    """Items one collection may have."""
+    standing: Standing
     omit: bool
     """Whether definitions may use omit()."""
-    notices: bool
-    """Whether instances get Kubernetes Events."""
     environment: Environment
     """The functions definitions may call."""
     rules: tuple[Rule, ...]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, Resource, terminating, uid
+from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, Resource, labels, terminating, uid
 from kro_es.decisions import ledger
 from kro_es.decisions.inputs import Child, InstanceInputs, item_key
 from kro_es.decisions.writes import PlannedWrite
@@ -135,18 +135,26 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
     fight = ledger.fight(inputs, ref, drift)
     if fight is not None:
         return Comparison(item, ref, desired, drift=drift, error=fight.text, wait=fight.wait)
+    # nothing is known of an apply: what the server writes in its own way reads as a difference and must stay a no-op
+    body = _with_version_of(live.object, desired) if live is not None and row is None else desired
     write = PlannedWrite(
         CHILDREN,
         "apply",
         item.node.resource,
         ref,
-        desired,
+        body,
         metadata.CHILD_MANAGER,
         node=key,
         digest=digest,
         force=live is not None or _recorded_at(row, ref),
     )
     return Comparison(item, ref, desired, write, drift)
+
+
+def _with_version_of(live: JsonObject, desired: JsonObject) -> JsonObject:
+    meta = desired["metadata"]
+    version = labels(live).get(metadata.VERSION, meta["labels"][metadata.VERSION])
+    return {**desired, "metadata": {**meta, "labels": {**meta["labels"], metadata.VERSION: version}}}
 
 
 def _taken_over(

@@ -263,6 +263,8 @@ def _reported(
         shown.state,
         shown.ready,
         message,
+        inputs.position,
+        inputs.given,
     )
     return Decision(
         writes,
@@ -294,6 +296,11 @@ def _same(inputs: InstanceInputs, settled: InstanceSettled) -> bool:
 
 def _why(drift: tuple[JsonObject, ...]) -> str:
     return "drift" if drift else "desired state changed"
+
+
+def releasing(write: PlannedWrite) -> Decision:
+    """What follows a decision that everything recorded is ``gone``, once that is proved."""
+    return Decision((write,), state="DELETING", why="everything it owned is proved gone")
 
 
 def _deleting(inputs: InstanceInputs) -> Decision:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kro_es.api import metadata
 from kro_es.api.objects import Gvk, ObjectRef, Resource, terminating
 from kro_es.decisions.inputs import Child, InstanceInputs
-from kro_es.decisions.writes import UID_CONFLICT, PlannedWrite, delete_key
+from kro_es.decisions.writes import RELEASE, UID_CONFLICT, PlannedWrite, delete_key
 from kro_es.plan.applyset import applyset_id, validate_inventory
 from kro_es.plan.waves import deletion_wave, prune_order
 
@@ -74,6 +74,15 @@ def prunes(inputs: InstanceInputs, orphans: tuple[Child, ...]) -> tuple[PlannedW
     ordered = prune_order([child.object for child in orphans], positions)
     by_ref = {child.ref: child for child in orphans}
     return tuple(_delete(by_ref[ObjectRef.of(obj)]) for obj in ordered)
+
+
+def release(inputs: InstanceInputs, resource: Resource) -> PlannedWrite:
+    """The finalizer goes; those of others stay."""
+    meta = inputs.instance["metadata"]
+    rest = [name for name in meta.get("finalizers") or () if name != metadata.FINALIZER]
+    body = {"metadata": {"uid": meta["uid"], "finalizers": rest}}
+    ref = ObjectRef.of(inputs.instance)
+    return PlannedWrite(4, "patch", resource, ref, body, metadata.CONTROLLER_MANAGER, what=RELEASE)
 
 
 def _delete(child: Child) -> PlannedWrite:

@@ -10,6 +10,7 @@ from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels
 from kro_es.api.selector import Selector
 from kro_es.api.sensitive import Path
+from kro_es.api.watch import Watched
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import Input
 from kro_es.graph.node import ResourceGraph
@@ -43,6 +44,10 @@ def item_key(node: str, ref: ObjectRef) -> str:
     return f"{node}/{ref.namespace}/{ref.name}"
 
 
+def unread_key(watched: Watched) -> str:
+    return f"{watched.kind_key} {watched.text}".rstrip()
+
+
 class Externals(Protocol):
     """Objects of others that the graph refers to, as recorded at the position of the inputs."""
 
@@ -55,6 +60,11 @@ class Externals(Protocol):
     @property
     def found(self) -> Sequence[Child]:
         """Everything either of them returned so far."""
+        ...
+
+    @property
+    def unread(self) -> Mapping[str, str]:
+        """What could not be listed, by :func:`unread_key`, with the error."""
         ...
 
 
@@ -112,6 +122,12 @@ class InstanceInputs:
     @property
     def instance_uid(self) -> str:
         return str(self.instance_row["uid"])
+
+    @property
+    def given(self) -> JsonObject:
+        """What is no row, as it is recorded with the decision."""
+        found = {"failed": dict(self.failed), "unread": dict(self.externals.unread)}
+        return {name: texts for name, texts in found.items() if texts}
 
     @property
     def inputs(self) -> tuple[Input, ...]:

@@ -70,6 +70,7 @@ def decided(inputs: InstanceInputs, decision: Decision, engine: str) -> Reconcil
         state=decision.state,
         drift=decision.drift,
         accepted=decision.accepted,
+        given=inputs.given,
         why=decision.why,
     )
 

@@ -11,22 +11,18 @@ import orjson
 
 from kro_es.api.objects import JsonObject, JsonValue
 
+_PLAIN = frozenset((str, int, bool, type(None)))
+"""Types whose values are the same when they are equal; 0.0 and -0.0 are equal and not the same."""
+
 
 def canonical(value: JsonValue) -> bytes:
     """The one text of a JSON value: sorted keys, no spaces; different values never share it."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def diff(old: JsonValue, new: JsonValue, new_canonical: bytes | None = None) -> JsonObject:
-    """The delta from ``old`` to ``new``; ``new_canonical`` saves work when it is known already.
-
-    Python's ``==`` is fast and takes True, 1 and 1.0 for the same; so its delta is tried first, proved on the
-    canonical text, and only when the proof fails the values are walked strictly.
-    """
-    delta = _diff(old, new, strict=False)
-    if canonical(apply(old, delta)) == (canonical(new) if new_canonical is None else new_canonical):
-        return delta
-    return _diff(old, new, strict=True)
+def diff(old: JsonValue, new: JsonValue) -> JsonObject:
+    """The delta from ``old`` to ``new``, type-strict: Python's ``==`` takes True, 1 and 1.0 for the same."""
+    return {} if _same(old, new) else _diff(old, new)
 
 
 def apply(old: JsonValue, delta: JsonObject) -> JsonValue:
@@ -54,17 +50,26 @@ def _apply_list(old: list[JsonValue], delta: JsonObject) -> list[JsonValue]:
     return new
 
 
-def _diff(old: JsonValue, new: JsonValue, *, strict: bool) -> JsonObject:
-    if canonical(old) == canonical(new) if strict else old == new:
-        return {}
+def _same(old: JsonValue, new: JsonValue) -> bool:
+    """Never True for different values; it may be False for objects that differ in the order of their members only."""
+    if type(old) is not type(new):
+        return False
+    if old != new:
+        return False
+    # equal is not the same yet: the texts tell 1 from 1.0 and from True, and 0.0 from -0.0
+    return type(old) in _PLAIN or orjson.dumps(old) == orjson.dumps(new)
+
+
+def _diff(old: JsonValue, new: JsonValue) -> JsonObject:
+    """Of two values that are not the same."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return _diff_objects(old, new, strict=strict)
+        return _diff_objects(old, new)
     if isinstance(old, list) and isinstance(new, list):
-        return _diff_lists(old, new, strict=strict)
+        return _diff_lists(old, new)
     return {"v": new}
 
 
-def _diff_objects(old: JsonObject, new: JsonObject, *, strict: bool) -> JsonObject:
+def _diff_objects(old: JsonObject, new: JsonObject) -> JsonObject:
     added: JsonObject = {}
     changed: JsonObject = {}
     for name, value in new.items():
@@ -72,29 +77,31 @@ def _diff_objects(old: JsonObject, new: JsonObject, *, strict: bool) -> JsonObje
             added[name] = value
             continue
         before = old[name]
-        if not strict and before == value:
+        if before is value or _same(before, value):
             continue
-        change = _diff(before, value, strict=strict)
+        change = _diff(before, value)
         if "v" in change:
             added[name] = value
         elif change:
             changed[name] = change
-    removed = [name for name in old if name not in new]
     delta: JsonObject = {}
     if added:
         delta["s"] = added
     if changed:
         delta["c"] = changed
+    removed = [name for name in old if name not in new]
     if removed:
         delta["d"] = removed
     return delta
 
 
-def _diff_lists(old: list[JsonValue], new: list[JsonValue], *, strict: bool) -> JsonObject:
+def _diff_lists(old: list[JsonValue], new: list[JsonValue]) -> JsonObject:
     shared = min(len(old), len(new))
-    changed = {
-        str(index): change for index in range(shared) if (change := _diff(old[index], new[index], strict=strict))
-    }
+    changed: JsonObject = {}
+    for index in range(shared):
+        before, value = old[index], new[index]
+        if before is not value and not _same(before, value) and (change := _diff(before, value)):
+            changed[str(index)] = change
     delta: JsonObject = {}
     if len(old) > shared:
         delta["n"] = shared

@@ -253,6 +253,8 @@ class ReconcileDecided:
     """
     accepted: tuple[JsonObject, ...] = ()
     """Drift found before that nobody put back and that is none any more: {node, manager, since}."""
+    given: JsonObject = field(default_factory=dict)
+    """What was read and is no row: ``failed`` writes of the same pass, lists of others that are ``unread``; by name."""
     why: str = ""
 
 
@@ -344,6 +346,10 @@ class InstanceSettled:
     state: str
     ready: bool
     message: str = ""
+    position: int = 0
+    """The log position everything was read at."""
+    given: JsonObject = field(default_factory=dict)
+    """As in :class:`ReconcileDecided`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,6 +419,8 @@ class ControllerStarted:
     TYPE: ClassVar[str] = "controller.started"
     engine: str
     fence: int
+    configuration: JsonObject = field(default_factory=dict)
+    """Settings that decisions depend on."""
 
 
 @dataclass(frozen=True, slots=True)

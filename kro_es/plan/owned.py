@@ -21,8 +21,14 @@ def own_fields(obj: Mapping[str, JsonValue], manager: str) -> JsonObject | None:
     for entry in obj["metadata"].get("managedFields") or ():
         if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource"):
             found: JsonObject = entry.get("fieldsV1") or {}
-            return found
+            return _folded(found) if obj.get("kind") == "Secret" and "f:stringData" in found else found
     return None
+
+
+def _folded(fields: JsonObject) -> JsonObject:
+    """Whoever applied ``stringData`` owns what became of it."""
+    rest = {name: below for name, below in fields.items() if name != "f:stringData"}
+    return {**rest, "f:data": {**(fields.get("f:data") or {}), **fields["f:stringData"]}}
 
 
 def extract(obj: JsonValue, fields: JsonObject) -> JsonValue:

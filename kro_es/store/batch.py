@@ -101,7 +101,7 @@ class Encoder:
             return None, *self._packer.pack(content.canonical, flags)
         base = stream.snapshot_version
         if base and event.stream_version - base < _SNAPSHOT_EVERY:
-            change = delta.diff(self._bases.get(connection, stream.id, base), content.payload, content.canonical)
+            change = delta.diff(self._bases.get(connection, stream.id, base), content.payload)
             text = delta.canonical(change)
             if len(text) <= 0.7 * len(content.canonical):
                 return base, *self._packer.pack(text, flags | DELTA)

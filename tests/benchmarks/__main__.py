@@ -8,21 +8,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks.append import append
 from tests.benchmarks.authoring import authoring
 from tests.benchmarks.cel import cel
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.history import history
 from tests.benchmarks.instances import instances
 from tests.benchmarks.load import load
+from tests.benchmarks.log import log
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
-    "append": append,
     "authoring": authoring,
     "cel": cel,
     "history": history,
     "instances": instances,
     "load": load,
+    "log": log,
 }
 
 

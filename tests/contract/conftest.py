@@ -22,3 +22,4 @@ async def inside(database_template: Path, tmp_path: Path) -> AsyncIterator[Insid
     await found.start()
     yield found
     await found.end()
+    assert found.log_faults() == []

@@ -11,16 +11,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import create_engine
+
 from kro_es.api.objects import ObjectRef, resource_version
 from kro_es.cluster.informers import Informers
-from kro_es.controller.assembly import Assembled, Given, assemble
+from kro_es.controller.assembly import Assembled, Given, assemble, started
 from kro_es.controller.queue import Queue
 from kro_es.controller.recovery import close_intents, recover
 from kro_es.controller.telemetry import Metrics
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
-from kro_es.events.types import Event, NewEvent
+from kro_es.events.types import Actor, Event, NewEvent, Subject
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.settings import Settings
 from kro_es.store.engine import open_engine
@@ -28,6 +30,8 @@ from kro_es.store.event_log import EventLog
 from kro_es.store.log_reader import LogReader
 from kro_es.store.migrate import migrate
 from kro_es.store.reader import ReaderPool, Snapshot
+from kro_es.store.rebuild import compare, rebuild
+from kro_es.store.verify import verify
 from kro_es.store.writer import LogWriter
 from tests.support.fake_cluster import Call, Connection, Fault
 from tests.support.fake_server import FakeServer, Object
@@ -82,7 +86,7 @@ class Controller:
 
     async def start(self) -> None:
         log = EventLog(self._engine, PROJECTIONS, cluster="cluster")
-        log.issue_fence()
+        fence = log.issue_fence()
         pool = ReaderPool(self._engine, PROJECTIONS)
         self.writer = LogWriter(log, clock=self._inside.clock, on_commit=self._committed)
         self.appends = _Appends(self.writer, self.connection, self._inside.append_fault)
@@ -96,6 +100,10 @@ class Controller:
         self.assembled = assemble(given, self.queue, self.metrics, self._inside.settings)
         with pool.open() as reader:
             left = recover(reader, self.assembled)
+        body = started(self._inside.settings, fence)
+        await self.writer.append(
+            [NewEvent("controller", body, Subject(), Actor("kro-es", "controller"), self._inside.clock())]
+        )
         loop = self.assembled.loop
         self._informers = Informers(self.connection.watch, loop.sink)
         loop.attach(self._informers)
@@ -318,6 +326,24 @@ class Inside:
             with ReaderPool(engine, PROJECTIONS).open() as reader:
                 assert isinstance(reader, Snapshot)
                 return {key: dict(row) for key, row in reader.all_rows(projection)}
+        finally:
+            engine.dispose()
+
+    def log_faults(self) -> list[str]:
+        """What is wrong with the chain; nothing, always."""
+        engine = open_engine(self.url)
+        try:
+            return [str(fault) for fault in verify(engine).faults]
+        finally:
+            engine.dispose()
+
+    def row_faults(self) -> list[str]:
+        """Rows that are not what a rebuild from zero makes of the log."""
+        engine, other = open_engine(self.url), create_engine("sqlite://")
+        try:
+            migrate(other)
+            rebuild(engine, PROJECTIONS, other)
+            return [str(fault) for fault in compare(engine, other, PROJECTIONS)]
         finally:
             engine.dispose()
 

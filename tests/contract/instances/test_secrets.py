@@ -12,10 +12,14 @@ from pathlib import Path
 import orjson
 import pytest
 import structlog
+import zstandard
 
 from kro_es.controller.telemetry import HIDDEN, configure_logging
 from kro_es.errors import ApiError
 from kro_es.events.types import ObjectObserved, ReconcileDecided
+from kro_es.store.backup import backup
+from kro_es.store.engine import open_engine
+from kro_es.store.transfer import export
 from tests.contract.instances.shapes import CFG, Object, cm, rgd, shop
 from tests.support.fake_cluster import Call, Fault
 from tests.support.inside import Inside
@@ -45,14 +49,24 @@ def _secret(node: str, data: dict[str, str]) -> Object:
 
 
 def _everything(inside: Inside) -> str:
-    """Events in full, every row of every table, and the raw bytes of the files."""
+    """Events in full, every row of every table, the raw bytes of the files, an export and a backup."""
     events = [orjson.dumps(event, default=str).decode() for event in inside.events()]
     path = inside.url.removeprefix("sqlite:///")
     with sqlite3.connect(path) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         rows = [repr(row) for table in tables for row in connection.execute(f"SELECT * FROM {table}")]
     connection.close()
-    files = [file.read_bytes().decode("latin-1") for file in Path(path).parent.glob(f"{Path(path).name}*")]
+    engine = open_engine(inside.url)
+    folder = Path(path).parent / "copies"
+    folder.mkdir(exist_ok=True)
+    number = len(list(folder.iterdir()))
+    export(engine, folder / f"{number}.jsonl.zst")
+    backup(engine, folder / f"{number}.db", now=1)
+    engine.dispose()
+    with (folder / f"{number}.jsonl.zst").open("rb") as packed:
+        rows.append(zstandard.ZstdDecompressor().stream_reader(packed).read().decode())
+    files = [file.read_bytes().decode("latin-1") for file in folder.iterdir()]
+    files += [file.read_bytes().decode("latin-1") for file in Path(path).parent.glob(f"{Path(path).name}*")]
     return "\n".join([*events, *rows, *files])
 
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from kro_es.projections.registry import PROJECTIONS
+from kro_es.store.engine import WRITE
 from kro_es.store.errors import SchemaError
 from kro_es.store.event_log import EventLog
-from kro_es.store.migrate import check, current, migrate
+from kro_es.store.migrate import _config, check, current, migrate
+from kro_es.store.prune import plan, prune
+from kro_es.store.rebuild import compare_with_log
 from kro_es.store.tables import schema
+from kro_es.store.verify import verify
 from kro_es.store.views import VIEWS
-from tests.contract.store.support import NOW, seen, settled
+from tests.contract.store.support import ACTOR, NOW, seen, settled
+from tests.contract.store.test_prune import churn
 
 
 def test_migrations_give_the_declared_schema(engine: Engine) -> None:
@@ -51,3 +58,44 @@ def test_every_view_has_the_columns_it_documents(engine: Engine) -> None:
     with engine.connect() as connection:
         for name, view in VIEWS.items():
             assert list(connection.exec_driver_sql(f"SELECT * FROM {name}").keys()) == list(view.columns), name
+
+
+def _moved(engine: Engine, revision: str) -> None:
+    """Down to a revision, as nobody but a test does."""
+    with engine.connect().execution_options(**WRITE) as connection, connection.begin():
+        config = _config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+
+
+def test_every_revision_goes_down_and_up_with_data(engine: Engine) -> None:
+    migrate(engine)
+    log = EventLog(engine, PROJECTIONS, cluster="cluster-1")
+    log.issue_fence()
+    log.append([seen("a", 1), seen("a", 2, x=1), settled("i")], now=NOW)
+    revisions = [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+    assert len(revisions) >= 4
+    for revision in revisions[1:]:
+        _moved(engine, revision)
+        assert current(engine) == revision
+        with pytest.raises(SchemaError, match="upgrade"):
+            check(engine)
+        migrate(engine)
+        check(engine)
+        writer = EventLog(engine, PROJECTIONS)
+        writer.issue_fence()
+        writer.append([settled("i")], now=NOW)
+        assert verify(engine).ok
+        assert compare_with_log(engine, PROJECTIONS) == []
+    assert log.head() == 3 + len(revisions) - 1
+
+
+def test_a_pruned_log_stays_at_the_schema_that_proves_it(engine: Engine) -> None:
+    migrate(engine)
+    log = EventLog(engine, PROJECTIONS, cluster="cluster-1")
+    log.issue_fence()
+    log.append([churn(version, version) for version in range(1, 6)], now=NOW)
+    prune(engine, plan(engine, NOW + 1), actor=ACTOR, now=NOW)
+    with pytest.raises(RuntimeError, match="was pruned"):
+        _moved(engine, "0003")
+    assert verify(engine).ok

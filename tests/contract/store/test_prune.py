@@ -8,8 +8,12 @@ import pytest
 from sqlalchemy import Engine
 
 from kro_es.events.types import Event, Input, LogPruned, NewEvent, ObjectObserved, ReconcileDecided
+from kro_es.history.gaps import notes
+from kro_es.history.source import open_history
+from kro_es.projections.registry import PROJECTIONS as REGISTERED
 from kro_es.store.event_log import EventLog
 from kro_es.store.live_rebuild import live_rebuild
+from kro_es.store.migrate import migrate
 from kro_es.store.prune import PrunePlan, plan, prune
 from kro_es.store.rebuild import compare_with_log
 from kro_es.store.verify import verify
@@ -142,3 +146,15 @@ def test_an_event_and_what_it_accounts_for_are_one(make_log: MakeLog, engine: En
         prune(engine, found, actor=ACTOR, now=LATER)
     assert log.head() == 201
     assert verify(engine).ok
+
+
+def test_an_answer_about_pruned_moments_says_so(url: str, engine: Engine) -> None:
+    migrate(engine)
+    log = EventLog(engine, REGISTERED, cluster="cluster-1")
+    log.issue_fence()
+    _fill(log)
+    _pruned(engine, NOW + 190)
+    history = open_history(url, LATER)
+    assert "were pruned" in " ".join(notes(history, NOW + 100, NOW + 195))
+    assert notes(history, NOW + 190, NOW + 195) == ()
+    history.close()

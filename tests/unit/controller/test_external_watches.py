@@ -21,7 +21,7 @@ MAPS = Resource(Gvk("", "v1", "ConfigMap"), "configmaps", namespaced=True)
 BY_NAME = Watched(MAPS, None, "n", "x")
 GOLD = Selector.parse({"matchLabels": {"tier": "gold"}})
 BY_LABEL = Watched(MAPS, GOLD)
-ONE, TWO = Key("instance", "u1", "one"), Key("instance", "u2", "two")
+ONE, TWO = Key("instance", "u1", "g/K/n/one"), Key("instance", "u2", "g/K/n/two")
 
 
 class World:

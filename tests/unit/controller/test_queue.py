@@ -38,3 +38,52 @@ async def test_a_failed_key_comes_back_by_itself_unless_it_is_gone() -> None:
     queue.add(OTHER)
     assert await queue.take() == OTHER
     queue.close()
+
+
+def many(count: int) -> list[Key]:
+    return [Key("instance", f"m{number}", f"kro.run/Many/ns/{number}") for number in range(count)]
+
+
+async def test_thousands_of_one_kind_delay_another_by_one_turn() -> None:
+    queue = Queue()
+    crowd = many(5000)
+    for key in crowd:
+        queue.add(key)
+    served = [await queue.take() for _ in range(10)]
+    queue.add(KEY)
+    queue.add(Key("definition", "d", "kro.run/ResourceGraphDefinition//x"))
+    turns = [await queue.take() for _ in range(4)]
+    assert [key.kind for key in turns].count("definition") == 1
+    assert turns.index(KEY) <= 2
+    assert [key for key in (*served, *turns) if key.lane == crowd[0].lane] == crowd[:12]
+    assert queue.depth == 5000 - 12
+
+
+async def test_a_crowd_that_comes_back_waits_in_its_own_line() -> None:
+    queue = Queue()
+    crowd = many(50)
+    for _ in range(3):
+        for key in (*crowd, KEY):
+            queue.add(key)
+        turns = [await queue.take() for _ in range(51)]
+        assert turns.index(KEY) <= 1
+        for key in turns:
+            queue.done(key, failed=key is not KEY)
+    queue.close()
+
+
+async def test_slow_passes_of_one_kind_leave_workers_for_the_others() -> None:
+    queue = Queue(most=2)
+    slow = many(3)
+    for key in slow:
+        queue.add(key)
+    assert [await queue.take(), await queue.take()] == slow[:2]
+    taken = asyncio.create_task(queue.take())
+    await asyncio.sleep(0)
+    queue.add(KEY)
+    assert await asyncio.wait_for(taken, 5) == KEY
+    taken = asyncio.create_task(queue.take())
+    await asyncio.sleep(0)
+    assert not taken.done()
+    queue.done(slow[0])
+    assert await asyncio.wait_for(taken, 5) == slow[2]

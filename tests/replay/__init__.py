@@ -1,0 +1,1 @@
+"""Recorded logs that must fold to the same rows for ever; old ones are never recorded anew."""
