@@ -9,12 +9,12 @@ import structlog
 
 from kro_es.api import metadata
 from kro_es.api.conditions import rfc3339
-from kro_es.api.objects import Gvk, JsonObject, Resource
+from kro_es.api.objects import JsonObject
 from kro_es.controller.world import World
+from kro_es.decisions.notices import EVENTS
 from kro_es.errors import ApiError
 
 logger = structlog.get_logger(__name__)
-EVENTS = Resource(Gvk("", "v1", "Event"), "events", namespaced=True)
 _NAMESPACE = "default"
 """Where Events of objects without a namespace go."""
 _MOST_TEXT = 1024

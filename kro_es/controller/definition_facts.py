@@ -1,22 +1,65 @@
-"""What a pass over a definition says in the log, read off what it found."""
+"""What happened to a definition, as events; who did it, and from which observation it is known."""
 
 from __future__ import annotations
 
-from kro_es.api.definition import ResourceGraphDefinition, parse
+from kro_es.api import metadata
 from kro_es.api.objects import JsonObject
 from kro_es.errors import DefinitionErrors, DefinitionFault
-from kro_es.events.types import Actor
+from kro_es.events.types import (
+    Actor,
+    NewEvent,
+    RevisionActivated,
+    RevisionIssued,
+    RevisionRejected,
+    Subject,
+    definition_stream,
+)
 from kro_es.graph.node import ResourceGraph
 from kro_es.projections.projection import Row
 
+CONTROLLER = Actor("kro-es", "controller")
 
-def as_issued(obj: JsonObject, revision: Row) -> ResourceGraphDefinition:
-    """The definition as it was when the revision was issued."""
-    return parse({**obj, "spec": revision["spec"]})
+
+def event(
+    obj: JsonObject,
+    body: RevisionIssued | RevisionRejected | RevisionActivated,
+    now: int,
+    *,
+    actor: Actor = CONTROLLER,
+    cause: int = 0,
+    correlation: str = "",
+) -> NewEvent:
+    """In the stream of the definition ``obj``."""
+    meta = obj["metadata"]
+    subject = Subject(metadata.GROUP, metadata.DEFINITION_KIND, "", meta["name"], meta["uid"])
+    return NewEvent(definition_stream(meta["uid"]), body, subject, actor, now, cause=cause, correlation=correlation)
+
+
+def issued(
+    obj: JsonObject, graph: ResourceGraph, number: int, *, engine: str, schemas: dict[str, str]
+) -> RevisionIssued:
+    """``schemas``: what the graph was compiled against, as ``schema.recorded`` keeps it."""
+    meta, instance = obj["metadata"], graph.instance
+    return RevisionIssued(
+        definition_uid=meta["uid"],
+        definition=meta["name"],
+        number=number,
+        spec=obj["spec"],
+        spec_hash=graph.spec_hash,
+        generation=meta.get("generation", 0),
+        topological_order=graph.topological_order,
+        instance_group=instance.gvk.group,
+        instance_version=instance.gvk.version,
+        instance_kind=instance.gvk.kind,
+        instance_plural=instance.plural,
+        engine=engine,
+        schemas_digest=graph.schemas_digest,
+        schemas=schemas,
+        tainted=tainted(graph),
+    )
 
 
 def tainted(graph: ResourceGraph) -> dict[str, list[list[str | int]]]:
-    """Paths of what must be redacted, by node; ``status`` for the instance's own."""
     found = {node.id: [list(path) for path in node.tainted_paths] for node in graph.nodes if node.tainted_paths}
     if graph.tainted_status:
         found["status"] = [["status", *path] for path in graph.tainted_status]
@@ -30,18 +73,16 @@ def editor(seen: Row | None) -> Actor:
 
 
 def position(seen: Row | None) -> int:
-    """Of the observation; 0 for none."""
     return int(str(seen["position"])) if seen else 0
 
 
-def fault(fault: DefinitionFault) -> JsonObject:
-    """A fault as it is recorded."""
+def fault(found: DefinitionFault) -> JsonObject:
     return {
-        "message": fault.message,
-        "resource": fault.resource,
-        "path": fault.path,
-        "expression": fault.expression,
-        "column": fault.column,
+        "message": found.message,
+        "resource": found.resource,
+        "path": found.path,
+        "expression": found.expression,
+        "column": found.column,
     }
 
 

@@ -12,10 +12,10 @@ from kro_es.api import metadata
 from kro_es.api.conditions import Conditions, with_held
 from kro_es.api.definition import ResourceGraphDefinition, parse
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, terminating
+from kro_es.controller import definition_facts as facts
 from kro_es.controller.announcements import Announcements
 from kro_es.controller.compiling import Compiler, failures_told, faults_of
 from kro_es.controller.crds import CustomKinds, Served
-from kro_es.controller.definition_facts import as_issued, editor, fault, may_heal, position, tainted
 from kro_es.controller.definition_status import DEPENDENTS, status_body
 from kro_es.controller.definition_writes import DefinitionWrites
 from kro_es.controller.generated_crds import GeneratedCrds
@@ -26,12 +26,8 @@ from kro_es.decisions import hold
 from kro_es.errors import ApiError, CompilerFailed, DefinitionErrors
 from kro_es.events.types import (
     Actor,
-    NewEvent,
     RevisionActivated,
-    RevisionIssued,
     RevisionRejected,
-    Subject,
-    definition_stream,
 )
 from kro_es.graph.compile import required_kinds
 from kro_es.graph.hash import spec_hash
@@ -40,7 +36,6 @@ from kro_es.projections.projection import Row
 
 logger = structlog.get_logger(__name__)
 Outcome = Literal["settled", "retry"]
-CONTROLLER = Actor("kro-es", "controller")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +180,9 @@ class DefinitionReconciler:
                 logger.warning("a taken-over revision does not compile", number=body.number, error=str(error))
             else:
                 schemas = await self._compiler.record(graph, kinds)
-                body = replace(body, tainted=tainted(graph), schemas_digest=graph.schemas_digest, schemas=schemas)
+                body = replace(body, tainted=facts.tainted(graph), schemas_digest=graph.schemas_digest, schemas=schemas)
                 self._world.taints.learn(body.instance_group, body.instance_kind, body.tainted)
-            events.append(self._event(obj, body))
+            events.append(facts.event(obj, body, self._now()))
         if not events:
             return head
         await self._world.log.append(events)
@@ -199,76 +194,84 @@ class DefinitionReconciler:
         try:
             graph, kinds = await self._compiler.compile(loaded.definition)
         except (DefinitionErrors, CompilerFailed) as error:
-            refused = _Refused(loaded.object, loaded.head, loaded.hash, loaded.hold)
-            return await self._refused(refused, error, conditions)
+            return await self._refused(
+                _Refused(loaded.object, loaded.head, loaded.hash, loaded.hold), error, conditions
+            )
         number = int(str(loaded.head.get("newest", 0)))
         if loaded.head.get("newest_hash") != loaded.hash:
             number = await self._issue(loaded, graph, await self._compiler.record(graph, kinds))
         conditions.set("GraphAccepted", "True", "Valid", "resource graph and schema are valid", self._now())
-        self._resolved_as(conditions, number)
+        self._set_resolved(conditions, number)
         return await self._activated(loaded, graph, number, conditions)
-
-    def _resolved_as(self, conditions: Conditions, number: int) -> None:
-        text = f"revision {number} compiled and active"
-        conditions.set("GraphRevisionsResolved", "True", "Resolved", text, self._now())
 
     async def _refused(
         self, found: _Refused, error: DefinitionErrors | CompilerFailed, conditions: Conditions
     ) -> Outcome:
         """A refused spec is history too; the revision that was active goes on being served."""
-        obj, head, found_hash = found.object, found.head, found.hash
+        obj, head, found_hash = found.object, found.head, found.hash or "unparsable"
         meta = obj["metadata"]
-        faults = tuple(fault(one) for one in faults_of(error))
+        faults = tuple(facts.fault(fault) for fault in faults_of(error))
         reason = "InvalidResourceGraph" if isinstance(error, DefinitionErrors) else "CompilerFailed"
-        if head.get("rejected_hash") != (found_hash or "unparsable") or head.get("rejected_faults") != list(faults):
-            body = RevisionRejected(
-                meta["uid"], meta["name"], found_hash or "unparsable", meta.get("generation", 0), faults
-            )
+        if head.get("rejected_hash") != found_hash or head.get("rejected_faults") != list(faults):
+            body = RevisionRejected(meta["uid"], meta["name"], found_hash, meta.get("generation", 0), faults)
             seen = self._seen(obj)
-            await self._world.log.append([self._event(obj, body, actor=editor(seen), cause=position(seen))])
+            await self._world.log.append(
+                [facts.event(obj, body, self._now(), actor=facts.editor(seen), cause=facts.position(seen))]
+            )
             await self._announcements.say(obj, "Warning", reason, str(error))
         conditions.set("GraphAccepted", "False", reason, str(error), self._now())
+        newest = int(str(head.get("newest", 0)))
+        if newest:
+            self._set_resolved(conditions, newest)
         await self._serve_last_good(obj, head, conditions)
-        await self._say(obj, conditions, None, int(str(head.get("newest", 0))), found.hold)
-        return "retry" if isinstance(error, DefinitionErrors) and may_heal(error) else "settled"
+        await self._say(obj, conditions, None, newest, found.hold)
+        return "retry" if isinstance(error, DefinitionErrors) and facts.may_heal(error) else "settled"
 
-    async def _serve_last_good(self, obj: JsonObject, head: Row, conditions: Conditions) -> None:
-        """After a restart the active revision has to be compiled again although the newest edit is refused."""
-        number = int(str(head.get("active", 0)))
-        definition_uid = obj["metadata"]["uid"]
-        if not number or self._world.graphs.get(definition_uid, number) is None:
-            with self._world.open_reader() as reader:
-                rows = reader.rows("revisions", "definition_uid", definition_uid)
-            issued = {int(str(row["number"])): row for row in rows if row["number"]}
+    def _set_resolved(self, conditions: Conditions, number: int) -> None:
+        text = f"revision {number} compiled and active"
+        conditions.set("GraphRevisionsResolved", "True", "Resolved", text, self._now())
+
+    async def _serve_last_good(self, obj: JsonObject, head: Row, conditions: Conditions, *, refused: int = 0) -> None:
+        """After a restart the active revision has to be compiled again although the newest edit is refused.
+
+        ``refused``: the revision that could not be installed just now.
+        """
+        number, definition_uid = int(str(head.get("active", 0))), obj["metadata"]["uid"]
+        if number and self._world.graphs.get(definition_uid, number) is not None:
+            self._set_resolved(conditions, number)
+            return
+        with self._world.open_reader() as reader:
+            rows = reader.rows("revisions", "definition_uid", definition_uid)
+        issued = {int(str(row["number"])): row for row in rows if row["number"]}
+        if not number:
+            before = {other: row for other, row in issued.items() if other != refused}
+            number, graph = await self._served_before(obj, before)
+        elif number in issued:
             try:
-                number, graph = await self._last_good(obj, issued, number)
+                graph = await self._recompiled(obj, issued[number])
             except (DefinitionErrors, CompilerFailed) as error:
                 text = f"the active revision {number} does not compile any more: {error}"
                 conditions.set("GraphRevisionsResolved", "False", "Failed", text, self._now())
                 return
-            if graph is None:
-                if number := int(str(head.get("newest", 0))):
-                    self._resolved_as(conditions, number)
-                return
-            self._world.graphs.put(definition_uid, number, graph)
-            await self._serve(graph, obj["metadata"]["name"], definition_uid, again=False)
-        self._resolved_as(conditions, number)
+        else:
+            graph = None
+        if graph is None:
+            return
+        self._world.graphs.put(definition_uid, number, graph)
+        self._set_resolved(conditions, number)
+        await self._serve(graph, obj["metadata"]["name"], definition_uid, again=False)
 
-    async def _last_good(
-        self, obj: JsonObject, issued: Mapping[int, Row], active: int
-    ) -> tuple[int, ResourceGraph | None]:
-        """The active revision; without one in this log, the newest imported one whose API is the one that is installed."""
-        if active:
-            found = issued.get(active)
-            return active, await self._compiler.compile_revision(as_issued(obj, found), found) if found else None
+    async def _recompiled(self, obj: JsonObject, row: Row) -> ResourceGraph:
+        return await self._compiler.compile_revision(parse({**obj, "spec": row["spec"]}), row)
+
+    async def _served_before(self, obj: JsonObject, issued: Mapping[int, Row]) -> tuple[int, ResourceGraph | None]:
+        """No activation is in this log: the newest of the imported revisions whose API is the one that is installed."""
         for number in sorted(issued, reverse=True):
-            row = issued[number]
             try:
-                graph = await self._compiler.compile_revision(as_issued(obj, row), row)
-                installed = await self._crds.installed(obj, graph)
-            except (DefinitionErrors, CompilerFailed, ApiError):
+                graph = await self._recompiled(obj, issued[number])
+            except (DefinitionErrors, CompilerFailed):
                 continue
-            if installed:
+            if await self._crds.installed(obj, graph):
                 await self._activate(obj, graph, number)
                 return number, graph
         return 0, None
@@ -276,37 +279,23 @@ class DefinitionReconciler:
     async def _issue(self, loaded: _Loaded, graph: ResourceGraph, schemas: dict[str, str]) -> int:
         """The next number; a rollback command that asked for exactly this spec is its cause."""
         obj, head = loaded.object, loaded.head
-        meta = obj["metadata"]
         status = obj.get("status") or {}
         number = max(int(str(head.get("newest", 0))), int(status.get("lastIssuedRevision") or 0)) + 1
         command = head.get("command") or {}
         assert isinstance(command, dict)
         asked = command if command.get("spec_hash") == loaded.hash else {}
-        instance = graph.instance
-        body = RevisionIssued(
-            definition_uid=meta["uid"],
-            definition=meta["name"],
-            number=number,
-            spec=obj["spec"],
-            spec_hash=loaded.hash,
-            generation=meta.get("generation", 0),
-            topological_order=graph.topological_order,
-            instance_group=instance.gvk.group,
-            instance_version=instance.gvk.version,
-            instance_kind=instance.gvk.kind,
-            instance_plural=instance.plural,
-            engine=self._world.engine,
-            schemas_digest=graph.schemas_digest,
-            schemas=schemas,
-            tainted=tainted(graph),
+        body = facts.issued(obj, graph, number, engine=self._world.engine, schemas=schemas)
+        body = replace(
+            body,
             reason=str(asked.get("reason", "")),
             rolled_back_to=int(asked.get("to", 0)),
         )
-        self._world.taints.learn(instance.gvk.group, instance.gvk.kind, body.tainted)
-        actor = Actor(str(asked["actor"]), "cli") if asked else editor(loaded.row)
-        cause = int(str(head.get("command_position", 0))) if asked else position(loaded.row)
+        self._world.taints.learn(body.instance_group, body.instance_kind, body.tainted)
+        actor = Actor(str(asked["actor"]), "cli") if asked else facts.editor(loaded.row)
+        cause = int(str(head.get("command_position", 0))) if asked else facts.position(loaded.row)
         correlation = str(asked.get("correlation", ""))
-        await self._world.log.append([self._event(obj, body, actor=actor, cause=cause, correlation=correlation)])
+        event = facts.event(obj, body, self._now(), actor=actor, cause=cause, correlation=correlation)
+        await self._world.log.append([event])
         await self._revisions.mirror(obj, number, loaded.hash, graph)
         await self._announcements.say(obj, "Normal", "RevisionIssued", f"revision {number} issued")
         return number
@@ -347,7 +336,7 @@ class DefinitionReconciler:
         conditions.set("KindReady", "False", "Failed", error.message, self._now())
         if (before.status, before.message) != ("False", error.message):
             await self._announcements.say(loaded.object, "Warning", "KindNotReady", error.message)
-        await self._serve_last_good(loaded.object, loaded.head, conditions)
+        await self._serve_last_good(loaded.object, loaded.head, conditions, refused=number)
         active = int(str(loaded.head.get("active", 0)))
         if active and active != number and conditions.status_of("GraphRevisionsResolved") == "True":
             text = f"revision {number} compiled; revision {active} stays active until the CRD accepts it"
@@ -361,23 +350,9 @@ class DefinitionReconciler:
         body = RevisionActivated(obj["metadata"]["uid"], obj["metadata"]["name"], number, known)
         cause = int(str(row["position"])) if row else 0
         correlation = f"rollout/{obj['metadata']['name']}/{number}"
-        await self._world.log.append([self._event(obj, body, cause=cause, correlation=correlation)])
+        await self._world.log.append([facts.event(obj, body, self._now(), cause=cause, correlation=correlation)])
         text = f"revision {number} is active, {known} instances follow it"
         await self._announcements.say(obj, "Normal", "RevisionActivated", text)
-
-    def _event(
-        self,
-        obj: JsonObject,
-        body: RevisionIssued | RevisionRejected | RevisionActivated,
-        *,
-        actor: Actor = CONTROLLER,
-        cause: int = 0,
-        correlation: str = "",
-    ) -> NewEvent:
-        meta = obj["metadata"]
-        subject = Subject(metadata.GROUP, metadata.DEFINITION_KIND, "", meta["name"], meta["uid"])
-        stream = definition_stream(meta["uid"])
-        return NewEvent(stream, body, subject, actor, self._now(), cause=cause, correlation=correlation)
 
     def _now(self) -> int:
         return self._world.clock()

@@ -17,7 +17,9 @@ def steps(cluster: Cluster, operator: Operator) -> Iterator[Steps]:
     """Definitions are cluster-scoped: those of the test are gone before the next test's controller starts."""
     yield Steps(cluster)
     cluster.kubectl("delete", "rgd", "--all", "--wait=true", "--timeout=30s")
-    for crd in json.loads(cluster.kubectl("get", "crd", "-l", "kro.run/owned=true", "-o", "json"))["items"]:
-        plural = crd["spec"]["names"]["plural"] + "." + crd["spec"]["group"]
-        cluster.kubectl("delete", plural, "--all", "-A", "--timeout=30s")
-        cluster.kubectl("delete", "crd", crd["metadata"]["name"], "--timeout=30s")
+    crds = json.loads(cluster.kubectl("get", "crd", "-l", "kro.run/owned=true", "-o", "json"))["items"]
+    if crds:
+        # one command for all of them: a test may have dozens
+        kinds = ",".join(f"{crd['spec']['names']['plural']}.{crd['spec']['group']}" for crd in crds)
+        cluster.kubectl("delete", kinds, "--all", "-A", "--timeout=60s")
+        cluster.kubectl("delete", "crd", *(crd["metadata"]["name"] for crd in crds), "--timeout=60s")

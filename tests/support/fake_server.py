@@ -21,11 +21,10 @@ from tests.unit.graph.kinds import KINDS
 
 Object = dict[str, Any]
 NOW = 1_700_000_000_000_000
-_EVENT = Resource(Gvk("", "v1", "Event"), "events", True)
 _DEFINITION = Resource(Gvk("kro.run", "v1alpha1", "ResourceGraphDefinition"), "resourcegraphdefinitions", False)
 _REVISION = Resource(Gvk("internal.kro.run", "v1alpha1", "GraphRevision"), "graphrevisions", False)
 _LABEL = 63
-_PLAIN = frozenset(["Event", "ConfigMap", "Secret", "Service", "Namespace", "ClusterRole"])
+_PLAIN = frozenset(["ConfigMap", "Secret", "Service", "Namespace", "ClusterRole", "Event"])
 """Kinds without metadata.generation."""
 
 
@@ -100,7 +99,7 @@ class FakeServer:
         return {gvk: kind for gvk, kind in found.items() if gvk not in self.uninstalled}
 
     def resource(self, group: str, kind: str) -> Resource | None:
-        for own in (_DEFINITION, _REVISION, _EVENT):
+        for own in (_DEFINITION, _REVISION):
             if (own.gvk.group, own.gvk.kind) == (group, kind):
                 return own
         found = [k.resource for gvk, k in self.kinds().items() if (gvk.group, gvk.kind) == (group, kind)]
