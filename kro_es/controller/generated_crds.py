@@ -33,12 +33,19 @@ class GeneratedCrds:
         """The CRD as revision ``number`` wants it; returns it as established."""
         meta = obj["metadata"]
         wanted = crd_for(graph.crd, meta["name"], meta["uid"], self._world.standing.version)
+        established = await self._ensured(obj, wanted, number)
+        if not covered(established, wanted):
+            # somebody edited it in between: what this returns is taken for ours, so that no event would tell of it
+            established = await self._ensured(obj, wanted, number)
+        return established
+
+    async def _ensured(self, obj: JsonObject, wanted: JsonObject, number: int) -> JsonObject:
         name = wanted["metadata"]["name"]
         live = await self._live(name)
         if live is None:
             await self._create(obj, wanted, number)
         else:
-            _refuse_foreign(live, meta["name"])
+            _refuse_foreign(live, obj["metadata"]["name"])
             if not covered(live, wanted):
                 await self._update(obj, live, wanted, number)
         return await self._world.cluster.wait_established(name)

@@ -60,3 +60,21 @@ async def test_a_child_whose_labels_name_another_instance_still_wakes_its_own(in
     await inside.restart()
     await inside.edit("ConfigMap", "shop-q", {"metadata": {"finalizers": []}})
     assert (inside.names("WebShop"), inside.names("ConfigMap")) == ([], [])
+
+
+async def test_an_edit_of_a_generated_crd_is_undone_however_early_it_comes(inside: Inside) -> None:
+    server = inside.server
+    create, name = server.create, "webshops.kro.run"
+
+    def create_and_edit(obj: Object, manager: str = "kubectl") -> Object:
+        made = create(obj, manager)
+        if obj["kind"] == "CustomResourceDefinition":
+            versions = inside.get("CustomResourceDefinition", name)["spec"]["versions"]
+            del versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["color"]
+            server.patch(inside.ref("CustomResourceDefinition", name), {"spec": {"versions": versions}}, "kubectl-edit")
+        return made
+
+    server.create = create_and_edit  # type: ignore[method-assign]
+    await inside.define(rgd(CFG))
+    [version] = inside.get("CustomResourceDefinition", name)["spec"]["versions"]
+    assert "color" in version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
