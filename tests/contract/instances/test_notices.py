@@ -16,7 +16,11 @@ async def telling(inside: Inside) -> None:
 
 def told(inside: Inside) -> list[tuple[str, str, str]]:
     """Type, reason and message, in the order they were made."""
-    found = [obj for ref, obj in inside.server.objects.items() if ref.kind == "Event"]
+    found = [
+        obj
+        for ref, obj in inside.server.objects.items()
+        if ref.kind == "Event" and obj["involvedObject"]["kind"] != "ResourceGraphDefinition"
+    ]
     assert {obj["source"]["component"] for obj in found} <= {"kro/webshops.kro.run-controller"}
     return [(obj["type"], obj["reason"], obj["message"]) for obj in found]
 
