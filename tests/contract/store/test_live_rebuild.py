@@ -46,15 +46,15 @@ def test_the_writer_goes_on_with_the_new_rows(log: EventLog, engine: Engine) -> 
 def test_nothing_is_missed_while_the_writer_is_busy(
     log: EventLog, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", 50)
+    monkeypatch.setattr(module, "_AT_ONCE", 40)
     monkeypatch.setattr(module, "_NEAR", 10)
-    for version in range(1, 101):
+    for version in range(1, 31):
         log.append([seen(name, version, counter=version) for name in "abcde"], now=NOW)
     stop = threading.Event()
 
     def write() -> None:
-        version = 101
-        while not stop.is_set() and version < 2000:
+        version = 31
+        while not stop.is_set() and version < 500:
             log.append([seen(name, version, counter=version) for name in "ab"], now=NOW)
             version += 1
 
