@@ -21,6 +21,7 @@ from kro_es.controller.definition_writes import DefinitionWrites
 from kro_es.controller.generated_crds import GeneratedCrds
 from kro_es.controller.graph_revisions import GraphRevisions, imported
 from kro_es.controller.queue import Key
+from kro_es.controller.takeover import Redactions
 from kro_es.controller.world import World
 from kro_es.decisions import hold
 from kro_es.errors import ApiError, CompilerFailed, DefinitionErrors
@@ -92,6 +93,10 @@ class DefinitionReconciler:
         self._revisions = GraphRevisions(world, self._writes, keep.revisions)
         self._compiler = Compiler(world, custom_kinds)
         self._announcements = Announcements(world)
+
+    async def learn_redactions(self) -> None:
+        """Once, before anything is served."""
+        await Redactions(self._world, self._compiler, self._revisions).learn()
 
     def forget_settled(self) -> None:
         """The next pass of every definition looks at everything again."""

@@ -48,6 +48,7 @@ class Loop:
         )
         self._instances = InstanceReconciler(world)
         self._watches: Watches | None = None
+        self._redactions_known = asyncio.Event()
         self.synced = False
         self.failed: BaseException | None = None
         """What stopped the controller from acting; readiness is false from then on."""
@@ -69,6 +70,8 @@ class Loop:
             self._projector.serve(gvk.group, gvk.kind, definition_uid)
         await self._ensure(CRDS, None)
         await self._ensure(DEFINITIONS, None)
+        await self._definitions.learn_redactions()
+        self._redactions_known.set()
         # what did not change while we were away makes no event: every recorded definition gets its pass from here
         self.resync()
         self.synced = True
@@ -84,6 +87,7 @@ class Loop:
 
     async def serve(self, graph: ResourceGraph, definition: str, definition_uid: str, *, again: bool) -> None:
         """Watch what the graph needs, then let its instances follow it; ``again``: each gets a pass whatever it had."""
+        await self._redactions_known.wait()
         for resource in sorted({node.resource for node in graph.nodes if not node.external}):
             await self._ensure(resource, MEMBERS)
         gvk = graph.instance.gvk

@@ -32,6 +32,8 @@ class Projector:
         self._open_reader = open_reader
         self._kinds: dict[tuple[str, str], str] = {}
         self._owners: dict[str, Key] = {}
+        # by uid: the labels of a child that name its instance can be edited, the instance still is the same one
+        self._instances: dict[str, Key] = {}
 
     def serve(self, group: str, kind: str, definition_uid: str) -> None:
         """Objects of this kind are instances from now on; all that are known get a pass."""
@@ -39,7 +41,9 @@ class Projector:
         with self._open_reader() as reader:
             for row in reader.rows("objects", "kind_key", f"{group}/{kind}"):
                 ref = ObjectRef(group, kind, str(row["namespace"]), str(row["name"]))
-                self._queue.add(Key("instance", str(row["uid"]), ref.key))
+                key = Key("instance", str(row["uid"]), ref.key)
+                self._instances[key.uid] = key
+                self._queue.add(key)
 
     def seed(self, rows: Iterable[Row]) -> None:
         """After a restart: which recorded object belongs to which instance, from rows of ``objects``."""
@@ -84,11 +88,13 @@ class Projector:
         written = body.change == "response"
         by_owner = written and event.actor.name == metadata.CHILD_MANAGER
         own = self._own_key(event)
+        if own is not None and own.kind == "instance":
+            self._instances[own.uid] = own
         if own is not None and (by_owner or not written):
             self._queue.add(own)
         for key in (before, owner):
             if key is not None and not by_owner:
-                self._queue.add(key)
+                self._queue.add(self._named(key))
 
     def _own_key(self, event: Event) -> Key | None:
         """Definitions and instances have passes of their own; an instance may be a child of another one too."""
@@ -106,12 +112,17 @@ class Projector:
         self._externals.changed(ref, None)
         owner = self._owners.pop(ref.key, None)
         if owner is not None:
-            self._queue.add(owner)
+            self._queue.add(self._named(owner))
         own = self._own_key(event)
         if own is not None and own.kind == "definition":
             self._queue.add(own)
         elif own is not None:
+            self._instances.pop(own.uid, None)
             self._queue.forget(own)
+
+    def _named(self, owner: Key) -> Key:
+        """The instance as it is really called."""
+        return self._instances.get(owner.uid, owner)
 
     def _activated(self, definition_uid: str) -> None:
         for (group, kind), uid in self._kinds.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.contract.instances.shapes import CFG, rgd, shop
+from tests.contract.instances.shapes import CFG, cm, rgd, shop
 from tests.support.inside import Inside, Object
 
 GADGETS: Object = {
@@ -49,3 +49,14 @@ async def test_a_status_field_the_server_does_not_keep_is_not_written_again_and_
     assert inside.state() == "ACTIVE"
     assert inside.writes().count(("put", "WebShop", "shop")) <= 2
     assert not inside.retrying
+
+
+async def test_a_child_whose_labels_name_another_instance_still_wakes_its_own(inside: Inside) -> None:
+    await inside.define(rgd(cm("p"), cm("q", {"p": "${p.metadata.name}"})))
+    await inside.create(shop())
+    await inside.edit("ConfigMap", "shop-q", {"metadata": {"finalizers": ["acme.io/hold"]}})
+    await inside.delete("WebShop", "shop")
+    await inside.edit("ConfigMap", "shop-q", {"metadata": {"labels": {"kro.run/instance-group": "acme.io"}}})
+    await inside.restart()
+    await inside.edit("ConfigMap", "shop-q", {"metadata": {"finalizers": []}})
+    assert (inside.names("WebShop"), inside.names("ConfigMap")) == ([], [])

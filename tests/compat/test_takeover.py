@@ -55,3 +55,22 @@ def test_string_data_of_a_secret_is_owned_as_data() -> None:
     secret: Object = {"kind": "Secret", "metadata": {"managedFields": [entry]}}
     assert own_fields(secret, "kro.run/applyset") == {"f:type": {}, "f:data": {"f:a": {}, "f:b": {}}}
     assert own_fields({**secret, "kind": "ConfigMap"}, "kro.run/applyset") == fields
+
+
+async def test_what_comes_from_a_secret_is_never_recorded_whoever_starts_the_watch(
+    inside: Inside, database_template: Path, tmp_path: Path
+) -> None:
+    """Definitions that have no secrets watch the same kind, and may be the first to do so."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"p": "planted"}}
+    reader = cm("reader", {"copy": "${string(s.data.p)}", "plain": "seen"})
+    await inside.define(rgd({"id": "s", "template": secret}, reader))
+    for number in range(4):
+        await inside.define(rgd(A, name=f"other-{number}", kind=f"Other{number}"))
+    await inside.create(shop())
+    assert inside.data("shop-reader") == {"copy": "planted", "plain": "seen"}
+    before = versions(inside)
+    await with_an_empty_log(inside, database_template, tmp_path / "other.db")
+    assert versions(inside) == before
+    shown = [str(event.body) for event in inside.events()]
+    assert any("seen" in text for text in shown)
+    assert not [text for text in shown if "planted" in text.replace("'stringData': {'p': 'planted'}", "")]
