@@ -13,6 +13,7 @@ from typer.main import get_group
 
 from kro_es.cli.authoring import app as authoring_app
 from kro_es.cli.plan import plan
+from kro_es.cli.replay import replay
 from kro_es.errors import KroEsError
 from kro_es.settings import VERSION, Settings
 
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.add_typer(authoring_app)
 app.command()(plan)
+app.command()(replay)
 
 
 def _option(name: str, text: str) -> Any:

@@ -66,6 +66,12 @@ class CustomKinds:
         self._served[kind] = served
         self._kind_of[served.name] = kind
 
+    def seed(self, crds: Iterable[JsonObject]) -> None:
+        """Recorded CRDs, at the start: what has not changed since then makes no event."""
+        for crd in crds:
+            names = crd["spec"]
+            self.accepted((names["group"], names["names"]["kind"]), Served.of(crd))
+
     def committed(self, event: Event) -> None:
         if (event.subject.group, event.subject.kind) != (GROUP, KIND):
             return

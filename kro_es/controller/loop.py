@@ -42,9 +42,9 @@ class Loop:
         self._queue = queue
         self._projector = projector
         self._metrics = metrics
-        self._custom_kinds = CustomKinds(queue.add)
+        self.custom_kinds = CustomKinds(queue.add)
         self._definitions = DefinitionReconciler(
-            world, self._custom_kinds, serve=self.serve, withdraw=self.withdraw, keep=keep
+            world, self.custom_kinds, serve=self.serve, withdraw=self.withdraw, keep=keep
         )
         self._instances = InstanceReconciler(world)
         self._watches: Watches | None = None
@@ -103,7 +103,7 @@ class Loop:
     def committed(self, events: Sequence[Event]) -> None:
         for event in events:
             self._metrics.events.labels(event.type).inc()
-            self._custom_kinds.committed(event)
+            self.custom_kinds.committed(event)
         if events:
             self._metrics.position.set(events[-1].position)
         self._projector.committed(events)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kro_es.api.objects import Gvk, ObjectRef
 from kro_es.controller.assembly import Assembled
+from kro_es.controller.crds import GROUP, KIND
 from kro_es.controller.world import World
 from kro_es.events.types import Actor, NewEvent, OutcomeUnknown, Subject
 from kro_es.projections.projection import Row
@@ -29,6 +30,8 @@ def recover(reader: Snapshot, assembled: Assembled) -> Left:
     world.ingest.applied(str(row["uid"]) for _, row in reader.all_rows("nodes") if row["uid"])
     world.ingest.applied(child_uid for child_uid, _ in reader.all_rows("seen_fields"))
     assembled.projector.seed(row for _, row in reader.all_rows("objects"))
+    crds = reader.rows("objects", "kind_key", f"{GROUP}/{KIND}")
+    assembled.loop.custom_kinds.seed(row["object"] for row in crds if isinstance(row["object"], dict))
     for _, row in reader.all_rows("revisions"):
         world.taints.learn_row(row)
     return Left(_kinds(reader), _members(reader), list(reader.all_rows("open_writes")))

@@ -227,17 +227,29 @@ async def _write(errand: _Errand, plan: Plan) -> tuple[int, JsonObject]:
         raise UserError(f"the cluster does not serve {ref.group_kind} any more: {plan.target.name} was not written")
     if plan.again is not None:
         return await _make_again(errand, resource, plan)
-    live = await _live(errand, resource, plan)
     if not errand.hold and hold_on(errand.history, plan.target):
         raise UserError(f"{plan.target.name} is held: release it first, or hold it at this too with --hold")
+    position = 0
+    for _ in range(_LOOKS):
+        body = _with_spec(errand, plan, await _live(errand, resource, plan))
+        try:
+            await cluster.replace(resource, body, metadata.ROLLBACK_MANAGER, dry_run=True)
+            position = position or errand.command(plan)
+            return position, await cluster.replace(resource, body, metadata.ROLLBACK_MANAGER)
+        except ApiError as error:
+            if not error.conflict:
+                raise
+            # somebody wrote in between; unless it was an edit, which the next look finds, that is the controller's status
+            await asyncio.sleep(_POLL)
+    raise UserError(f"{plan.target.name} changes faster than it can be written: nothing was written")
+
+
+def _with_spec(errand: _Errand, plan: Plan, live: JsonObject) -> JsonObject:
+    """The resourceVersion of ``live`` is the precondition: an edit in between is never overwritten."""
     said = {metadata.ALLOW_BREAKING: "true"} if errand.breaking and plan.target.is_definition else {}
     said |= {metadata.HELD: mark_of(plan)} if errand.hold else {}
     meta = live["metadata"]
-    body = {**live, "metadata": {**meta, "annotations": {**(meta.get("annotations") or {}), **said}}, "spec": plan.spec}
-    # the resourceVersion read above is the precondition: an edit in between is never overwritten
-    await cluster.replace(resource, body, metadata.ROLLBACK_MANAGER, dry_run=True)
-    position = errand.command(plan)
-    return position, await cluster.replace(resource, body, metadata.ROLLBACK_MANAGER)
+    return {**live, "metadata": {**meta, "annotations": {**annotations_of(live), **said}}, "spec": plan.spec}
 
 
 async def _make_again(errand: _Errand, resource: Resource, plan: Plan) -> tuple[int, JsonObject]:

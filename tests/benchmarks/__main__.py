@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.benchmarks.authoring import authoring
 from tests.benchmarks.cel import cel
+from tests.benchmarks.definitions import definitions
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.history import history
 from tests.benchmarks.instances import instances
@@ -20,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "authoring": authoring,
     "cel": cel,
     "history": history,
+    "definitions": definitions,
     "instances": instances,
     "load": load,
     "log": log,

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.contract.instances.conftest import database_template, inside
+from tests.contract.conftest import database_template, inside
 
 __all__ = ["database_template", "inside"]

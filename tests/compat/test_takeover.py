@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kro_es.plan.owned import own_fields
-from tests.compat.test_empty_log import with_an_empty_log
+from tests.compat.test_empty_log import versions, with_an_empty_log
 from tests.contract.instances.shapes import cm, rgd, shop
 from tests.support.inside import Inside, Object
 
@@ -26,10 +26,10 @@ async def test_what_the_server_writes_in_another_way_is_not_written_again(
     await inside.define(rgd(A))
     await inside.create(shop(color="0.5"))
     assert inside.data("shop-a") == {"v": "500m"}
-    before = inside.versions()
+    before = versions(inside)
     inside.settings = replace(inside.settings, label_version="0.9.9")
     await with_an_empty_log(inside, database_template, tmp_path / "other.db")
-    assert inside.versions() == before
+    assert versions(inside) == before
     await inside.edit("WebShop", "shop", {"spec": {"color": "red"}})
     assert inside.data("shop-a") == {"v": "red"}
     assert inside.get("ConfigMap", "shop-a")["metadata"]["labels"]["kro.run/kro-version"] == "0.9.9"
@@ -44,9 +44,9 @@ async def test_the_order_of_dependencies_is_no_reason_to_write_a_status(
     other = {"resources": [{"id": "reader", "dependencies": [{"id": "b"}, {"id": "a"}]}]}
     await inside.end()
     inside.server.patch(inside.ref("ResourceGraphDefinition", "webshop-rgd"), {"status": other}, "kro", status=True)
-    before = inside.versions()
+    before = versions(inside)
     await with_an_empty_log(inside, database_template, tmp_path / "other.db")
-    assert inside.versions() == before
+    assert versions(inside) == before
 
 
 def test_string_data_of_a_secret_is_owned_as_data() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kro_es.history import doubts
 from tests.support.inside import Inside, copied, empty_database
 
 
@@ -23,3 +24,6 @@ async def inside(database_template: Path, tmp_path: Path) -> AsyncIterator[Insid
     yield found
     await found.end()
     assert found.log_faults() == []
+    report = found.replayed()
+    assert report.differences == []
+    assert {why for _, _, why in report.unknown} <= {doubts.GONE, doubts.OTHER_KEY, doubts.REDACTED}

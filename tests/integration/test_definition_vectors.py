@@ -1,4 +1,4 @@
-"""Definitions whose fate only an API server can tell: vectors 54, 58, 73 and 74, and the safety of instances (spec/01 §7.5)."""
+"""Definitions whose fate only an API server can tell: vectors 54, 58 and 73, and the safety of instances (spec/01 §7.5)."""
 
 from __future__ import annotations
 

@@ -267,6 +267,8 @@ class Instances(RuleBasedStateMachine):
         await inside.end()
         assert inside.log_faults() == []
         assert inside.row_faults() == []
+        report = inside.replayed()
+        assert (report.differences, report.unknown) == ([], [])
 
 
 TestInstances = Instances.TestCase

@@ -167,6 +167,8 @@ class Connection:
                 yield Broken(reason)
                 if watcher.cursor < self.server.oldest:
                     return
+            # before the look: what is written while this yields must not go unseen
+            watcher.news.clear()
             held = watcher.watched.kind_key in self.server.held
             for entry in () if held else self.server.since(watcher.cursor):
                 watcher.cursor = entry.version
@@ -176,7 +178,6 @@ class Connection:
                 if watcher.broken:
                     break
             else:
-                watcher.news.clear()
                 watcher.idle = True
                 await watcher.news.wait()
                 watcher.idle = False

@@ -23,6 +23,7 @@ from kro_es.errors import ApiError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import Actor, Event, NewEvent, Subject
+from kro_es.history.replay import Report, replay
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.settings import Settings
 from kro_es.store.engine import open_engine
@@ -132,6 +133,21 @@ class Controller:
         working = self.queue.depth or self.queue.busy or self.appends.pending
         return self.watching.done() and watches and not working
 
+    @property
+    def unrest(self) -> str:
+        """What is still under way, for a test that waits in vain."""
+        server = self._inside.server
+        behind = [
+            f"{watcher.watched.kind_key} at {watcher.cursor} of {server.version}{'' if watcher.idle else ', busy'}"
+            for watcher in server.watchers
+            if not watcher.idle or watcher.cursor != server.version
+        ]
+        workers = [task for task in self._tasks if task.done()]
+        return (
+            f"queue {self.queue.depth}, busy {self.queue.busy}, appends {self.appends.pending}, watches {behind}, "
+            f"ended {workers}, watching {self.watching.done()}, writer healthy {self.writer.healthy}"
+        )
+
     async def end(self) -> None:
         """Everything stops where it is: nothing more is sent or recorded."""
         self.connection.dead = True
@@ -189,7 +205,7 @@ class Inside:
             await asyncio.sleep(0.0005)
             quiet = quiet + 1 if self.controller.quiet else 0
             if time.monotonic() > deadline:
-                raise AssertionError("it does not come to rest")
+                raise AssertionError(f"it does not come to rest: {self.controller.unrest}")
             task = self.controller.watching
             if task.done() and not task.cancelled() and task.exception() is not None:
                 task.result()
@@ -319,6 +335,15 @@ class Inside:
         engine = open_engine(self.url)
         try:
             return [str(fault) for fault in verify(engine).faults]
+        finally:
+            engine.dispose()
+
+    def replayed(self) -> Report:
+        """Every decision about an instance, made again from the log."""
+        engine = open_engine(self.url)
+        try:
+            self.server.uninstalled.clear()
+            return replay(LogReader(engine), self.server.kinds(), _KEY)
         finally:
             engine.dispose()
 

@@ -145,7 +145,7 @@ async def test_nothing_is_written_at_rest(inside: Inside) -> None:
 
 
 async def test_a_kind_of_another_definition_is_left_alone(inside: Inside) -> None:
-    """57, vector 90: deleting the one that came second leaves the first one serving."""
+    """Scenario 57, vector 90: deleting the one that came second leaves the first one serving."""
     await put(inside, things(CM))
     await put(inside, things(CM, name="second", spec={"z": "string"}))
     text = "failed to update CRD things.kro.run: CRD is owned by another ResourceGraphDefinition things"
@@ -160,7 +160,7 @@ async def test_a_kind_of_another_definition_is_left_alone(inside: Inside) -> Non
 
 
 async def test_a_kind_that_is_left_behind_still_belongs_to_its_definition(inside: Inside) -> None:
-    """57: deleting the first one leaves the second in conflict, since the CRD keeps its name."""
+    """Scenario 57: deleting the first one leaves the second in conflict, since the CRD keeps its name."""
     await put(inside, things(CM))
     await put(inside, things(CM, name="second"))
     await inside.delete("ResourceGraphDefinition", "things")
@@ -178,7 +178,7 @@ async def test_a_kind_that_is_left_behind_still_belongs_to_its_definition(inside
     ids=["89a", "89b", "89c"],
 )
 async def test_a_crd_that_was_there_before(inside: Inside, labels: dict[str, str], text: str) -> None:
-    """58, vector 89; labelling it lets a retry adopt it."""
+    """Scenario 58, vector 89; labelling it lets a retry adopt it."""
     await put(inside, things(CM, name="template"))
     foreign = crd(inside)
     inside.server.erase(_crd_ref())
@@ -209,7 +209,7 @@ async def test_another_version_under_the_same_name_breaks(inside: Inside) -> Non
 
 
 async def test_a_hand_edit_of_the_crd(inside: Inside) -> None:
-    """59, vector 92: what is taken away comes back; what is added looks like a break."""
+    """Scenario 59, vector 92: what is taken away comes back; what is added looks like a break."""
     await put(inside, things(CM))
     whole = crd(inside)
     cut = crd(inside)

@@ -29,7 +29,7 @@ WRONG = config_map("a", "${schema.metadata.name}-a", {"v": "${schema.spec.nope}"
 
 
 async def test_a_new_definition_becomes_active(inside: Inside) -> None:
-    """48. kro shows the steps between as conditions; here they are events."""
+    """Scenario 48. kro shows the steps between as conditions; here they are events."""
     await put(inside, things(CM, B))
     found = rgd(inside)
     assert found["metadata"]["finalizers"] == ["kro.run/finalizer"]
@@ -55,7 +55,7 @@ async def test_a_new_definition_becomes_active(inside: Inside) -> None:
 
 
 async def test_no_resources_are_enough(inside: Inside) -> None:
-    """49"""
+    """Scenario 49"""
     await put(inside, things())
     assert state(inside) == "Active"
     assert "topologicalOrder" not in rgd(inside)["status"]
@@ -63,7 +63,7 @@ async def test_no_resources_are_enough(inside: Inside) -> None:
 
 
 async def test_the_order_of_resources_is_no_new_revision(inside: Inside) -> None:
-    """50"""
+    """Scenario 50"""
     await put(inside, things(CM, B))
     await put(inside, things(B, CM))
     assert rgd(inside)["metadata"]["generation"] == 2
@@ -73,7 +73,7 @@ async def test_the_order_of_resources_is_no_new_revision(inside: Inside) -> None
 
 
 async def test_an_edit_is_the_next_revision_and_ready_never_falls(inside: Inside) -> None:
-    """51, T1: Ready does not flap while a revision compiles."""
+    """Scenario 51, T1: Ready does not flap while a revision compiles."""
     await put(inside, things(CM))
     await put(inside, things(CM, B))
     assert inside.names("GraphRevision") == ["things-r00001", "things-r00002"]
@@ -87,7 +87,7 @@ async def test_an_edit_is_the_next_revision_and_ready_never_falls(inside: Inside
 
 
 async def test_an_invalid_edit_leaves_the_last_good_revision_serving(inside: Inside) -> None:
-    """52, T2"""
+    """Scenario 52, T2"""
     await put(inside, things(CM))
     await inside.create(thing())
     await put(inside, things(WRONG))
@@ -122,7 +122,7 @@ async def test_a_refused_edit_is_history_with_all_its_faults_and_its_editor(insi
 
 
 async def test_there_and_back_is_a_revision_of_its_own(inside: Inside) -> None:
-    """53"""
+    """Scenario 53"""
     for resources in ([CM], [CM, B], [CM]):
         await put(inside, things(*resources))
     assert [body.number for body in bodies(inside, RevisionIssued)] == [1, 2, 3]
@@ -131,7 +131,7 @@ async def test_there_and_back_is_a_revision_of_its_own(inside: Inside) -> None:
 
 @pytest.mark.parametrize(("most", "kept"), [(5, [4, 5, 6, 7, 8]), (0, [1, 2, 3, 4, 5, 6, 7, 8])])
 async def test_the_newest_revisions_stay_in_the_cluster(inside: Inside, most: int, kept: list[int]) -> None:
-    """54; the log keeps all."""
+    """Scenario 54; the log keeps all."""
     await _settings(inside, max_revisions=most)
     for number in range(8):
         await put(inside, things(config_map("a", "x", {"v": str(number)})))
@@ -140,7 +140,7 @@ async def test_the_newest_revisions_stay_in_the_cluster(inside: Inside, most: in
 
 
 async def test_a_deleted_definition_leaves_its_kind_and_its_instances(inside: Inside) -> None:
-    """60, T8: an instance that is left can still be deleted, with all it made."""
+    """Scenario 60, T8: an instance that is left can still be deleted, with all it made."""
     await put(inside, things(CM))
     await inside.create(thing())
     await inside.delete("ResourceGraphDefinition", "things")
@@ -151,7 +151,7 @@ async def test_a_deleted_definition_leaves_its_kind_and_its_instances(inside: In
 
 
 async def test_a_deleted_definition_takes_its_kind_along_when_told_so(inside: Inside) -> None:
-    """60, flag true: only a CRD with its name on it."""
+    """Scenario 60, flag true: only a CRD with its name on it."""
     await _settings(inside, allow_crd_deletion=True)
     await put(inside, things(CM))
     await put(inside, things(CM, name="other", kind="Thing"))
@@ -162,7 +162,7 @@ async def test_a_deleted_definition_takes_its_kind_along_when_told_so(inside: In
 
 
 async def test_the_revisions_of_an_earlier_definition_of_the_name_are_adopted(inside: Inside) -> None:
-    """61: the same spec needs no new revision, another one gets the next number; T13: the CRD has the new uid."""
+    """Scenario 61: the same spec needs no new revision, another one gets the next number; T13: the CRD has the new uid."""
     await put(inside, things(CM))
     old = rgd(inside)["metadata"]["uid"]
     await inside.delete("ResourceGraphDefinition", "things")
@@ -178,8 +178,34 @@ async def test_the_revisions_of_an_earlier_definition_of_the_name_are_adopted(in
     assert (inside.names("GraphRevision"), issued(inside)) == (["things-r00001", "things-r00002"], 2)
 
 
+async def test_a_revision_made_by_hand_is_adopted_with_the_log_that_begins(inside: Inside) -> None:
+    """Scenario 62, at takeover: the highest number counts. Later ones are let be: the log is what counts then."""
+    await put(inside, things(CM, name="other", kind="Other1"))
+    made = inside.get("GraphRevision", "other-r00001")
+    made["metadata"] = {
+        "name": "things-r00040",
+        "labels": {"kro.run/resource-graph-definition-name": "things"},
+    }
+    made["spec"]["revision"] = 40
+    made["spec"]["snapshot"]["name"] = "things"
+    made["spec"]["snapshot"]["spec"] = things(CM, B)["spec"]
+    await inside.create(made)
+    await put(inside, things(CM))
+    assert (issued(inside), state(inside)) == (41, "Active")
+    (owner,) = inside.get("GraphRevision", "things-r00040")["metadata"]["ownerReferences"]
+    assert owner["uid"] == rgd(inside)["metadata"]["uid"]
+
+
+async def test_a_revision_object_that_is_deleted_changes_nothing(inside: Inside) -> None:
+    """Scenario 63, other than kro: the object is a mirror of the log, so nothing waits and no number is spent."""
+    await put(inside, things(CM))
+    await inside.delete("GraphRevision", "things-r00001")
+    await put(inside, things(CM, B))
+    assert (inside.names("GraphRevision"), state(inside)) == (["things-r00002"], "Active")
+
+
 async def test_a_restart_changes_nothing(inside: Inside) -> None:
-    """65, §5.7"""
+    """Scenario 65, §5.7"""
     await put(inside, things(CM))
     await inside.create(thing())
     before = inside.versions()
@@ -189,7 +215,7 @@ async def test_a_restart_changes_nothing(inside: Inside) -> None:
 
 
 async def test_a_restart_without_a_child_kind_serves_on(inside: Inside) -> None:
-    """66, better than kro: the revision compiles against the schemas it was issued with, so instances go on."""
+    """Scenario 66, better than kro: the revision compiles against the schemas it was issued with, so instances go on."""
     database = {"apiVersion": "db.test/v1", "kind": "Database", "metadata": {"name": "${schema.metadata.name}-db"}}
     served = {"id": "db", "template": {**database, "spec": {"size": "small"}}}
     await put(inside, things(CM, served))
@@ -208,7 +234,7 @@ async def test_a_restart_without_a_child_kind_serves_on(inside: Inside) -> None:
 
 
 async def test_a_condition_of_an_older_kro_goes(inside: Inside) -> None:
-    """67"""
+    """Scenario 67"""
     await put(inside, things(CM))
     old = {"type": "ResourceGraphAccepted", "status": "True"}
     status = rgd(inside)["status"]

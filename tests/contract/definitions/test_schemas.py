@@ -33,7 +33,7 @@ def _child(**spec: Any) -> Object:
 
 
 async def test_a_definition_waits_for_a_kind_and_no_longer(inside: Inside) -> None:
-    """14, T12: the arrival of the CRD is the event, no timer."""
+    """Scenario 14, T12: the arrival of the CRD is the event, no timer."""
     await put(inside, things(_child(size=1)))
     text = condition(inside, "GraphAccepted")[2]
     assert 'cannot resolve group version "late.test/v1": schema not found' in text
@@ -42,7 +42,7 @@ async def test_a_definition_waits_for_a_kind_and_no_longer(inside: Inside) -> No
 
 
 async def test_a_revision_compiles_as_it_did_when_the_kind_has_changed(inside: Inside) -> None:
-    """66 and T12: the edit is judged by the kind as it is now, the active revision by the one it was issued with."""
+    """Scenario 66 and T12: the edit is judged by the kind as it is now, the active revision by the one it was issued with."""
     await inside.create(_late(size="integer", colour="string"))
     await put(inside, things(CM, _child(size=1, colour="red")))
     await inside.create(thing())

@@ -46,6 +46,7 @@ async def test_a_held_definition_stays_while_gitops_applies_the_new_one_again_an
     await twenty.inside.pass_time()
     for _ in range(3):
         await twenty.inside.edit("ResourceGraphDefinition", "webshop-rgd", {"spec": spec}, manager="argocd")
+    await twenty.inside.restart()
     assert twenty.graph() == before
     live = twenty.inside.get("ResourceGraphDefinition", "webshop-rgd")
     assert live["spec"] == spec

@@ -1,0 +1,30 @@
+"""Decisions made again from the log (every test of this folder ends with that): what cannot be, and is not guessed."""
+
+from __future__ import annotations
+
+from tests.contract.instances.shapes import CFG, cm, rgd, shop
+from tests.support.inside import Inside
+
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "${schema.metadata.name}-key"}}
+
+
+async def test_every_decision_of_a_life_is_made_again_and_is_the_same(inside: Inside) -> None:
+    await inside.define(rgd(CFG, {"id": "key", "template": {**SECRET, "stringData": {"password": "a literal"}}}))
+    await inside.create(shop(color="red"))
+    await inside.edit("Secret", "shop-key", {"data": {"password": "aGFuZA=="}}, manager="mallory")
+    await inside.edit("WebShop", "shop", {"spec": {"color": "blue"}})
+    await inside.delete("WebShop", "shop")
+    report = inside.replayed()
+    assert (report.differences, report.unknown, report.notes) == ([], [], [])
+    assert report.equal == 10
+
+
+async def test_what_was_made_of_a_secret_value_is_told_apart_from_a_difference(inside: Inside) -> None:
+    reader = cm("copy", {"password": "${string(key.data.password)}"})
+    await inside.define(rgd({"id": "key", "template": {**SECRET, "stringData": {"password": "a literal"}}}, reader))
+    await inside.create(shop())
+    assert inside.data("shop-copy") == {"password": "a literal"}
+    report = inside.replayed()
+    assert report.differences == []
+    assert {why for _, _, why in report.unknown} == {"it depends on a redacted value"}
+    assert report.equal > 0
