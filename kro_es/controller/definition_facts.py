@@ -66,6 +66,12 @@ def tainted(graph: ResourceGraph) -> dict[str, list[list[str | int]]]:
     return found
 
 
+def shown(obj: JsonObject, condition: str, message: str) -> bool:
+    """Whether the definition's status says so already: another log, or kro, has told it."""
+    found = (obj.get("status") or {}).get("conditions") or ()
+    return any(item.get("type") == condition and item.get("message") == message for item in found)
+
+
 def editor(seen: Row | None) -> Actor:
     """The manager that made the edit, as the observation of it says."""
     found = str(seen["editor"]) if seen else ""

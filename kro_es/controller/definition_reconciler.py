@@ -223,7 +223,8 @@ class DefinitionReconciler:
             await self._world.log.append(
                 [facts.event(obj, body, self._now(), actor=facts.editor(seen), cause=facts.position(seen))]
             )
-            await self._announcements.say(obj, "Warning", reason, str(error))
+            if not facts.shown(obj, "GraphAccepted", str(error)):
+                await self._announcements.say(obj, "Warning", reason, str(error))
         conditions.set("GraphAccepted", "False", reason, str(error), self._now())
         newest = int(str(head.get("newest", 0)))
         if newest:
@@ -236,15 +237,15 @@ class DefinitionReconciler:
         text = f"revision {number} compiled and active"
         conditions.set("GraphRevisionsResolved", "True", "Resolved", text, self._now())
 
-    async def _serve_last_good(self, obj: JsonObject, head: Row, conditions: Conditions, *, refused: int = 0) -> None:
+    async def _serve_last_good(self, obj: JsonObject, head: Row, conditions: Conditions, *, refused: int = 0) -> int:
         """After a restart the active revision has to be compiled again although the newest edit is refused.
 
-        ``refused``: the revision that could not be installed just now.
+        ``refused``: the revision that could not be installed just now. Returns the one that is served; 0: none is.
         """
         number, definition_uid = int(str(head.get("active", 0))), obj["metadata"]["uid"]
         if number and self._world.graphs.get(definition_uid, number) is not None:
             self._set_resolved(conditions, number)
-            return
+            return number
         with self._world.open_reader() as reader:
             rows = reader.rows("revisions", "definition_uid", definition_uid)
         issued = {int(str(row["number"])): row for row in rows if row["number"]}
@@ -257,14 +258,15 @@ class DefinitionReconciler:
             except (DefinitionErrors, CompilerFailed) as error:
                 text = f"the active revision {number} does not compile any more: {error}"
                 conditions.set("GraphRevisionsResolved", "False", "Failed", text, self._now())
-                return
+                return 0
         else:
             graph = None
         if graph is None:
-            return
+            return 0
         self._world.graphs.put(definition_uid, number, graph)
         self._set_resolved(conditions, number)
         await self._serve(graph, obj["metadata"]["name"], definition_uid, again=False)
+        return number
 
     async def _recompiled(self, obj: JsonObject, row: Row) -> ResourceGraph:
         return await self._compiler.compile_revision(parse({**obj, "spec": row["spec"]}), row)
@@ -277,7 +279,7 @@ class DefinitionReconciler:
             except (DefinitionErrors, CompilerFailed):
                 continue
             if await self._crds.installed(obj, graph):
-                await self._activate(obj, graph, number)
+                await self._activate(obj, graph, number, quietly=True)
                 return number, graph
         return 0, None
 
@@ -337,17 +339,16 @@ class DefinitionReconciler:
 
     async def _kind_refused(self, loaded: _Loaded, number: int, error: ApiError, conditions: Conditions) -> None:
         """Said once; the new revision waits, and the one before it goes on."""
-        before = conditions.get("KindReady")
         conditions.set("KindReady", "False", "Failed", error.message, self._now())
-        if (before.status, before.message) != ("False", error.message):
+        if not facts.shown(loaded.object, "KindReady", error.message):
             await self._announcements.say(loaded.object, "Warning", "KindNotReady", error.message)
-        await self._serve_last_good(loaded.object, loaded.head, conditions, refused=number)
-        active = int(str(loaded.head.get("active", 0)))
-        if active and active != number and conditions.status_of("GraphRevisionsResolved") == "True":
-            text = f"revision {number} compiled; revision {active} stays active until the CRD accepts it"
+        served = await self._serve_last_good(loaded.object, loaded.head, conditions, refused=number)
+        if served and served != number:
+            text = f"revision {number} compiled; revision {served} stays active until the CRD accepts it"
             conditions.set("GraphRevisionsResolved", "True", "Resolved", text, self._now())
 
-    async def _activate(self, obj: JsonObject, graph: ResourceGraph, number: int) -> None:
+    async def _activate(self, obj: JsonObject, graph: ResourceGraph, number: int, *, quietly: bool = False) -> None:
+        """``quietly``: only this log did not know it."""
         gvk = graph.instance.gvk
         with self._world.open_reader() as reader:
             known = len(reader.rows("objects", "kind_key", f"{gvk.group}/{gvk.kind}"))
@@ -356,8 +357,9 @@ class DefinitionReconciler:
         cause = int(str(row["position"])) if row else 0
         correlation = f"rollout/{obj['metadata']['name']}/{number}"
         await self._world.log.append([facts.event(obj, body, self._now(), cause=cause, correlation=correlation)])
-        text = f"revision {number} is active, {known} instances follow it"
-        await self._announcements.say(obj, "Normal", "RevisionActivated", text)
+        if not quietly and not facts.shown(obj, "GraphRevisionsResolved", f"revision {number} compiled and active"):
+            text = f"revision {number} is active, {known} instances follow it"
+            await self._announcements.say(obj, "Normal", "RevisionActivated", text)
 
     def _now(self) -> int:
         return self._world.clock()

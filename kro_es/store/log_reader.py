@@ -63,8 +63,7 @@ class LogReader:
         """Position of the last event recorded at or before a time (microseconds); 0 when there is none."""
         with self._reading() as connection:
             head = int(run(connection, "SELECT position FROM log_head").scalar_one())
-            sql = "SELECT position, recorded_at FROM events WHERE position <= ? ORDER BY position DESC LIMIT 1"
-            return _last(connection, sql, head, time)
+            return int(run(connection, _POSITION_AT, (head, time, time)).scalar_one())
 
     def read_with(self, connection: Connection, from_position: int, limit: int) -> list[Event]:
         """As :meth:`read`, in a transaction of the caller's."""
@@ -93,26 +92,28 @@ class LogReader:
         # Position and time of recording only grow along a stream: no index is needed to find a place in it.
         for column, limit in (("position", position), ("recorded_at", time)):
             if limit is not None:
-                sql = (
-                    f"SELECT stream_version, {column} FROM events WHERE stream_id = {stream_id}"  # noqa: S608
-                    " AND stream_version <= ? ORDER BY stream_version DESC LIMIT 1"
-                )
-                version = _last(connection, sql, version, limit)
+                values = (version, stream_id, limit, stream_id, limit, stream_id)
+                version = run(connection, _VERSION_AT[column], values).scalar_one()
         return int(version)
 
 
-def _last(connection: Connection, sql: str, count: int, limit: int) -> int:
-    """The greatest of 1 … ``count`` that is there and whose value is at most ``limit``; 0 when none is.
+def _search(place: str, value: str, where: str) -> str:
+    """The greatest place from 1 to the first parameter that is there and whose value is at most a limit; 0 without one.
 
-    ``sql`` gives the place and value of the last one up to a place: some may be pruned.
+    Values only grow with the places, of which some may be pruned. One question to the database, however many steps.
     """
-    low, high = 0, count
-    while low < high:
-        middle = (low + high + 1) // 2
-        found = run(connection, sql, (middle,)).first()
-        if found is None or found[1] <= limit:
-            low = middle
-        else:
-            high = found[0] - 1
-    found = run(connection, sql, (low,)).first()
-    return int(found[0]) if found else 0
+    reached = "(s.low + s.high + 1) / 2"
+    at = f"FROM events WHERE {where} AND {place} <= {{}} ORDER BY {place} DESC LIMIT 1"
+    good = f"coalesce((SELECT {value} {at.format(reached)}) <= CAST(? AS BIGINT), TRUE)"
+    return (
+        "WITH RECURSIVE s (low, high) AS (SELECT CAST(0 AS BIGINT), CAST(? AS BIGINT)"  # noqa: S608
+        f" UNION ALL SELECT CASE WHEN {good} THEN {reached} ELSE s.low END,"
+        f" CASE WHEN {good} THEN s.high ELSE {reached} - 1 END FROM s WHERE s.low < s.high)"
+        f" SELECT coalesce((SELECT {place} {at.format('s.low')}), 0) FROM s WHERE s.low >= s.high"
+    )
+
+
+_POSITION_AT = _search("position", "recorded_at", "TRUE")
+_VERSION_AT = {
+    column: _search("stream_version", column, "stream_id = CAST(? AS BIGINT)") for column in ("position", "recorded_at")
+}

@@ -180,7 +180,7 @@ VIEWS: dict[str, View] = {
             " CAST(f.value ->> 'from' AS TEXT) AS wanted, CAST(f.value ->> 'to' AS TEXT) AS found, e.actor AS actor,"
             " e.actor_source AS actor_source, CASE WHEN g.healed_at > 0 THEN @time(g.healed_at) END AS healed_at,"
             " CASE WHEN g.healed_at > 0 THEN (g.healed_at - coalesce(e.occurred_at, g.found_at)) / 1000000.0 END"
-            " AS seconds, g.revision AS revision, g.position AS position, g.instance_uid AS instance_uid"
+            " AS seconds, g.ended AS ended, g.revision AS revision, g.position AS position, g.instance_uid AS instance_uid"
             " FROM p_drift g CROSS JOIN @each(g.fields) LEFT JOIN p_timeline e ON e.key = @key(g.cause)"
             " LEFT JOIN p_definitions d ON d.key = g.definition_uid"
         ),
@@ -200,8 +200,29 @@ VIEWS: dict[str, View] = {
             "actor_source": "how that is known",
             "healed_at": "when it was put back, UTC; null while it is not",
             "seconds": "from the change to that",
+            "ended": "healed; accepted: wanted by now; resumed: found again after a suspension; empty while it is there",
             "revision": "revision whose content was put back",
             "position": "position of the decision that found it",
+            "instance_uid": "uid of the instance",
+        },
+    ),
+    "v_offenders": View(
+        sql=(
+            "SELECT o.manager AS manager, i.kind AS instance_kind, i.namespace AS namespace, i.name AS instance,"
+            " o.node AS node, o.times AS times, o.streak AS streak, @time(o.first_at) AS first_at,"
+            " @time(o.last_at) AS last_at, o.instance_uid AS instance_uid"
+            " FROM p_offenders o LEFT JOIN p_instances i ON i.key = o.instance_uid"
+        ),
+        columns={
+            "manager": "field manager that changes what is ours; empty when it is not known",
+            "instance_kind": "kind of the instance",
+            "namespace": "its namespace",
+            "instance": "its name",
+            "node": "node id in the resource graph; of an item id/namespace/name",
+            "times": "how often",
+            "streak": "how often in a row; from five on the repairs wait longer and longer",
+            "first_at": "when first, UTC",
+            "last_at": "when last, UTC",
             "instance_uid": "uid of the instance",
         },
     ),

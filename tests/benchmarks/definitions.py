@@ -82,7 +82,7 @@ def _compile() -> float:
 
 async def _measured(folder: Path) -> list[Figure]:
     inside = Inside(empty_database(folder / "log.db"))
-    inside.server = _LargeServer()
+    inside.server, inside.rest_seconds = _LargeServer(), 600.0
     seeds = [_seed(file) for file in SEEDS]
     await inside.start()
     started, rss = time.process_time(), {0: _rss()}

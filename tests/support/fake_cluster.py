@@ -104,9 +104,9 @@ class Connection:
     async def list_objects(self, resource: Resource, namespace: str | None, selector: str | None) -> list[Object]:
         def act() -> list[Object]:
             self.server.check_served(resource)
-            found = self.server.matching(Watched(resource, None, namespace or ""))
             key, _, value = (selector or "").partition("=")
-            return [obj for obj in found if not key or labels(obj).get(key) == value]
+            found = lambda obj: not key or labels(obj).get(key) == value  # noqa: E731
+            return self.server.matching(Watched(resource, None, namespace or ""), found)
 
         listed: list[Object] = await self._call("list", self._ref(resource, namespace, ""), act)
         return listed

@@ -128,8 +128,8 @@ class FakeServer:
         plural = found.plural if found else ref.kind.lower() + "s"
         return f"{plural}.{ref.group}" if ref.group else plural
 
-    def matching(self, watched: Watched) -> list[Object]:
-        found = [(ref, obj) for ref, obj in self.objects.items() if watched.covers(ref, labels(obj))]
+    def matching(self, watched: Watched, wanted: Callable[[Object], bool] = lambda obj: True) -> list[Object]:
+        found = [(ref, obj) for ref, obj in self.objects.items() if watched.covers(ref, labels(obj)) and wanted(obj)]
         return [copy.deepcopy(obj) for _, obj in sorted(found, key=lambda item: (item[0].namespace, item[0].name))]
 
     def since(self, cursor: int) -> list[Entry]:

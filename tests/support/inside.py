@@ -174,6 +174,7 @@ class Inside:
         self.append_fault: Callable[[int], Fault | None] = lambda number: None
         self.controller: Controller | None = None
         self._clock = threading.Lock()
+        self.rest_seconds = REST_SECONDS
 
     def clock(self) -> int:
         """A millisecond later each time it is asked; ``pass_time`` makes it jump."""
@@ -200,7 +201,7 @@ class Inside:
     async def rest(self) -> None:
         """Until nothing is under way; retries wait for ``pass_time``."""
         assert self.controller is not None
-        deadline, quiet = time.monotonic() + REST_SECONDS, 0
+        deadline, quiet = time.monotonic() + self.rest_seconds, 0
         while quiet < 3:
             await asyncio.sleep(0.0005)
             quiet = quiet + 1 if self.controller.quiet else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,8 +40,8 @@ def _patiently(start: Callable[[], T]) -> T:
     for _ in range(5):
         try:
             return start()
-        except subprocess.TimeoutExpired:
-            continue
+        except Exception:  # noqa: BLE001 what a server that is still starting makes of it varies
+            time.sleep(2)
     return start()
 
 

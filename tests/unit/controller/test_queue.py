@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from kro_es.controller.queue import Key, Queue
 
 KEY = Key("instance", "u1", "kro.run/Color/ns/c")
@@ -87,3 +89,25 @@ async def test_slow_passes_of_one_kind_leave_workers_for_the_others() -> None:
     assert not taken.done()
     queue.done(slow[0])
     assert await asyncio.wait_for(taken, 5) == slow[2]
+
+
+async def test_each_failure_of_a_key_doubles_its_wait_and_success_ends_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    loop = asyncio.get_running_loop()
+    handle = loop.call_later(3600, print)
+    monkeypatch.setattr(loop, "call_later", lambda delay, *_: (waits.append(delay), handle)[1])
+    queue = Queue()
+
+    async def passed(key: Key, *, failed: bool) -> None:
+        queue.add(key)
+        queue.done(await queue.take(), failed=failed)
+
+    for _ in range(13):
+        await passed(KEY, failed=True)
+    await passed(OTHER, failed=True)
+    await passed(KEY, failed=False)
+    await passed(KEY, failed=True)
+    assert waits[:3] == [0.2, 0.4, 0.8]
+    assert waits[11:13] == [300.0, 300.0]
+    assert waits[13:] == [0.2, 0.2]
+    queue.close()
