@@ -41,7 +41,14 @@ def test_definitions_as_they_are_written(api: Api) -> None:
         if expected.get("accepted", True):
             assert found == "", vector["input"]
             continue
-        assert expected["message"].split(": ", 1)[1].split(" must ")[0] in found, vector["input"]
+        wanted = expected["message"].split(": ", 1)[1].split(" must ")[0]
+        assert wanted in found or _one_of(wanted, found), vector["input"]
+
+
+def _one_of(wanted: str, found: str) -> bool:
+    """A selector may be an expression since kro 0.9.4, and a rule cannot ask for a field that has no type."""
+    place, _, text = wanted.partition(": Invalid value: ")
+    return text == "exactly one of name or selector" and f'"{place}" must validate one and only one schema' in found
 
 
 def test_what_is_left_out_is_filled_in(api: Api) -> None:
