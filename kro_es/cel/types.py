@@ -100,6 +100,7 @@ class StructType:
     """References already followed to get here: a schema that comes back to one of them is cut."""
     cut: bool = field(default=False, compare=False, repr=False)
     _fields: dict[str, StructField] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _single: dict[str, StructField | None] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def open(self) -> bool:
@@ -109,17 +110,28 @@ class StructType:
     def fields(self) -> Mapping[str, StructField]:
         """Declared fields by CEL name, in schema order; properties without a type or a CEL name are not declared."""
         if not self._fields and not self.cut:
-            for key, schema in _properties(self.schema):
-                name = escape(key)
-                found = name and from_openapi(schema, f"{self.name}.{name}", self.ancestors)
+            for key, _ in _properties(self.schema):
+                name, found = escape(key), self.at(key)
                 if name and found:
-                    self._fields[name] = StructField(key, found)
+                    self._fields[name] = found
         return self._fields
 
     def field(self, name: str) -> StructField | None:
         """The field written ``.name``; a reserved word may be written as it is."""
+        if escape(name) == name and not self._fields:
+            # most objects are asked for one field of many: the types of the others are never made
+            return self.at(name)
         fields = self.fields()
         return fields.get(name) or (fields.get(f"__{name}__") if name in _WORDS else None)
+
+    def at(self, key: str) -> StructField | None:
+        """The field of the property ``key``; None when it is not declared, or has no CEL name."""
+        if key not in self._single:
+            schema = None if self.cut else _property(self.schema, key)
+            name = escape(key)
+            found = schema and name and from_openapi(schema, f"{self.name}.{name}", self.ancestors)
+            self._single[key] = StructField(key, found) if found else None
+        return self._single[key]
 
 
 CelType: TypeAlias = Primitive | ListType | MapType | StructType | OptionalType | OpaqueType | TypeOf | TypeParam
@@ -156,6 +168,13 @@ def _properties(schema: Schema) -> list[tuple[str, Schema]]:
     if schema.extension("embedded-resource"):
         present = {key for key, _ in declared}
         declared += [item for item in _EMBEDDED if item[0] not in present]
+    return declared
+
+
+def _property(schema: Schema, key: str) -> Schema | None:
+    declared = schema.property(key)
+    if declared is None and schema.extension("embedded-resource"):
+        return dict(_EMBEDDED).get(key)
     return declared
 
 

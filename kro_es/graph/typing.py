@@ -93,7 +93,7 @@ def expected_type(root: CelType, path: FieldPath) -> CelType:
     for step in path:
         match found:
             case StructType():
-                declared = next((item for item in found.fields().values() if item.key == step), None)
+                declared = found.at(step) if isinstance(step, str) else None
                 found = declared.type if declared else DYN
             case ListType():
                 found = found.element
