@@ -12,12 +12,14 @@ from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels, resource_version, uid
 from kro_es.controller.externals import ExternalReads
 from kro_es.controller.ingest import Sent
+from kro_es.controller.pinned import PinnedRevisions
 from kro_es.controller.ports import Reader
 from kro_es.controller.queue import Key
 from kro_es.controller.release import Outcome, Releases
 from kro_es.controller.world import World
 from kro_es.decisions import record
 from kro_es.decisions.children import foreign_text
+from kro_es.decisions.choice import Graphs
 from kro_es.decisions.decide import Decision, decide
 from kro_es.decisions.inputs import InstanceInputs
 from kro_es.decisions.load import Moment, load
@@ -40,8 +42,9 @@ MOST_ROUNDS = 64
 class InstanceReconciler:
     """Key in, one pass over the four steps; the decision itself is ``decisions.decide``."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, pinned: PinnedRevisions) -> None:
         self._world = world
+        self._pinned = pinned
         self._known_fields: set[str] = set()
         self._claims: dict[ObjectRef, str] = {}
         self._releases = Releases(world)
@@ -60,8 +63,7 @@ class InstanceReconciler:
                 decision = decide(inputs) if inputs else Decision()
             found = (child.ref.key for child in externals.found)
             await self._world.externals.release(self._world.externals.reads(key, externals.wanted, found))
-            if externals.missing:
-                await self._world.externals.wait(externals.missing)
+            if await self._waited(inputs, externals):
                 continue
             if inputs is None:
                 return "settled"
@@ -94,11 +96,22 @@ class InstanceReconciler:
     ) -> InstanceInputs | None:
         """Everything at one log position; None when the object is not (or no longer) there or not yet clear."""
         world, ref = self._world, ObjectRef.from_key(key.ref)
-        moment = Moment(world.graphs.followed(reader, ref), externals, self._clear, world.clock(), failed)
+        graphs = Graphs(world.graphs.server(ref.group, ref.kind), world.graphs.get, world.graphs.uncompiled)
+        moment = Moment(graphs, externals, self._clear, world.clock(), failed)
         inputs = load(reader, ref, key.uid, world.standing, moment)
         digests = {str(row["fields_digest"]) for row in inputs.nodes.values()} if inputs else set()
         self._known_fields |= {digest for digest in digests if inputs and inputs.field_set(digest) is not None}
         return inputs
+
+    async def _waited(self, inputs: InstanceInputs | None, externals: ExternalReads) -> bool:
+        """Whether something was not at hand, and is now: objects of others, or the graph it is pinned to."""
+        if externals.missing:
+            await self._world.externals.wait(externals.missing)
+            return True
+        if inputs is not None and inputs.lacking:
+            await self._pinned.compile(inputs.served_by, inputs.lacking)
+            return True
+        return False
 
     def _clear(self, row: Row) -> JsonObject | None:
         """The recorded object with its secret values put back from memory."""
