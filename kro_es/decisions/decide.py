@@ -118,7 +118,8 @@ def _acting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ...
         return Decision(taken_over=taken, why="already as wanted")
     applies = found.child_writes
     if applies:
-        superset = upkeep.inventory(inputs, _desired(found), shrink=False)
+        coming = (result.node.resource for result in found.results if result.pending and not result.node.external)
+        superset = upkeep.inventory(inputs, _desired(found), shrink=False, coming=coming)
         drift = ledger.known(inputs, (change for item in found.comparisons if item.write for change in item.drift))
         writes, reports = (*marks, *superset, *applies), _reports(inputs, found)
         accepted = _accepted(inputs, found)
