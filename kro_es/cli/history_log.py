@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -79,7 +80,7 @@ def _follow(asked: State, filters: Filters, target: Target | None, output: Forma
     """One line an event after a position; a table's columns are those of its first page."""
     asked.screen.pager = False
     asked.screen.flush()
-    for _ in news(asked.history.asked, APPENDED, FOLDED):
+    for _ in _news(asked):
         for until, rows in timeline.after(asked.history, position, filters, target):
             position = until
             for row in rows:
@@ -88,6 +89,14 @@ def _follow(asked: State, filters: Filters, target: Target | None, output: Forma
                 else:
                     asked.screen.answer(Answer([row]), Format.JSONL)
         asked.screen.flush()
+
+
+def _news(asked: State) -> Iterator[None]:
+    """Raises UserError when the server goes away."""
+    try:
+        yield from news(asked.history.asked, APPENDED, FOLDED)
+    except ConnectionError as error:
+        raise UserError(f"the database does not answer: {error}") from error
 
 
 def show(

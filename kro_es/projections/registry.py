@@ -29,3 +29,8 @@ PROJECTIONS: tuple[Projection, ...] = (
     Offenders(),
     Timeline(),
 )
+_FOR_PEOPLE = frozenset({"rollouts", "gaps", "drift", "timeline"})
+FOR_PEOPLE: tuple[Projection, ...] = tuple(found for found in PROJECTIONS if found.name in _FOR_PEOPLE)
+"""Those no pass of the controller reads: processes of their own may fold them a little later."""
+NEEDED: tuple[Projection, ...] = tuple(found for found in PROJECTIONS if found.name not in _FOR_PEOPLE)
+"""Those the controller decides by: always folded in the transaction of the events."""

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, MetaData, Table
 
 from kro_es.events.types import Actor, Event, LogRebuilt
 from kro_es.projections.projection import Column, Projection, Row
+from kro_es.store.delegation import kept_still
 from kro_es.store.engine import WRITE
 from kro_es.store.event_log import EventLog
 from kro_es.store.folding import Folding
@@ -62,6 +63,8 @@ def live_rebuild(engine: Engine, projections: Sequence[Projection], *, actor: Ac
         position = events[-1].position
 
     def switch(connection: Connection, appended: Sequence[Event]) -> None:
+        # First of all, so that a projector is in the middle of nothing: it takes its locks in the same order.
+        kept_still(connection, [projection.name for projection in projections])
         at = position
         while at < appended[-1].position:
             rest = reader.read_with(connection, at + 1, _AT_ONCE)

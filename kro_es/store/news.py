@@ -23,7 +23,7 @@ def news(engine: Engine, *channels: str) -> Iterator[None]:
     """Gives at once, then whenever there may be something new, after ``PATIENCE`` at the latest.
 
     What is committed between two of its answers is there at the second one. Within one process the writer tells its
-    own readers (``LogWriter.on_commit``); this is for others. Raises what the driver raises when the server goes away.
+    own readers (``LogWriter.on_commit``); this is for others. Raises ConnectionError when the server goes away.
     """
     if engine.dialect.name == "postgresql":
         yield from _told(engine, channels or (APPENDED,))
@@ -33,6 +33,8 @@ def news(engine: Engine, *channels: str) -> Iterator[None]:
 
 
 def _told(engine: Engine, channels: tuple[str, ...]) -> Iterator[None]:
+    import psycopg  # noqa: PLC0415 a program that asks a file does not load it
+
     pooled = engine.raw_connection()
     driver = cast("Any", pooled.driver_connection)
     # A session of its own: what it listens to must not stay with the pool.
@@ -46,5 +48,7 @@ def _told(engine: Engine, channels: tuple[str, ...]) -> Iterator[None]:
             # Many commits at once are one piece of news.
             for _ in driver.notifies(timeout=PATIENCE, stop_after=1):
                 pass
+    except psycopg.Error as error:
+        raise ConnectionError(str(error)) from error
     finally:
         pooled.close()
