@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
@@ -24,6 +25,7 @@ from tests.support.operator import Operator
 from tests.support.postgres import new_database
 from tests.support.steps import eventually
 
+MANIFEST = Path(__file__).parents[3] / "deploy" / "projector.yaml"
 ACTIVE = 'kro_es_projection_active{projection="timeline"}'
 POSITION = 'kro_es_projection_position{projection="timeline"}'
 LAG = 'kro_es_projection_lag_events{projection="timeline"}'
@@ -36,11 +38,15 @@ def url(postgres_server: str) -> str:
 
 @pytest.fixture
 def projectors(url: str, engine: Engine, tmp_path: Path) -> Iterator[list[Operator]]:
-    """The database has no schema yet: they wait for a controller to make it."""
+    """As the manifest starts them. The database has no schema yet: they wait for a controller to make it."""
+    pod = yaml.safe_load(MANIFEST.read_text())["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert [item["name"] for item in container["env"] if "valueFrom" in item] == ["KRO_ES_DATABASE"]
+    words = (*container["args"], "--database", url)
     made = []
     for number in range(2):
         (folder := tmp_path / str(number)).mkdir()
-        made.append(Operator(None, folder, database=url, arguments=("projector", "--database", url)).start(wait=False))
+        made.append(Operator(None, folder, database=url, arguments=words).start(wait=False))
     yield made
     for process in made:
         if process.running:
