@@ -88,10 +88,13 @@ def verify(database: Database) -> None:
 
 
 @app.command()
-def rebuild(database: Database) -> None:
+def rebuild(
+    database: Database,
+    processes: Annotated[int, typer.Option(min=1, help="processes that share the work, each some of the streams")] = 1,
+) -> None:
     """Fold every projection anew, beside the rows in use, then put them in their place; a controller may run."""
     with _opened(database) as engine:
-        position = live_rebuild(engine, PROJECTIONS, actor=_actor(), now=_now())
+        position = live_rebuild(engine, PROJECTIONS, actor=_actor(), now=_now(), processes=processes)
     _say(f"rebuilt: {len(PROJECTIONS)} projections, event {position}")
 
 
