@@ -86,11 +86,22 @@ def picked(history: History, positions: Iterable[int], filters: Filters) -> Answ
     return Answer([told(row) for row in rows], COLUMNS, WIDE)
 
 
-def after(history: History, position: int, filters: Filters, target: Target | None) -> Table:
-    """Events that came after a position, oldest first; what ``--follow`` prints."""
-    newer = Filters(**{**_values(filters), "since": position, "until": 0, "limit": 1000})
-    rows = _newest(history, newer) if target is None else _among(history, newer, concerning(history, target, position))
-    return [told(row) for row in rows]
+def told_up_to(history: History) -> int:
+    """Position up to which every event has its line: behind the head of the log where a projector writes the lines."""
+    found = history.rows("SELECT position FROM projection_checkpoints WHERE name = ?", ("timeline",))
+    return int(str(found[0]["position"])) if found else 0
+
+
+def after(history: History, position: int, filters: Filters, target: Target | None) -> Iterator[tuple[int, Table]]:
+    """What ``--follow`` prints: all events told since a position, oldest first, in parts, each with where it ends."""
+    end = told_up_to(history)
+    while position < end:
+        until = min(end, position + _AT_ONCE)
+        part = Filters(**{**_values(filters), "since": position, "until": until, "limit": _AT_ONCE})
+        among = None if target is None else concerning(history, target, position)
+        rows = _newest(history, part) if among is None else _among(history, part, among)
+        yield until, [told(row) for row in rows]
+        position = until
 
 
 def _values(filters: Filters) -> JsonObject:
