@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ def answer(history: History, question: Sequence[str], screen: SpokenScreen) -> i
     return code if isinstance(code, int) else 0
 
 
+@cache
 def _program() -> Any:
     """The commands without the options that name files: those would be files of the controller."""
     program: Any = typer.main.get_command(_app)
@@ -90,7 +92,7 @@ def _opened(asked: dict[str, Any], screen: SpokenScreen) -> History:
     history = open_history(asked["database"], screen.now)
     if asked["whole"]:
         return history
-    _say(orjson.dumps({"scopes": scopes(history)}) + b"\n")
+    _say(orjson.dumps({"scopes": [list(one) for one in scopes(history)]}) + b"\n")
     history.close()
     told = _read()
     if told["closed"]:

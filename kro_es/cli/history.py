@@ -9,6 +9,7 @@ not ready, a plan that changes something, a log that is not whole; 130 interrupt
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -35,11 +36,20 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
-        asked = ctx.obj
-        if command is not None and isinstance(asked, State) and asked.place is not None:
-            place = asked.place
-            command.callback = lambda **_: place.ask([name or "", *rest], asked.screen)
+        if command is not None and command.callback is not None:
+            command.callback = _anywhere(ctx, [name or "", *rest], command.callback)
         return name, command, rest
+
+
+def _anywhere(context: Any, question: list[str], here: Callable[..., Any]) -> Callable[..., Any]:
+    """The command, or its question put to the cluster that was named; which, is known when the options are read."""
+
+    def asked(**values: Any) -> Any:
+        found = context.obj
+        assert isinstance(found, State)
+        return here(**values) if found.place is None else found.place.ask(question, found.screen)
+
+    return asked
 
 
 app = typer.Typer(

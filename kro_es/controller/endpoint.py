@@ -172,7 +172,7 @@ class Endpoint:
             return first
         concerned = within(scopes, question)
         seen = await self._access.open(caller, concerned)
-        await _tell(process, {"open": seen, "closed": len(concerned) - len(seen)})
+        await _tell(process, {"open": [list(one) for one in seen], "closed": len(concerned) - len(seen)})
         return await _heard(process)
 
 
@@ -202,6 +202,8 @@ async def _passed_on(
     size, chunk = 0, first
     try:
         async with asyncio.timeout_at(deadline):
+            if not chunk:
+                raise UserError("the question could not be answered; the controller's own log says why")
             while chunk:
                 size += len(chunk)
                 if size > MOST_BYTES:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from kro_es.api import metadata
+from kro_es.events.types import LogPruned
 from kro_es.store.file_reader import FileConnection, FileEngine
 from kro_es.store.views import VIEWS, spelled
 
@@ -33,9 +34,9 @@ SCOPES = "SELECT DISTINCT api_group, kind, namespace FROM subjects WHERE kind <>
 """Everything the log holds something about."""
 _WORDS = (
     "alembic_version", "log_head", "heartbeat", "projection_checkpoints", "dictionaries", "clusters", "types", "actors",
-    "correlations", "streams", "p_schemas", "p_gaps",
+    "correlations", "streams", "p_schemas", "pruned",
 )  # fmt: skip
-"""Tables that say nothing about an object: they name what other rows refer to, or when nobody watched a kind."""
+"""Tables that say nothing about an object: they name what other rows refer to."""
 _OWN = "EXISTS (SELECT 1 FROM open_scopes o WHERE o.api_group = t.api_group AND o.kind = t.kind AND o.namespace = t.namespace)"
 _SUBJECT = "SELECT 1 FROM {0}.subjects j JOIN open_scopes o USING (api_group, kind, namespace) WHERE"
 _OF_UID = f"EXISTS ({_SUBJECT} j.cluster_id IN (SELECT id FROM {{0}}.clusters) AND j.uid = t.{{1}})"  # noqa: S608 our own words
@@ -44,6 +45,7 @@ _DEFINITION = (
     f"EXISTS (SELECT 1 FROM open_scopes o WHERE o.api_group = '{metadata.GROUP}'"  # noqa: S608 likewise
     f" AND o.kind = '{metadata.DEFINITION_KIND}' AND o.namespace = '')"
 )
+_PRUNING = f"t.type_id IN (SELECT id FROM {{0}}.types WHERE name = '{LogPruned.TYPE}')"  # noqa: S608 likewise
 _DRIFTED = (
     # the group is not in the row: a kind of that name which is closed closes it
     "EXISTS (SELECT 1 FROM open_scopes o WHERE o.kind = t.kind AND o.namespace = t.namespace) AND NOT EXISTS"
@@ -53,8 +55,9 @@ _DRIFTED = (
 _SEEN = {
     **dict.fromkeys(_WORDS, ""),
     "subjects": _OWN,
-    "events": f"EXISTS ({_SUBJECT} j.id = t.subject_id)",
-    "p_timeline": _OWN,
+    # that something was pruned belongs to every answer that lacks it
+    "events": f"EXISTS ({_SUBJECT} j.id = t.subject_id) OR {_PRUNING}",
+    "p_timeline": f"{_OWN} OR t.what = '{LogPruned.TYPE}'",
     "p_instances": _OWN,
     "p_holds": _OWN,
     "p_open_writes": _OWN,
@@ -62,6 +65,8 @@ _SEEN = {
     "p_nodes": f"{_INSTANCE} AND (t.kind = '' OR {_OWN})",
     "p_objects": "EXISTS (SELECT 1 FROM open_scopes o WHERE o.api_group || '/' || o.kind = t.kind_key AND"
     " o.namespace = t.namespace)",
+    "p_gaps": "t.kind = '' OR EXISTS (SELECT 1 FROM open_scopes o WHERE"
+    " ltrim(o.api_group || '/' || o.kind, '/') = ltrim(t.kind, '/'))",
     "p_drift": f"{_INSTANCE} AND {_DRIFTED}",
     "p_offenders": _INSTANCE,
     "p_rollouts": _INSTANCE,
