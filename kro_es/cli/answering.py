@@ -96,12 +96,13 @@ def _opened(asked: dict[str, Any], screen: SpokenScreen) -> History:
     history.close()
     told = _read()
     if told["closed"]:
-        screen.notes((_left_out(told["closed"]),))
+        screen.notes((left_out(told["closed"]),))
     return NarrowedHistory(history.url, history.now, tuple(Scope(*one) for one in told["open"]))
 
 
-def _left_out(closed: int) -> str:
-    return f"left out: what you may not get in the cluster ({closed} kind(s) of objects, by namespace)"
+def left_out(closed: int) -> str:
+    """What is said of what the caller may not see: how much, never what."""
+    return f"left out is what you may not get in the cluster: {closed} kind(s) of objects, counted by namespace"
 
 
 def _read() -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -42,10 +44,15 @@ class Place:
             query.append(("watch", "true"))
             screen.pager = False
         path = f"{_ROOT}/{question[0]}" + (f"?{urlencode(query)}" if query else "")
+        where = self.kubeconfig or os.environ.get("KUBECONFIG")
+        # the library complains on its own of a file that is not there
+        logging.getLogger("kubernetes").setLevel(logging.ERROR)
         try:
-            opened = await connect(self.kubeconfig, self.context, user_agent=f"kro-history/{VERSION}")
+            opened = await connect(where, self.context, user_agent=f"kro-history/{VERSION}")
         except UserError as error:
-            raise UserError(f"say which log with --database or KRO_ES_DATABASE, or a cluster: {error}") from error
+            raise UserError(
+                f"say which with --database or KRO_ES_DATABASE, or a cluster with --context: {error}"
+            ) from error
         async with opened as client:
             try:
                 answer = await client.stream(path, {})

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.conftest import Cluster
 from tests.support.controlplane import ControlPlane
 from tests.support.kubelet import FakeKubelet
 from tests.support.operator import Operator, free_port
-from tests.support.steps import Steps
+from tests.support.steps import Steps, eventually
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 MANIFESTS = ("namespace.yaml", "service-account.yaml", "rbac.yaml", "history/api.yaml", "history/rbac.yaml")
@@ -47,11 +48,25 @@ class Endpoint:
         self.address = address
 
     def ask(self, user: str, *question: str) -> subprocess.CompletedProcess[str]:
+        command, env = self._program(user, question)
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+
+    @contextmanager
+    def following(self, user: str, file: Path, *question: str) -> Iterator[Path]:
+        """The file is written as answers come, until the block ends."""
+        command, env = self._program(user, question)
+        with file.open("wb") as out, subprocess.Popen(command, env=env, stdout=out) as process:
+            try:
+                yield file
+            finally:
+                process.kill()
+
+    def _program(self, user: str, question: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         env = {name: value for name, value in os.environ.items() if not name.startswith("KRO_ES")}
         command = [sys.executable, "-m", "kro_es.cli.history", "--utc", "--context", "test", *question]
         config = str(self.cluster.kubeconfig(user))
         elsewhere = {"KUBECONFIG": config, "KRO_ES_CONFIG": "/nowhere", "KRO_ES_DATABASE": "sqlite:////nowhere"}
-        return subprocess.run(command, env={**env, **elsewhere}, capture_output=True, text=True, timeout=60)
+        return command, {**env, **elsewhere}
 
     def rows(self, user: str, *question: str) -> Any:
         said = self.ask(user, *question, "-o", "json")
@@ -104,7 +119,7 @@ def instance(name: str, namespace: str) -> dict[str, Any]:
     return {**item, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
-def test_everybody_is_told_what_they_may_get_in_the_cluster(endpoint: Endpoint) -> None:
+def test_everybody_is_told_what_they_may_get_in_the_cluster(endpoint: Endpoint, tmp_path: Path) -> None:
     cluster = endpoint.cluster
     cluster.kubectl("apply", "-f", str(EXAMPLE / "definition.yaml"))
     steps = Steps(cluster)
@@ -121,9 +136,12 @@ def test_everybody_is_told_what_they_may_get_in_the_cluster(endpoint: Endpoint) 
 
     answer = endpoint.ask("nobody", "log", "-o", "json")
     assert seen(json.loads(answer.stdout)) == {"application/mine", "deployment/mine"}
-    assert "left out: what you may not get in the cluster" in answer.stderr
+    assert "left out is what you may not get in the cluster" in answer.stderr
     assert "theirs" not in answer.stdout + answer.stderr
-    cluster.kubectl("delete", "application/theirs", "-n", "default", "--timeout=30s")
+    with endpoint.following("admin", tmp_path / "follow", "log", "-f", "--limit", "1") as followed:
+        eventually(followed.read_text, lambda text: text.count("\n") > 1, "the first page")
+        cluster.kubectl("delete", "application/theirs", "-n", "default", "--timeout=30s")
+        eventually(followed.read_text, lambda text: "application/theirs  deleted" in text, "the deletion")
     refused = endpoint.ask("nobody", "sql", "SELECT 1")
     assert refused.returncode == 1
     assert "sql needs the right to see the whole log: get of wholelog.history.kro-es.dev" in refused.stderr

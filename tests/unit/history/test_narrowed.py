@@ -151,14 +151,38 @@ def test_what_writes_is_no_question(name: str, history: History) -> None:
         told(history, name, "--help")
 
 
-def test_a_text_is_shown_with_the_colours_and_times_of_the_terminal(
-    capsys: pytest.CaptureFixture[str], history: History
+def test_an_answer_looks_as_if_it_had_been_given_here(
+    capfd: pytest.CaptureFixture[str],
+    incident: str,
+    ask: Callable[..., Any],
+    history: History,
 ) -> None:
+    for question in (
+        ["why", "deploy/blog"],
+        ["log", "--limit", "9"],
+        ["doctor", "webshop/blog"],
+        ["rollouts", "-o", "csv"],
+    ):
+        said = ask(*question, database=incident)
+        shown, noted = performed(capfd, told(history, *question))
+        assert (shown, noted) == (said.out, said.err)
+
+
+def test_what_the_readme_shows_of_an_answer_through_the_cluster(
+    capfd: pytest.CaptureFixture[str],
+    narrowed: Callable[..., NarrowedHistory],
+    golden: Callable[[str, str], None],
+) -> None:
+    question = ["log", "webshop/shop", "-n", "staging", "--limit", "5"]
+    note = {"notes": [answering.left_out(2)]}
+    shown, noted = performed(capfd, [note, *told(narrowed(*STAGING), *question)])
+    golden("through-the-cluster", f"$ kro-history --context prod {' '.join(question)}\n{shown}{noted}")
+
+
+def performed(capfd: pytest.CaptureFixture[str], lines: list[dict[str, Any]]) -> tuple[str, str]:
     here = Screen(END, utc=True)
-    for one in told(history, "why", "deploy/blog"):
+    for one in lines:
         perform(orjson.dumps(one), here)
     here.flush()
-    shown = capsys.readouterr().out
-    assert "2026-03-02T11:20:00Z" in shown
-    assert "\x1b" not in shown
-    assert "\x02" not in shown
+    found = capfd.readouterr()
+    return found.out, found.err
