@@ -145,12 +145,16 @@ def managers(obj: JsonObject) -> dict[str, tuple[str, bytes]]:
 
 
 def changed_by(before: Mapping[str, tuple[str, bytes]], after: Mapping[str, tuple[str, bytes]]) -> Actor:
-    """The manager whose entry is new or moved; the newest of several, one of ours only when it is the only one."""
+    """The manager whose entry is new or moved; the newest of several, one of ours only when it is the only one.
+
+    Who is made to give up a field keeps the time of its own last write: that tells it from who took the field.
+    """
     moved = [(time, key) for key, (time, digest) in after.items() if before.get(key) != (time, digest)]
-    if not moved:
+    wrote = [(time, key) for time, key in moved if key not in before or before[key][0] != time] or moved
+    if not wrote:
         return UNKNOWN
-    foreign = [item for item in moved if not item[1].startswith(("kro.run/", "kro-es/"))]
-    return Actor(max(foreign or moved)[1].split("/Apply/")[0].split("/Update/")[0], "manager")
+    foreign = [item for item in wrote if not item[1].startswith(("kro.run/", "kro-es/"))]
+    return Actor(max(foreign or wrote)[1].split("/Apply/")[0].split("/Update/")[0], "manager")
 
 
 def micros(timestamp: str) -> int:
