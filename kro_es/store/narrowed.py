@@ -60,6 +60,7 @@ _SEEN = {
     "p_timeline": f"{_OWN} OR t.what = '{LogPruned.TYPE}'",
     "p_instances": _OWN,
     "p_holds": _OWN,
+    "p_pins": _OWN,
     "p_open_writes": _OWN,
     # a node without an object yet is the instance's own word
     "p_nodes": f"{_INSTANCE} AND (t.kind = '' OR {_OWN})",
