@@ -33,6 +33,7 @@ from kro_es.projections.projection import Row
 
 logger = structlog.get_logger(__name__)
 
+_NOT_KEPT = "the API server accepts what is written and then shows something else"
 MOST_ROUNDS = 64
 """Decisions in one pass; a graph needs about as many as it is deep, so more is a loop."""
 
@@ -80,7 +81,10 @@ class InstanceReconciler:
             if asked and asked == before:
                 # the server took it and shows something else: only an event, or time, makes a difference
                 logger.warning("the server does not keep what is written", instance=key.ref, what=asked)
-                return "settled" if {verb for verb, _, _ in asked} == {"put"} else "retry"
+                if {verb for verb, _, _ in asked} == {"put"}:
+                    return "settled"
+                failed.update({write.key: _NOT_KEPT for write in decision.writes})
+                continue
             again = await self._act(inputs, decision, failed)
             if not again:
                 return _rest(decision, failed)

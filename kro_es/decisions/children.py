@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, Resource, labels, terminating, uid
+from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, Resource, annotations_of, labels, terminating, uid
 from kro_es.decisions import ledger
 from kro_es.decisions.inputs import Child, InstanceInputs, item_key
 from kro_es.decisions.writes import PlannedWrite
@@ -222,9 +222,19 @@ def foreign_text(ref: ObjectRef, resource: Resource, theirs: str, ours: str) -> 
     )
 
 
-def orphans(children: tuple[Child, ...], wanted: Set[ObjectRef]) -> tuple[Child, ...]:
+def orphans(inputs: InstanceInputs, members: Iterable[Child], wanted: Set[ObjectRef]) -> tuple[Child, ...]:
     """Live members of the apply set that no node of the graph stands for any more."""
-    return tuple(child for child in children if child.ref not in wanted)
+    there = {child.uid for child in inputs.children}
+    return tuple(child for child in members if child.ref not in wanted and not _derived(inputs, child, there))
+
+
+def _derived(inputs: InstanceInputs, child: Child, there: Set[str]) -> bool:
+    """Made by a controller of the cluster from one of ours, whose labels it copies: endpoints of a Service."""
+    owners = child.object["metadata"].get("ownerReferences") or ()
+    if any(owner.get("controller") and owner.get("uid") in there for owner in owners):
+        return True
+    row = inputs.nodes.get(child.node)
+    return metadata.APPLY_ORDER not in annotations_of(child.object) and (row is None or row["uid"] != child.uid)
 
 
 def conflicts(items: Iterable[Comparison]) -> str:

@@ -61,7 +61,7 @@ def load(
     if row is None or instance is None:
         return None
     held = reader.row("holds", instance_uid)
-    children = _children(reader, applyset_id(ObjectRef.of(instance)), moment.clear)
+    children = _children(reader, applyset_id(ObjectRef.of(instance)), moment)
     nodes = {str(node["node"]): node for node in reader.rows("nodes", "instance_uid", instance_uid)}
     seen = _seen_fields(reader, children, nodes.values())
     fields = _field_sets(reader, {str(row["fields_digest"]) for row in (*nodes.values(), *seen.values())})
@@ -91,10 +91,16 @@ def load(
     )
 
 
-def _children(reader: Reader, applyset: str, clear: Callable[[Row], JsonObject | None]) -> tuple[Child, ...]:
-    found = {str(row["uid"]): row for row in reader.rows("objects", "part_of", applyset)}
+def _children(reader: Reader, applyset: str, moment: Moment) -> tuple[Child, ...]:
+    graph = moment.followed.graph if moment.followed else None
+    kinds = {node.id: f"{node.resource.gvk.group}/{node.resource.gvk.kind}" for node in graph.nodes} if graph else {}
+    found: dict[str, Row] = {}
+    for row in reader.rows("objects", "part_of", applyset):
+        # an Event is served in two groups: it is one object, and the one that its node speaks of
+        if str(row["uid"]) not in found or kinds.get(str(row["node"])) == row["kind_key"]:
+            found[str(row["uid"])] = row
     rows = sorted(found.values(), key=lambda item: (str(item["kind_key"]), str(item["name"])))
-    pairs = ((clear(row), row) for row in rows)
+    pairs = ((moment.clear(row), row) for row in rows)
     return tuple(Child(obj, row) for obj, row in pairs if obj is not None)
 
 
