@@ -54,6 +54,11 @@ ALLOW_BREAKING = "kro.run/allow-breaking-changes"
 HELD = "kro.run/held"
 """Annotation on what is held: where its spec comes from in the log, and the digest of it."""
 
+PINNED = "kro.run/pinned"
+"""Annotation on an instance that is pinned: the revision it stays on, and the hash of its spec."""
+PINNED_REVISION = "kro.run/pinned-revision"
+"""Label with the number alone, for who asks kubectl; nothing depends on it."""
+
 RESERVED_PREFIXES = ("kro.run/", "internal.kro.run/")
 
 _LABEL_VALUE = re.compile(r"(?!.*\n)([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?\Z")

@@ -14,6 +14,7 @@ import typer
 from kro_es.cli import (
     history_changes,
     history_log,
+    history_pin,
     history_redact,
     history_report,
     history_rollback,
@@ -31,7 +32,7 @@ _COMMANDS = (
     history_changes.blame, history_changes.why, history_log.instance, history_changes.graph, history_changes.doctor,
     history_changes.drift, history_changes.stats, history_log.gaps, history_log.sql, history_log.export,
     history_verify.verify, history_verify.checkpoint, history_rollback.rollback, history_rollback.holds,
-    history_rollback.release, history_redact.redact, history_report.report,
+    history_rollback.release, history_pin.pin, history_pin.unpin, history_pin.pins, history_redact.redact, history_report.report,
 )  # fmt: skip
 for _command in _COMMANDS:
     app.command()(_command)

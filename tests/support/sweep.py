@@ -24,6 +24,7 @@ class Kind:
     ``fixed``: fields of ours that the API server lets nobody change once the object is there.
     ``free``: fields that are not ours and that somebody else sets.
     ``restless``: a controller of the cluster writes to it whenever it likes.
+    ``shared``: the field manager of one that answers an edit, and may be seen together with it.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Kind:
     fixed: tuple[str, ...] = ()
     free: Object = field(default_factory=dict)
     restless: bool = False
+    shared: str = ""
 
     @property
     def node(self) -> str:
@@ -125,10 +127,7 @@ def changes(kind: Kind, leaf: Leaf) -> list[Object]:
     """What another manager may try to do to it, as JSON patches: the first that the server takes."""
     if leaf.item:
         return [{"op": "remove", "path": leaf.pointer}]
-    if leaf.pointer in kind.edits:
-        values = [kind.edits[leaf.pointer]]
-    else:
-        values = list(_others(leaf.value))
+    values = [kind.edits[leaf.pointer]] if leaf.pointer in kind.edits else _others(leaf.value)
     return [{"op": "replace", "path": leaf.pointer, "value": value} for value in values]
 
 
@@ -140,7 +139,7 @@ def _others(value: Any) -> Iterator[Any]:
     elif isinstance(value, str):
         number = re.match(r"\d+", value)
         if number:
-            yield f"{int(number[0]) + 1}{value[number.end():]}"
+            yield f"{int(number[0]) + 1}{value[number.end() :]}"
         yield f"{value}x"
     elif isinstance(value, list) and value:
         yield from ([other, *value[1:]] for other in _others(value[0]))

@@ -93,7 +93,11 @@ class Webhooks:
         obj = request["object"]
         self._mutate(obj)
         patch = [{"op": "replace", "path": "", "value": obj}]
-        return {"allowed": True, "patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(patch).encode()).decode()}
+        return {
+            "allowed": True,
+            "patchType": "JSONPatch",
+            "patch": base64.b64encode(json.dumps(patch).encode()).decode(),
+        }
 
 
 def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

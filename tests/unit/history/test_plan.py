@@ -36,7 +36,7 @@ def _history(tmp_path: Path, *edits: dict[str, object]) -> History:
 
 
 def _planned(history: History, to: int) -> Rollback:
-    return whole.of(history, targets.find(history, "webshop"), str(to), KINDS)
+    return whole.of(history, targets.find(history, "webshop"), whole.Wanted(str(to)), KINDS)
 
 
 def test_every_object_of_every_instance_is_foretold_field_by_field(tmp_path: Path) -> None:
@@ -152,17 +152,17 @@ def test_a_volume_that_is_made_again_is_empty_and_a_risk(tmp_path: Path) -> None
     history = _history(tmp_path, more, definition("1.0"))
     claims = Gvk("", "v1", "PersistentVolumeClaim")
     kinds = {**KINDS, claims: replace(KINDS[Gvk("", "v1", "ConfigMap")], resource=Resource(claims, "pvcs", True))}
-    (risk,) = whole.of(history, targets.find(history, "webshop"), "2", kinds).risks
+    (risk,) = whole.of(history, targets.find(history, "webshop"), whole.Wanted("2"), kinds).risks
     assert risk.name == "lost-data"
     assert risk.details[0] == "persistentvolumeclaim prod/blog-data of webshop prod/blog"
 
 
 def test_a_definition_goes_back_to_the_revision_of_a_time(history: History) -> None:
     target = targets.find(history, "webshop")
-    made = whole.of(history, target, "2026-03-02T11:10:00Z", KINDS)
+    made = whole.of(history, target, whole.Wanted("2026-03-02T11:10:00Z"), KINDS)
     assert [(step.to, step.base) for step in made.steps] == [(3, 4)]
     with pytest.raises(UserError, match="webshop had no active revision at position 3"):
-        whole.of(history, target, "2026-03-02T09:00:10.1Z", KINDS)
+        whole.of(history, target, whole.Wanted("2026-03-02T09:00:10.1Z"), KINDS)
 
 
 def test_a_dry_run_without_a_cluster_ends_with_two_and_prints_the_plan(
