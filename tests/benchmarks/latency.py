@@ -106,6 +106,11 @@ async def _measured(kubeconfig: str) -> dict[str, list[float]]:
         cluster = KubernetesCluster(client)
         kinds = {kind: await cluster.resource_for_group_kind("kro.run", kind) for kind in ("LatOne", "LatChain")}
         async with _watching(cluster) as eyes:
+            # the API server takes two seconds over the first object of a new kind, whoever asks
+            for kind, resource in kinds.items():
+                assert resource is not None
+                await cluster.create(resource, _made(kind, f"first-{kind.lower()}"), "bench")
+                await eyes.see(f"first-{kind.lower()}-0", lambda obj: obj is not None)
             for number in range(ROUNDS):
                 await _round(cluster, eyes, kinds, number, times)
     return times
@@ -131,12 +136,8 @@ async def _round(
     def shows(value: str) -> Callable[[JsonObject | None], bool]:
         return lambda obj: obj is not None and obj["data"]["value"] == value
 
-    def made(kind: str, name: str) -> JsonObject:
-        found = instance(kind, name, {})
-        return {**found, "metadata": {**found["metadata"], "namespace": _BENCH}}
-
     name, manager = f"o{number}", "bench"
-    await timed("created", cluster.create(one, made("LatOne", name), manager), f"{name}-0", shows("x"))
+    await timed("created", cluster.create(one, _made("LatOne", name), manager), f"{name}-0", shows("x"))
     edit = cluster.merge_patch(one, _BENCH, name, {"spec": {"value": "y"}}, manager=manager)
     await timed("edited", edit, f"{name}-0", shows("y"))
     drift = cluster.merge_patch(MAPS, _BENCH, f"{name}-0", {"data": {"value": "z"}}, manager=manager)
@@ -146,4 +147,9 @@ async def _round(
     times["healed"].append(1000 * (await eyes.see(f"{name}-0", shows("y")) - began))
     await asyncio.sleep(0.2)  # as above
     name = f"c{number}"
-    await timed("chain", cluster.create(chain, made("LatChain", name), manager), f"{name}-{LINKS - 1}", shows("x"))
+    await timed("chain", cluster.create(chain, _made("LatChain", name), manager), f"{name}-{LINKS - 1}", shows("x"))
+
+
+def _made(kind: str, name: str) -> JsonObject:
+    found = instance(kind, name, {})
+    return {**found, "metadata": {**found["metadata"], "namespace": _BENCH}}
