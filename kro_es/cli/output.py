@@ -102,6 +102,11 @@ class Screen:
             if change["change"] != "removed":
                 self.line(self.styled(f"+ {change['path']}: {_json(change['new'])}", GREEN))
 
+    def data(self, value: JsonObject) -> None:
+        """One line of JSON at once: there may be more than is kept in memory."""
+        with piped():
+            sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
+
     def line(self, text: str = "") -> None:
         self._lines.append(text)
 

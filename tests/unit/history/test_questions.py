@@ -248,12 +248,17 @@ def test_the_file_of_settings_is_behind_flags_and_variables(
     file = tmp_path / "history.toml"
     monkeypatch.setenv("KRO_ES_CONFIG", str(file))
     monkeypatch.delenv("KRO_ES_DATABASE", raising=False)
-    assert "say which with --database" in head()
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    assert "say which with --database or KRO_ES_DATABASE, or a cluster with --context: no usable" in head()
     file.write_text(f'database = "{incident}"\nutc = true\n')
     assert head() == "180"
     assert head("--database", unsolved) != "180"
     monkeypatch.setenv("KRO_ES_DATABASE", unsolved)
     assert head() != "180"
+    assert "--database and --context (or --kubeconfig) exclude each other" in head(
+        "--database", unsolved, "--context", "prod"
+    )
+    assert "no usable cluster configuration" in head("--context", "prod")
     file.write_text('databse = "x"\n')
     assert "history.toml: 'databse' is no setting; there are database, pager, relative, utc" in head()
     file.write_text("utc = 1\n")
