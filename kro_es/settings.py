@@ -48,6 +48,8 @@ class Settings:
     """Whether conditions of instances that turn become Kubernetes Events (kro: feature gate InstanceConditionEvents)."""
     functions: Literal["full", "kro"] = "full"
     """Functions expressions may call: ``full``, or exactly those of ``kro``."""
+    projections: Literal["all", "needed"] = "all"
+    """Which projections the controller folds; those it does not need itself, ``kro-es projector`` can (PostgreSQL)."""
     audit_source: str | None = None
     """``file:PATH`` or ``webhook:[HOST:]PORT``: audit events of the API server, so that actors are users."""
     audit_token_file: str | None = None

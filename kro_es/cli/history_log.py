@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +17,8 @@ from kro_es.history import moments, targets, timeline
 from kro_es.history.source import Answer
 from kro_es.history.targets import RevisionName, Target
 from kro_es.history.timeline import Filters
+from kro_es.store.news import APPENDED, FOLDED, news
 
-_POLL = 0.5
-"""Seconds between two looks of --follow: neither database tells readers of news in a way both have."""
 Optional = Annotated[str | None, typer.Argument(help="KIND/NAME, KIND.group/NAME, or a definition's name")]
 
 
@@ -53,11 +52,12 @@ def log(  # noqa: PLR0913 - one parameter per flag
         until=asked.until(until),
         limit=limit,
     )
+    last = timeline.told_up_to(asked.history)
     asked.show(
         _of_field(asked, found, path, filters) if path else timeline.listed(asked.history, filters, found), output
     )
     if follow:
-        _follow(asked, filters, found, output)
+        _follow(asked, filters, found, output, last)
 
 
 def _of_field(asked: State, target: Target | None, path: str, filters: Filters) -> Answer:
@@ -75,20 +75,27 @@ def _of_field(asked: State, target: Target | None, path: str, filters: Filters) 
     return timeline.picked(asked.history, found, filters)
 
 
-def _follow(asked: State, filters: Filters, target: Target | None, output: Format) -> None:
-    """One line an event; a table's columns are those of its first page."""
-    position = asked.history.head
+def _follow(asked: State, filters: Filters, target: Target | None, output: Format, position: int) -> None:
+    """One line an event after a position; a table's columns are those of its first page."""
     asked.screen.pager = False
     asked.screen.flush()
-    while True:
-        for row in timeline.after(asked.history, position, filters, target):
-            position = int(str(row["position"]))
-            if output.for_people:
-                asked.screen.line("  ".join(asked.screen.cell(row[name]) for name in timeline.COLUMNS))
-            else:
-                asked.screen.answer(Answer([row]), Format.JSONL)
+    for _ in _news(asked):
+        for until, rows in timeline.after(asked.history, position, filters, target):
+            position = until
+            for row in rows:
+                if output.for_people:
+                    asked.screen.line("  ".join(asked.screen.cell(row[name]) for name in timeline.COLUMNS))
+                else:
+                    asked.screen.answer(Answer([row]), Format.JSONL)
         asked.screen.flush()
-        time.sleep(_POLL)
+
+
+def _news(asked: State) -> Iterator[None]:
+    """Raises UserError when the server goes away."""
+    try:
+        yield from news(asked.history.asked, APPENDED, FOLDED)
+    except ConnectionError as error:
+        raise UserError(f"the database does not answer: {error}") from error
 
 
 def show(

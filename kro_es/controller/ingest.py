@@ -190,7 +190,8 @@ class Ingest:
                 if paths and head.version == before.version:
                     self.vault.keep(seen.object, paths)
                 return None
-            actor = changed_by(before.managers, head.managers)
+            under_way = self._sent.get(ref.key)
+            actor = changed_by(before.managers, head.managers, under_way.actor.name if under_way else "")
             self._heads[ref.key] = head
             if before.content == head.content:
                 head.dropped = before.dropped + 1

@@ -36,6 +36,7 @@ from kro_es.projections.projection import Row
 
 logger = structlog.get_logger(__name__)
 
+_NOT_KEPT = "the API server accepts what is written and then shows something else"
 MOST_ROUNDS = 64
 """Decisions in one pass; a graph needs about as many as it is deep, so more is a loop."""
 
@@ -74,18 +75,16 @@ class InstanceReconciler:
                 if released == "refused":
                     continue
                 return released
-            if decision.taken_over:
-                await self._world.log.append(record.taken_over(inputs, decision))
-                continue
-            if not decision.writes and decision.settled is None and not decision.moved:
+            if not (decision.taken_over or decision.writes or decision.settled or decision.moved):
                 return _rest(decision, failed)
             asked, before = [(write.verb, write.key, write.digest) for write in decision.writes], asked
             if asked and asked == before:
                 # the server took it and shows something else: only an event, or time, makes a difference
                 logger.warning("the server does not keep what is written", instance=key.ref, what=asked)
-                return "settled" if {verb for verb, _, _ in asked} == {"put"} else "retry"
-            again = await self._act(inputs, decision, failed)
-            if not again:
+                if {verb for verb, _, _ in asked} == {"put"}:
+                    return "settled"
+                failed.update({write.key: _NOT_KEPT for write in decision.writes})
+            elif not await self._act(inputs, decision, failed):
                 return _rest(decision, failed)
         logger.error("a pass did not come to rest", instance=key.ref, rounds=MOST_ROUNDS)
         return "retry"
@@ -125,6 +124,9 @@ class InstanceReconciler:
 
     async def _act(self, inputs: InstanceInputs, decision: Decision, failed: dict[str, str]) -> bool:
         """Intent, writes, outcomes. True when another decision should follow in this pass."""
+        if decision.taken_over:
+            await self._world.log.append(record.taken_over(inputs, decision))
+            return True
         thread = record.thread(inputs)
         events = []
         if decision.writes or decision.moved:

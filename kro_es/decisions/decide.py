@@ -200,7 +200,7 @@ def _look(inputs: InstanceInputs) -> _Pass:
     wanted = {item.ref for item in comparisons}
     unknown = {result.node.id for result in results if result.desired is None and result.state != "SKIPPED"}
     kept = tuple(child for child in inputs.children if str(child.row["node"]) not in unknown)
-    return _Pass(results, comparisons, children.orphans(kept, wanted))
+    return _Pass(results, comparisons, children.orphans(inputs, kept, wanted))
 
 
 def _desired(found: _Pass) -> tuple[JsonObject, ...]:

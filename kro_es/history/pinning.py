@@ -142,17 +142,23 @@ def ran(history: History, target: Target, position: int) -> tuple[int, str]:
     return found
 
 
-def sides(history: History, target: Target, number: int, revisions: Revisions) -> tuple[ResourceGraph, ResourceGraph]:
-    """Graphs of the revision it runs and of the one it will run."""
+def sides(
+    history: History, target: Target, number: int, revisions: Revisions
+) -> tuple[ResourceGraph | None, ResourceGraph]:
+    """Graphs of the revision it runs (None when that does not compile any more) and of the one it will run."""
     now = followed(history, target)
-    return revisions.graph(now), revisions.graph(revision(history, RevisionName(str(now["definition"]), number)))
+    after = revisions.graph(revision(history, RevisionName(str(now["definition"]), number)))
+    try:
+        return revisions.graph(now), after
+    except UserError:
+        return None, after
 
 
 def foreseen(history: History, target: Target, number: int, revisions: Revisions) -> Forecast:
     """What becomes of its objects with its spec as it is."""
     obj = live(history, target)
     before, after = sides(history, target, number, revisions)
-    return forecast(Recorded(history, target.uid), Side(before, obj), Side(after, obj))
+    return forecast(Recorded(history, target.uid), Side(before, obj) if before else None, Side(after, obj))
 
 
 def live(history: History, target: Target) -> JsonObject:

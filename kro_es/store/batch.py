@@ -11,6 +11,7 @@ from kro_es.events import delta
 from kro_es.events.types import Event, ObjectObserved
 from kro_es.store.digest import leaf
 from kro_es.store.names import Names
+from kro_es.store.news import TELL
 from kro_es.store.packing import DELTA, LATE, Packer
 from kro_es.store.sql import Values, run, run_many
 from kro_es.store.staging import StagedEvent
@@ -159,6 +160,7 @@ def insert(connection: Connection, rows: list[Values]) -> None:
 
 
 def commit(connection: Connection, first: int, last: int, chain: bytes) -> None:
-    """One link of the chain, which is the new head."""
+    """One link of the chain, which is the new head; who waits for news of the log hears of the commit."""
     run(connection, "INSERT INTO commits (first_position, last_position, chain) VALUES (?, ?, ?)", (first, last, chain))
-    run(connection, "UPDATE log_head SET position = ?, chain = ?", (last, chain))
+    tell = TELL.get(connection.dialect.name, "")
+    run(connection, f"UPDATE log_head SET position = ?, chain = ?{tell}", (last, chain))  # noqa: S608 the words are ours

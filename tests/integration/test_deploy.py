@@ -18,7 +18,7 @@ from tests.support.steps import Steps, eventually
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 NAMESPACE = "kro-system"
 IDENTITY = f"system:serviceaccount:{NAMESPACE}:kro-es"
-NAMESPACED = ["service-account.yaml", "rbac.yaml", "pvc.yaml", "deployment.yaml"]
+NAMESPACED = ["service-account.yaml", "rbac.yaml", "pvc.yaml", "deployment.yaml", "projector.yaml"]
 DEFINITIONS = sorted((DEPLOY / "examples").glob("*/definition.yaml"))
 ROLES = sorted((DEPLOY / "examples").glob("*/rbac.yaml"))
 CRDS = sorted((DEPLOY / "crds").glob("*.yaml"))
@@ -49,8 +49,8 @@ def deployment_command_line() -> CommandLine:
     )
 
 
-def pod_template() -> Any:
-    return yaml.safe_load((DEPLOY / "deployment.yaml").read_text())["spec"]["template"]
+def pod_template(name: str = "deployment.yaml") -> Any:
+    return yaml.safe_load((DEPLOY / name).read_text())["spec"]["template"]
 
 
 def dry_run(cluster: Any, path: Path) -> None:
@@ -112,8 +112,11 @@ def test_the_api_server_takes_the_definition_of_an_example(cluster: Any, path: P
     dry_run(cluster, path)
 
 
-def test_the_pod_meets_the_restricted_security_standard_of_its_namespace(cluster: Any, namespace: str) -> None:
-    pod = {"apiVersion": "v1", "kind": "Pod", **pod_template()}
+@pytest.mark.parametrize("name", ["deployment.yaml", "projector.yaml"])
+def test_the_pod_meets_the_restricted_security_standard_of_its_namespace(
+    cluster: Any, namespace: str, name: str
+) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", **pod_template(name)}
     pod["metadata"] = {**pod["metadata"], "name": "kro-es-check", "namespace": namespace}
     cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=json.dumps(pod))
 

@@ -225,7 +225,7 @@ class ControlPlane:
         self._launch("kube-controller-manager", [
             f"--kubeconfig={self.kubeconfig('kcm')}", "--leader-elect=false", f"--cert-dir={d}/kcm-certs",
             f"--secure-port={self._kcm_port}", f"--service-account-private-key-file={d}/sa.key",
-            "--kube-api-qps=200", "--kube-api-burst=400",
+            "--horizontal-pod-autoscaler-sync-period=1s", "--kube-api-qps=200", "--kube-api-burst=400",
             "--controllers=*,-serviceaccount-token-controller,-bootstrap-signer-controller,-persistentvolume-binder-controller",
         ])  # fmt: skip
 

@@ -265,3 +265,15 @@ def test_the_file_of_settings_is_behind_flags_and_variables(
     assert "history.toml: utc must be true or false" in head()
     file.write_text("database = \n")
     assert "history.toml: Invalid value (at line 1" in head()
+
+
+def test_a_chain_of_causes_goes_on_below_its_own_beginning_on_a_narrow_terminal(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    said = ask("--no-pager", "why", "webshop/blog")
+    assert max(map(len, said.lines)) <= 80
+    assert "   └─ 140  resourcegraphdefinition/webshop: revision 4" in said.lines
+    assert "      active, 4 instance(s) follow by kro-es (controller)" in said.lines
