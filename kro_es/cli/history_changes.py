@@ -224,6 +224,8 @@ def _report(asked: State, report: JsonObject) -> None:
     style = GREEN if report["ready"] else RED
     head = f"{report['instance']}: {report['state']} for {report['for']}, at revision {report['revision']}"
     screen.line(screen.styled(head, style))
+    if report["pinned"]:
+        screen.line(f"  {report['pinned']}")
     if report["message"]:
         screen.line(f"  {report['message']}")
     for node in report["waiting"]:
