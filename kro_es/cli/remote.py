@@ -35,7 +35,6 @@ class Place:
         return asyncio.run(self._ask(question, screen))
 
     async def _ask(self, question: Sequence[str], screen: Screen) -> int:
-        import logging
         from urllib.parse import urlencode
 
         from kro_es.cli.spoken import perform
@@ -47,8 +46,6 @@ class Place:
             screen.pager = False
         path = f"{_ROOT}/{question[0]}" + (f"?{urlencode(query)}" if query else "")
         where = self.kubeconfig or os.environ.get("KUBECONFIG")
-        # the library complains on its own of a file that is not there
-        logging.getLogger("kubernetes").setLevel(logging.ERROR)
         try:
             opened = await connect(where, self.context, user_agent=f"kro-history/{VERSION}")
         except UserError as error:
