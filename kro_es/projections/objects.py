@@ -32,6 +32,7 @@ class Objects:
         Column("editor", "text", "field manager of the last change that was not ours"),
         Column("object", "json", "the object, without managedFields, secret leaves redacted"),
     )
+    bodies = (ObjectObserved, ObjectDeleted, ObjectGoneUnseen, ObjectLeftSelection)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:
