@@ -29,6 +29,8 @@ class Settings:
     """What ``kro.run/kro-version`` and the tooling annotation say."""
     health_address: str = "127.0.0.1:8079"
     metrics_address: str = "127.0.0.1:8078"
+    history_address: str | None = None
+    """host:port the API server reaches the log at (deploy/history); None: it cannot be asked through the cluster."""
     workers: int = 16
     """Instances reconciled at the same time."""
     concurrency: int = 64

@@ -66,6 +66,12 @@ def kubelet(control_plane: ControlPlane | ExternalControlPlane) -> Iterator[Fake
 
 
 @pytest.fixture(scope="session")
+def nightly() -> bool:
+    """Whether everything is to be looked at (``--hypothesis-profile=nightly``), or enough of it."""
+    return settings.get_current_profile_name() == "nightly"
+
+
+@pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from postgres.server(tmp_path_factory.mktemp("pg"))
 

@@ -10,6 +10,7 @@ from kro_es.api.objects import JsonObject
 
 READY = "Ready"
 HELD = "Held"
+PINNED = "Pinned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +128,20 @@ class Conditions:
         return [item.to_json() for item in (*ordered, self._found[READY])]
 
 
-def with_held(
-    shown: Sequence[JsonObject], before: Sequence[JsonObject], message: str, generation: int, now: int
+def with_word(
+    shown: Sequence[JsonObject], before: Sequence[JsonObject], word: tuple[str, str], generation: int, now: int
 ) -> list[JsonObject]:
-    """The conditions with ``Held=True`` in front while ``message`` says by whom, without it when that is empty."""
-    others = [item for item in shown if item.get("type") != HELD]
+    """The conditions with that one in front, as True, while its message says by whom; without it when that is empty.
+
+    ``word``: HELD or PINNED, and the message.
+    """
+    name, message = word
+    others = [item for item in shown if item.get("type") != name]
     if not message:
         return others
-    found = next((item for item in before if item.get("type") == HELD), {})
+    found = next((item for item in before if item.get("type") == name), {})
     moved = found.get("lastTransitionTime") or rfc3339(now)
-    return [Condition(HELD, "True", "HeldByHistory", message, moved, generation).to_json(), *others]
+    return [Condition(name, "True", f"{name}ByHistory", message, moved, generation).to_json(), *others]
 
 
 def author_conditions(

@@ -13,6 +13,10 @@ _PART = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _KEY = re.compile(rf"([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_PART}\Z")
 _VALUE = re.compile(rf"({_PART})?\Z")
 
+_SET = re.compile(r"(?P<key>\S+)\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)\)")
+_EQUAL = re.compile(r"(?P<key>[^\s=!]+)\s*(?P<operator>==|=|!=)\s*(?P<values>[^\s=!,]*)")
+_ALONE = re.compile(r"(?P<operator>!?)\s*(?P<key>[^\s=!(),]+)")
+
 
 class SelectorError(UserError):
     """A label selector the API server would refuse."""
@@ -83,6 +87,13 @@ class Selector:
             found.append(_requirement(at, item.get("key"), item.get("operator"), item.get("values") or []))
         return cls(tuple(sorted(found)))
 
+    @classmethod
+    def of_text(cls, text: str) -> Selector:
+        """As kubectl takes it: ``a=b,c!=d,e in (f,g),h,!i``; raises SelectorError naming the part."""
+        # a comma between parentheses separates values
+        parts = re.split(r",(?![^()]*\))", text)
+        return cls(tuple(sorted(_of_part(part) for part in parts)))
+
     @property
     def text(self) -> str:
         """Value of the ``labelSelector`` query parameter; equal selectors have equal texts."""
@@ -90,6 +101,19 @@ class Selector:
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         return all(requirement.matches(labels) for requirement in self.requirements)
+
+
+def _of_part(text: str) -> Requirement:
+    found = _SET.fullmatch(text.strip()) or _EQUAL.fullmatch(text.strip()) or _ALONE.fullmatch(text.strip())
+    if found is None:
+        raise SelectorError(f"{text.strip()!r} is no part of a label selector: write a=b, a!=b, a in (b,c), a or !a")
+    given = found.groupdict()
+    operator = {
+        "in": "In", "notin": "NotIn", "=": "In", "==": "In", "!=": "NotIn", "": "Exists", "!": "DoesNotExist",
+    }[given["operator"]]  # fmt: skip
+    values = given.get("values")
+    listed: list[JsonValue] = [] if values is None else [value.strip() for value in values.split(",")]
+    return _requirement(text.strip(), given["key"], operator, listed)
 
 
 def _requirement(at: str, key: JsonValue, operator: JsonValue, values: JsonValue) -> Requirement:

@@ -68,4 +68,11 @@ class Broken:
     reason: str
 
 
-WatchItem: TypeAlias = Listed | Changed | Broken
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Changes that arrived at once, in order: they can be recorded at once."""
+
+    changes: tuple[Changed, ...]
+
+
+WatchItem: TypeAlias = Listed | Changed | Burst | Broken

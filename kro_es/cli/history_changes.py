@@ -152,8 +152,7 @@ def _tree(asked: State, found: object, *, wide: bool) -> None:
         who = f" by {link.actor} ({link.known_by})" if link.actor else ""
         place = f"{link.object}" + (f" in {link.namespace}" if link.namespace and wide else "")
         when = later or screen.time(iso(link.time))
-        text = f"{branch}{link.position}  {place}: {link.summary}{who}"
-        screen.line(f"{text}  {screen.styled(when, DIM)}")
+        screen.branch(branch, f"{link.position}  {place}: {link.summary}{who}", when)
         if link.note:
             screen.line(screen.styled("   " * depth + f"   ({link.note})", DIM))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import orjson
 import typer
 
 from kro_es.cli.history_state import Limit, Namespace, Output, Since, State, Until, state
-from kro_es.cli.output import Format, piped
+from kro_es.cli.output import Format
 from kro_es.errors import UserError
 from kro_es.history import compare, moments, revisions, targets, timeline
 from kro_es.history import gaps as watching
@@ -148,13 +147,15 @@ def export(
     asked = state(context)
     found = asked.target(target, namespace) if target else None
     filters = Filters(since=asked.since(since), until=asked.until(until))
-    stream = out.open("wb") if out else sys.stdout.buffer
-    with piped():
-        for event in timeline.exported(asked.history, filters, found):
+    events = timeline.exported(asked.history, filters, found)
+    if out is None:
+        for event in events:
+            asked.screen.data(event)
+        asked.screen.flush()
+        return
+    with out.open("wb") as stream:
+        for event in events:
             stream.write(orjson.dumps(event) + b"\n")
-        stream.flush()
-    if out:
-        stream.close()
 
 
 def gaps(context: typer.Context, since: Since = None, until: Until = None, output: Output = Format.TABLE) -> None:

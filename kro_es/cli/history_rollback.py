@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,9 +13,9 @@ from kro_es.cli.history_state import DIFFERENT, Namespace, Output, State, state
 from kro_es.cli.output import BOLD, GREEN, RED, YELLOW, Format, coloured
 from kro_es.errors import UserError
 from kro_es.history.risks import RISKS, ClusterUnknown
-from kro_es.history.targets import Target
 
 if TYPE_CHECKING:
+    from kro_es.history.errand import Cluster
     from kro_es.history.plan import Plan
     from kro_es.history.rollback import Where, Written
     from kro_es.history.whole import Rollback
@@ -33,6 +35,9 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
     with_instances: Annotated[
         bool, typer.Option("--with-instances", help="the definition and every instance of that time")
     ] = False,
+    spec_only: Annotated[
+        bool, typer.Option("--spec-only", help="an instance's spec, and not the revision it ran then")
+    ] = False,
     hold: Annotated[
         bool, typer.Option("--hold", help="and keep it so, whatever GitOps or people write, until kro-history release")
     ] = False,
@@ -45,22 +50,71 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
     kube_context: Annotated[str | None, typer.Option("--context")] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Put back an old revision, one instance's old spec, or a definition with all its instances; the plan comes first."""
-    import asyncio
-
+    """Put back an old revision, one instance as it was, or a definition with all its instances; the plan comes first."""
     # the compiler and the cluster's client take longer to load than any question to the log takes to answer
     from kro_es.history import rollback as work
+    from kro_es.history import whole
 
     asked = state(context)
     found = asked.target(target, namespace)
     if not (found.is_definition or found.is_instance):
         raise UserError(f"{found.name} is neither a definition nor an instance: roll back what it belongs to")
-    accepted = set(accept or ())
-    if unknown := accepted - RISKS.keys():
+    wanted = whole.Wanted(to, with_instances, hold, spec_only)
+    how = How(work.Where(kubeconfig, kube_context), reason, accepted(accept), dry_run, yes, wait, seconds, hold)
+    made = planned(
+        how,
+        lambda cluster: work.planned(asked.history, cluster, found, wanted),
+        lambda: whole.of(asked.history, found, wanted, None),
+    )
+    carry_out(asked, made, how, output)
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a plan is carried out."""
+
+    where: Where
+    reason: str
+    accepted: frozenset[str]
+    dry_run: bool
+    yes: bool
+    wait: bool
+    seconds: float
+    hold: bool = False
+
+
+def accepted(names: list[str] | None) -> frozenset[str]:
+    """Raises UserError for a risk there is not."""
+    found = frozenset(names or ())
+    if unknown := found - RISKS.keys():
         raise UserError(f"no risk is called {', '.join(sorted(unknown))}; there are {', '.join(RISKS)}")
-    where = work.Where(kubeconfig, kube_context)
-    how = {"with_instances": with_instances, "hold": hold}
-    made = _planned(asked, found, to, where, how, dry_run=dry_run)
+    return found
+
+
+def planned(how: How, ask: Callable[[Cluster], Awaitable[Rollback]], alone: Callable[[], Rollback]) -> Rollback:
+    """With a plan alone a cluster that does not answer costs what only the cluster can tell."""
+    import asyncio
+
+    from kro_es.history import rollback as work
+
+    async def asked() -> Rollback:
+        async with work.reach(how.where) as cluster:
+            return await ask(cluster)
+
+    try:
+        return asyncio.run(asked())
+    except ClusterUnknown:
+        if not how.dry_run:
+            raise
+        return alone()
+
+
+def carry_out(asked: State, made: Rollback, how: How, output: Format) -> None:
+    """The plan, the question, the write, and the way to the end. Raises UserError for risks nobody named."""
+    import asyncio
+
+    from kro_es.history import rollback as work
+
     if output.for_people:
         _print(asked, made)
     else:
@@ -68,44 +122,25 @@ def rollback(  # noqa: PLR0913 - one parameter per flag
     asked.screen.flush()
     if not made.steps:
         return
-    if dry_run:
+    if how.dry_run:
         raise typer.Exit(DIFFERENT)
-    if refused := made.refused(accepted):
+    if refused := made.refused(how.accepted):
         names = " ".join(f"--accept {risk.name}" for risk in refused)
         raise UserError(f"refused because of what the plan names; if that is meant: {names}")
-    if not yes:
+    if not how.yes:
         typer.confirm("Write it?", abort=True)
     breaking = any(risk.name == "breaking-change" for risk in made.risks)
 
     async def carried_out() -> Written:
-        async with work.reach(where) as cluster:
+        async with work.reach(how.where) as cluster:
             return await work.carry_out(
-                asked.history, cluster, made, reason, breaking=breaking, hold=hold, seconds=seconds
+                asked.history, cluster, made, how.reason, breaking=breaking, hold=how.hold, seconds=how.seconds
             )
 
     written = asyncio.run(carried_out())
     _say(f"written, command {written.command}")
-    if wait:
-        _watch(asked, made, written, seconds)
-
-
-def _planned(asked: State, target: Target, to: str, where: Where, how: dict[str, bool], *, dry_run: bool) -> Rollback:
-    """With a plan alone a cluster that does not answer costs the forecast of the objects only."""
-    import asyncio
-
-    from kro_es.history import rollback as work
-    from kro_es.history import whole
-
-    async def planned() -> Rollback:
-        async with work.reach(where) as cluster:
-            return await work.planned(asked.history, cluster, target, to, **how)
-
-    try:
-        return asyncio.run(planned())
-    except ClusterUnknown:
-        if not dry_run:
-            raise
-        return whole.of(asked.history, target, to, None, **how)
+    if how.wait:
+        _watch(asked, made, written, how.seconds)
 
 
 def _print(asked: State, made: Rollback) -> None:
@@ -115,6 +150,8 @@ def _print(asked: State, made: Rollback) -> None:
         screen.line("no difference")
     for step in made.steps:
         screen.line(screen.styled(f"{step.target.name}: {_what(step)}", BOLD))
+        if step.pinning and not step.keeps_spec:
+            screen.line(step.pinning.text)
         screen.changes(step.changes)
     _print_objects(asked, made)
     if made.forecasts:
@@ -130,6 +167,8 @@ def _print(asked: State, made: Rollback) -> None:
 def _what(step: Plan) -> str:
     if step.target.is_definition:
         return f"revision {step.base} → content of revision {step.to}"
+    if step.pinning and step.keeps_spec:
+        return step.pinning.text
     return f"made again as of position {step.to}" if step.again else f"its spec as of position {step.to}"
 
 
@@ -200,7 +239,9 @@ def _watch(asked: State, made: Rollback, written: Written, seconds: float) -> No
     if last is None or not last.verdict:
         raise UserError(f"not at its end after {seconds:g} s; the controller goes on: kro-history rollouts")
     if last.verdict == "done":
-        _say(coloured("done: everything is as it was", GREEN, sys.stderr))
+        pins = all(step.keeps_spec for step in made.steps)
+        text = "each runs the revision it should" if pins else "everything is as it was"
+        _say(coloured(f"done: {text}", GREEN, sys.stderr))
         return
     for text in last.details:
         _say(coloured(text, RED, sys.stderr))

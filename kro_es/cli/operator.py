@@ -84,6 +84,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
         str, _option("health_address", "host:port of /healthz and /readyz.")
     ] = Settings.health_address,
     metrics_address: Annotated[str, _option("metrics_address", "host:port of /metrics.")] = Settings.metrics_address,
+    history_address: Annotated[
+        str | None, _option("history_address", "host:port where the API server finds the log, see deploy/history.")
+    ] = None,
     workers: Annotated[int, _option("workers", "Instances reconciled at the same time.")] = Settings.workers,
     concurrency: Annotated[int, _option("concurrency", "Requests in flight.")] = Settings.concurrency,
     resync_hours: Annotated[
@@ -142,6 +145,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         label_version=label_version,
         health_address=health_address,
         metrics_address=metrics_address,
+        history_address=history_address,
         workers=workers,
         concurrency=concurrency,
         resync_hours=resync_hours,

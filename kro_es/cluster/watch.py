@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 import aiohttp
 import orjson
 
 from kro_es.api.objects import JsonObject, Resource
-from kro_es.api.watch import Broken, Changed, Listed, Watched, WatchItem
+from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched, WatchItem
 from kro_es.cluster.client import ApiClient, path_of
 from kro_es.errors import ApiError
 
@@ -71,10 +71,10 @@ async def watch(client: ApiClient, watched: Watched) -> AsyncIterator[WatchItem]
                 objects, version = await list_pages(client, watched.resource, watched.namespace, selector, watched.name)
                 failures = 0
                 yield Listed(tuple(objects), version)
-            async for item, at in _stream(client, watched, version):
+            async for changes, at in _stream(client, watched, version):
                 failures, version = 0, at
-                if item is not None:
-                    yield item
+                if changes:
+                    yield changes[0] if len(changes) == 1 else Burst(tuple(changes))
         except ApiError as error:
             failures += 1
             if error.status == 410:
@@ -84,7 +84,8 @@ async def watch(client: ApiClient, watched: Watched) -> AsyncIterator[WatchItem]
             await asyncio.sleep(delay(failures))
 
 
-async def _stream(client: ApiClient, watched: Watched, version: str) -> AsyncIterator[tuple[Changed | None, str]]:
+async def _stream(client: ApiClient, watched: Watched, version: str) -> AsyncIterator[tuple[list[Changed], str]]:
+    """What arrived at once, and the resourceVersion it leads to: more piles up while the reader was busy."""
     query = {
         "watch": "1",
         "allowWatchBookmarks": "true",
@@ -97,12 +98,27 @@ async def _stream(client: ApiClient, watched: Watched, version: str) -> AsyncIte
     lines = Lines()
     try:
         async for chunk in answer.content.iter_any():
-            for line in lines.feed(chunk):
-                yield read_line(line)
+            changes, version, refusal = _together(lines.feed(chunk), version)
+            yield changes, version
+            if refusal is not None:
+                raise refusal
     except (aiohttp.ClientError, TimeoutError) as error:
         raise ApiError(0, "disconnect", f"watch of {resource.plural}: {error}") from error
     finally:
         answer.close()
+
+
+def _together(lines: Iterable[bytes], version: str) -> tuple[list[Changed], str, ApiError | None]:
+    """The changes of some lines, the resourceVersion they lead to, and the refusal that ended them, if any."""
+    changes: list[Changed] = []
+    for line in lines:
+        try:
+            change, version = read_line(line)
+        except ApiError as error:
+            return changes, version, error
+        if change is not None:
+            changes.append(change)
+    return changes, version, None
 
 
 def read_line(line: bytes) -> tuple[Changed | None, str]:

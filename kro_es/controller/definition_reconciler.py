@@ -9,7 +9,7 @@ from typing import Literal
 import structlog
 
 from kro_es.api import metadata
-from kro_es.api.conditions import Conditions, with_held
+from kro_es.api.conditions import HELD, Conditions, with_word
 from kro_es.api.definition import ResourceGraphDefinition, parse
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, terminating
 from kro_es.controller import definition_facts as facts
@@ -168,7 +168,7 @@ class DefinitionReconciler:
     ) -> None:
         """The status of the definition, by what was found."""
         before = (obj.get("status") or {}).get("conditions") or []
-        shown = with_held((), before, hold.told(obj, held), obj["metadata"].get("generation", 0), self._now())
+        shown = with_word((), before, (HELD, hold.told(obj, held)), obj["metadata"].get("generation", 0), self._now())
         body = status_body(obj, conditions, graph, number, shown[0] if shown else None)
         await self._writes.status(obj, body)
 

@@ -87,14 +87,23 @@ class GraphRevisions:
             await self._unfinalized(obj, revision)
 
     async def _retire(self, obj: JsonObject, number: int) -> None:
-        """Only the newest few stay in the cluster."""
+        """Only the newest few stay in the cluster, and those that somebody runs: a lost log gets them from there."""
         if self._most <= 0 or number <= self._most:
             return
+        used = self._used(obj)
         for old in await self.found(obj):
-            if old["spec"]["revision"] > number - self._most or terminating(old):
+            if old["spec"]["revision"] > number - self._most or old["spec"]["revision"] in used or terminating(old):
                 continue
             await self._unfinalized(obj, old)
             await self._delete(obj, old)
+
+    def _used(self, obj: JsonObject) -> set[int]:
+        """Revisions that instances run, or are pinned to."""
+        with self._world.open_reader() as reader:
+            running = reader.rows("instances", "definition_uid", uid(obj))
+            pinned = reader.rows("pins", "definition_uid", uid(obj))
+        numbers = [row["settled_revision"] for row in running] + [row["number"] for row in pinned]
+        return {int(str(number)) for number in numbers}
 
     async def _delete(self, obj: JsonObject, old: JsonObject) -> None:
         name = old["metadata"]["name"]

@@ -12,13 +12,12 @@ import structlog
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, labels, resource_version, uid
-from kro_es.api.watch import Broken, Changed, Listed, Watched, WatchItem
+from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched, WatchItem
 from kro_es.controller.ports import Cluster, EventLog, Reader
 from kro_es.controller.vault import Vault
 from kro_es.decisions.taint import Taints
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import (
-    Change,
     Origin,
     Seen,
     changed_by,
@@ -115,12 +114,10 @@ class Ingest:
             case Listed() as listed:
                 self._active.add(watched)
                 await self._listed(watched, listed)
-            case Changed(type="DELETED", object=obj):
-                self._unwatched_since.pop(watched, None)
-                await self._deleted(watched, obj)
-            case Changed(object=obj, type=kind):
-                self._unwatched_since.pop(watched, None)
-                await self._changed(obj, "added" if kind == "ADDED" else "modified")
+            case Changed() as change:
+                await self._changed(watched, (change,))
+            case Burst(changes=changes):
+                await self._changed(watched, changes)
             case Broken(reason=reason):
                 self._unwatched_since.setdefault(watched, (self._clock(), reason))
 
@@ -137,6 +134,8 @@ class Ingest:
                 return Listed(tuple(obj for obj in objects if ObjectRef.of(obj).key in self._picks), version)
             case Changed(object=obj):
                 return item if ObjectRef.of(obj).key in self._picks else None
+            case Burst(changes=changes):
+                return Burst(tuple(change for change in changes if ObjectRef.of(change.object).key in self._picks))
             case _:
                 return item
 
@@ -191,7 +190,8 @@ class Ingest:
                 if paths and head.version == before.version:
                     self.vault.keep(seen.object, paths)
                 return None
-            actor = changed_by(before.managers, head.managers)
+            under_way = self._sent.get(ref.key)
+            actor = changed_by(before.managers, head.managers, under_way.actor.name if under_way else "")
             self._heads[ref.key] = head
             if before.content == head.content:
                 head.dropped = before.dropped + 1
@@ -239,9 +239,6 @@ class Ingest:
         head = self._heads.get(ref.key)
         return head.part_of if head else ""
 
-    async def record_gone(self, subject: Subject, how: _End) -> None:
-        await self._log.append([self.gone(subject, how)])
-
     def gone(self, subject: Subject, how: _End) -> NewEvent:
         ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
         head = self._heads.get(ref.key)
@@ -256,20 +253,27 @@ class Ingest:
                 self._ended.popitem(last=False)
         return vanished(self._origin, subject, how, version, self._clock())
 
-    async def _changed(self, obj: JsonObject, change: Change) -> None:
-        event = self.observation(Seen(obj, change, self._clock()))
-        if event is not None:
-            await self._record([event])
-
-    async def _deleted(self, watched: Watched, obj: JsonObject) -> None:
-        if uid(obj) in self._ended:
+    async def _changed(self, watched: Watched, changes: Sequence[Changed]) -> None:
+        """What arrived at once shares a commit, but for a deletion that the API server has to be asked about."""
+        self._unwatched_since.pop(watched, None)
+        events: list[NewEvent] = []
+        for change in changes:
+            obj = change.object
+            if change.type != "DELETED":
+                seen = self.observation(Seen(obj, "added" if change.type == "ADDED" else "modified", self._clock()))
+                events += [seen] if seen is not None else []
+                continue
+            explained = uid(obj) in self._own_deletes
             self._own_deletes.discard(uid(obj))
-            return
-        explained = uid(obj) in self._own_deletes
-        self._own_deletes.discard(uid(obj))
-        how: _End | None = ObjectDeleted() if explained else await self._end(watched, subject_of(obj), ObjectDeleted())
-        if how is not None:
-            await self.record_gone(subject_of(obj), how)
+            if uid(obj) in self._ended:
+                continue
+            how: _End | None = ObjectDeleted()
+            if watched.selector is not None and not explained:
+                await self._record(events)
+                events = []
+                how = await self._end(watched, subject_of(obj), ObjectDeleted())
+            events += [self.gone(subject_of(obj), how)] if how is not None else []
+        await self._record(events)
 
     async def _end(self, watched: Watched, subject: Subject, gone: _End) -> _End | None:
         """Whether what a watch no longer shows is gone, or only lost the label it was selected by.
@@ -288,7 +292,8 @@ class Ingest:
         if uid(live) != subject.uid:
             return gone
         if any(other.covers(ref, labels(live)) and not other.picked for other in self._active):
-            await self._changed(live, "read")
+            event = self.observation(Seen(live, "read", self._clock()))
+            await self._record([event] if event is not None else [])
             return None
         return ObjectLeftSelection()
 
@@ -312,6 +317,8 @@ class Ingest:
 
     async def _record(self, events: Sequence[NewEvent]) -> None:
         """One object that no log can keep must not hide the others of its list."""
+        if not events:
+            return
         try:
             await self._log.append(events)
         except ValueError as error:

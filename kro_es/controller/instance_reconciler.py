@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import groupby
 
 import structlog
@@ -12,12 +13,14 @@ from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels, resource_version, uid
 from kro_es.controller.externals import ExternalReads
 from kro_es.controller.ingest import Sent
+from kro_es.controller.pinned import PinnedRevisions
 from kro_es.controller.ports import Reader
 from kro_es.controller.queue import Key
 from kro_es.controller.release import Outcome, Releases
 from kro_es.controller.world import World
 from kro_es.decisions import record
 from kro_es.decisions.children import foreign_text
+from kro_es.decisions.choice import Graphs
 from kro_es.decisions.decide import Decision, decide
 from kro_es.decisions.inputs import InstanceInputs
 from kro_es.decisions.load import Moment, load
@@ -33,6 +36,7 @@ from kro_es.projections.projection import Row
 
 logger = structlog.get_logger(__name__)
 
+_NOT_KEPT = "the API server accepts what is written and then shows something else"
 MOST_ROUNDS = 64
 """Decisions in one pass; a graph needs about as many as it is deep, so more is a loop."""
 
@@ -40,8 +44,9 @@ MOST_ROUNDS = 64
 class InstanceReconciler:
     """Key in, one pass over the four steps; the decision itself is ``decisions.decide``."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, pinned: PinnedRevisions) -> None:
         self._world = world
+        self._pinned = pinned
         self._known_fields: set[str] = set()
         self._claims: dict[ObjectRef, str] = {}
         self._releases = Releases(world)
@@ -60,8 +65,7 @@ class InstanceReconciler:
                 decision = decide(inputs) if inputs else Decision()
             found = (child.ref.key for child in externals.found)
             await self._world.externals.release(self._world.externals.reads(key, externals.wanted, found))
-            if externals.missing:
-                await self._world.externals.wait(externals.missing)
+            if await self._waited(inputs, externals):
                 continue
             if inputs is None:
                 return "settled"
@@ -71,18 +75,16 @@ class InstanceReconciler:
                 if released == "refused":
                     continue
                 return released
-            if decision.taken_over:
-                await self._world.log.append(record.taken_over(inputs, decision))
-                continue
-            if not decision.writes and decision.settled is None and not decision.moved:
+            if not (decision.taken_over or decision.writes or decision.settled or decision.moved):
                 return _rest(decision, failed)
             asked, before = [(write.verb, write.key, write.digest) for write in decision.writes], asked
             if asked and asked == before:
                 # the server took it and shows something else: only an event, or time, makes a difference
                 logger.warning("the server does not keep what is written", instance=key.ref, what=asked)
-                return "settled" if {verb for verb, _, _ in asked} == {"put"} else "retry"
-            again = await self._act(inputs, decision, failed)
-            if not again:
+                if {verb for verb, _, _ in asked} == {"put"}:
+                    return "settled"
+                failed.update({write.key: _NOT_KEPT for write in decision.writes})
+            elif not await self._act(inputs, decision, failed):
                 return _rest(decision, failed)
         logger.error("a pass did not come to rest", instance=key.ref, rounds=MOST_ROUNDS)
         return "retry"
@@ -94,11 +96,22 @@ class InstanceReconciler:
     ) -> InstanceInputs | None:
         """Everything at one log position; None when the object is not (or no longer) there or not yet clear."""
         world, ref = self._world, ObjectRef.from_key(key.ref)
-        moment = Moment(world.graphs.followed(reader, ref), externals, self._clear, world.clock(), failed)
+        graphs = Graphs(world.graphs.server(ref.group, ref.kind), world.graphs.get, world.graphs.uncompiled)
+        moment = Moment(graphs, externals, self._clear, world.clock(), failed)
         inputs = load(reader, ref, key.uid, world.standing, moment)
         digests = {str(row["fields_digest"]) for row in inputs.nodes.values()} if inputs else set()
         self._known_fields |= {digest for digest in digests if inputs and inputs.field_set(digest) is not None}
         return inputs
+
+    async def _waited(self, inputs: InstanceInputs | None, externals: ExternalReads) -> bool:
+        """Whether something was not at hand, and is now: objects of others, or the graph it is pinned to."""
+        if externals.missing:
+            await self._world.externals.wait(externals.missing)
+            return True
+        if inputs is not None and inputs.lacking:
+            await self._pinned.compile(inputs.served_by, inputs.lacking)
+            return True
+        return False
 
     def _clear(self, row: Row) -> JsonObject | None:
         """The recorded object with its secret values put back from memory."""
@@ -111,6 +124,9 @@ class InstanceReconciler:
 
     async def _act(self, inputs: InstanceInputs, decision: Decision, failed: dict[str, str]) -> bool:
         """Intent, writes, outcomes. True when another decision should follow in this pass."""
+        if decision.taken_over:
+            await self._world.log.append(record.taken_over(inputs, decision))
+            return True
         thread = record.thread(inputs)
         events = []
         if decision.writes or decision.moved:
@@ -122,58 +138,72 @@ class InstanceReconciler:
             return False
         intent = next(event for event in committed if isinstance(event.body, ReconcileDecided))
         before = len(failed)
-        await self._write_all(inputs, decision, thread, intent, failed)
-        if len(failed) == before and decision.settled is not None:
-            await self._world.log.append([thread.event(decision.settled, self._world.clock(), cause=intent.position)])
-            return False
-        return True
+        recorded = await self._write_all(inputs, decision, thread, intent, failed)
+        settled = decision.settled if len(failed) == before else None
+        if settled is not None:
+            recorded.append(self._world.log.submit([thread.event(settled, self._world.clock(), cause=intent.position)]))
+        await asyncio.gather(*recorded)
+        return settled is None
 
     async def _write_all(
         self, inputs: InstanceInputs, decision: Decision, thread: Thread, intent: Event, failed: dict[str, str]
-    ) -> None:
-        """Stage by stage; the writes of one stage at once. A failed stage ends the pass's writing."""
+    ) -> list[Awaitable[object]]:
+        """Stage by stage; the writes of one stage at once. A failed stage ends the pass's writing.
+
+        Returns the outcomes on their way to the log: the intent there already covers every write, so that only what
+        is decided next has to wait for them.
+        """
         numbered = list(enumerate(decision.writes))
+        recorded: list[Awaitable[object]] = []
         for _, stage in groupby(numbered, key=lambda item: item[1].stage):
-            results = await asyncio.gather(
-                *(self._write(inputs, write, index, thread, intent.position) for index, write in stage)
-            )
-            failures = {name: text for name, text in results if text}
+            writes = [self._write(inputs, write, index, thread, intent.position) for index, write in stage]
+            results = await asyncio.gather(*writes) if len(writes) > 1 else [await writes[0]]
+            recorded += [outcome for _, _, outcome in results]
+            failures = {name: text for name, text, _ in results if text}
             failed.update(failures)
             if failures:
-                return
+                break
+        return recorded
 
     async def _write(
         self, inputs: InstanceInputs, write: PlannedWrite, index: int, thread: Thread, intent: int
-    ) -> tuple[str, str]:
-        """One write and its outcome in the log; returns the node (or what it was) and the error text, if any."""
-        name = write.key
+    ) -> tuple[str, str, Awaitable[object]]:
+        """One write; returns the node (or what it was), the error text, if any, and the outcome on its way to the log."""
+        text = ""
         # taken before the write: its echo on the watch may be here before the answer
         before = self._world.ingest.latest_version(write.ref)
-        try:
-            if write.verb == "apply" and write.node:
-                self._claim(inputs, write)
-            with self._world.ingest.sending(write.ref, _sent(write, intent, thread)):
-                answer = await self._send(inputs, write)
-        except ApiError as error:
-            if error.outcome_unknown:
-                self._unanswered.add(inputs.instance_uid)
-            meant = secret_texts(write.body, self._world.taints.paths(write.body)) if write.body else ()
-            text = scrub(error.message, {*self._world.ingest.vault.texts, *meant})
-            if write.verb == "delete" and error.conflict:
-                text = UID_CONFLICT
-                # another object has the name by now, and may be on its way to us
-                self._unanswered.add(inputs.instance_uid)
-            outcome = record.failed(write, index, intent, error, text)
-            await self._world.log.append(
-                [thread.event(outcome, self._world.clock(), subject=record.target(write, None))]
-            )
-            # nobody depends on a notice: the pass did what it had to
-            return name, "" if write.what == NOTICE else text
-        else:
-            await self._world.log.append(self._outcome(write, index, thread, intent, (before, answer)))
-            return name, ""
-        finally:
-            self._unclaim(inputs, write)
+        with ExitStack() as claimed:
+            claimed.callback(self._unclaim, inputs, write)
+            try:
+                if write.verb == "apply" and write.node:
+                    self._claim(inputs, write)
+                with self._world.ingest.sending(write.ref, _sent(write, intent, thread)):
+                    answer = await self._send(inputs, write)
+            except ApiError as error:
+                text = self._worded(inputs, write, error)
+                outcome = record.failed(write, index, intent, error, text)
+                events: Sequence[NewEvent] = [
+                    thread.event(outcome, self._world.clock(), subject=record.target(write, None))
+                ]
+            else:
+                events = self._outcome(write, index, thread, intent, (before, answer))
+            recorded = asyncio.ensure_future(self._world.log.submit(events))
+            # held until the outcome is in the log
+            release = claimed.pop_all()
+            recorded.add_done_callback(lambda _: release.close())
+        # nobody depends on a notice: the pass did what it had to
+        return write.key, "" if write.what == NOTICE else text, recorded
+
+    def _worded(self, inputs: InstanceInputs, write: PlannedWrite, error: ApiError) -> str:
+        """The refusal without any secret value; notes what may have been carried out all the same."""
+        if error.outcome_unknown:
+            self._unanswered.add(inputs.instance_uid)
+        meant = secret_texts(write.body, self._world.taints.paths(write.body)) if write.body else ()
+        if write.verb == "delete" and error.conflict:
+            # another object has the name by now, and may be on its way to us
+            self._unanswered.add(inputs.instance_uid)
+            return UID_CONFLICT
+        return scrub(error.message, {*self._world.ingest.vault.texts, *meant})
 
     def _claim(self, inputs: InstanceInputs, write: PlannedWrite) -> None:
         """All instances apply with one field manager, so the server sees no conflict between two of them: we must.

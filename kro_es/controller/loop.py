@@ -12,11 +12,13 @@ from kro_es.api import metadata
 from kro_es.api.objects import Gvk, Resource
 from kro_es.api.selector import Requirement, Selector
 from kro_es.api.watch import Watched, WatchItem
+from kro_es.controller.compiling import Compiler
 from kro_es.controller.crds import CustomKinds
 from kro_es.controller.definition_reconciler import DefinitionReconciler, Keep
 from kro_es.controller.definition_writes import DEFINITIONS
 from kro_es.controller.generated_crds import CRDS
 from kro_es.controller.instance_reconciler import InstanceReconciler
+from kro_es.controller.pinned import PinnedRevisions
 from kro_es.controller.projector import Projector
 from kro_es.controller.queue import Key, Queue
 from kro_es.controller.release import Outcome
@@ -46,7 +48,8 @@ class Loop:
         self._definitions = DefinitionReconciler(
             world, self.custom_kinds, serve=self.serve, withdraw=self.withdraw, keep=keep
         )
-        self._instances = InstanceReconciler(world)
+        pinned = PinnedRevisions(world, Compiler(world, self.custom_kinds), self.watch)
+        self._instances = InstanceReconciler(world, pinned)
         self._watches: Watches | None = None
         self._redactions_known = asyncio.Event()
         self.synced = False
@@ -88,14 +91,18 @@ class Loop:
     async def serve(self, graph: ResourceGraph, definition: str, definition_uid: str, *, again: bool) -> None:
         """Watch what the graph needs, then let its instances follow it; ``again``: each gets a pass whatever it had."""
         await self._redactions_known.wait()
-        for resource in sorted({node.resource for node in graph.nodes if not node.external}):
-            await self._ensure(resource, MEMBERS)
+        await self.watch(graph)
         gvk = graph.instance.gvk
         first = self._world.graphs.server(gvk.group, gvk.kind) != definition_uid
-        self._world.graphs.serve(gvk.group, gvk.kind, definition, definition_uid)
+        self._world.graphs.serve(gvk.group, gvk.kind, definition_uid)
         await self._ensure(graph.instance, None)
         if first or again:
             self._projector.serve(gvk.group, gvk.kind, definition_uid)
+
+    async def watch(self, graph: ResourceGraph) -> None:
+        """The kinds of its children."""
+        for resource in sorted({node.resource for node in graph.nodes if not node.external}):
+            await self._ensure(resource, MEMBERS)
 
     def withdraw(self, definition_uid: str) -> None:
         """The kind stays watched, so that instances of a deleted definition can still be deleted."""

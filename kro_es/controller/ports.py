@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from kro_es.api.objects import Gvk, JsonObject, Resource
@@ -19,6 +19,13 @@ class EventLog(Protocol):
 
     async def append(self, events: Sequence[NewEvent]) -> tuple[Event, ...]:
         """One atomic group, in order; events whose identity is already the head of their stream are left out."""
+        ...
+
+    def submit(self, events: Sequence[NewEvent]) -> Awaitable[tuple[Event, ...]]:
+        """:meth:`append` that is in line before it returns, whether there is room or not: for what ends a pass.
+
+        Awaited, it is what ``append`` is; nothing that depends on the events may happen before.
+        """
         ...
 
 

@@ -85,7 +85,8 @@ class Projector:
             self._owners[ref.key] = owner
         self._externals.changed(ref, labels(body.object))
         # the pass that wrote it is still running and reads it next: the others have to be told
-        written = body.change == "response"
+        # (its echo on the watch may have been quicker than the answer)
+        written = body.change == "response" or (event.cause > 0 and event.actor.source == "controller")
         by_owner = written and event.actor.name == metadata.CHILD_MANAGER
         own = self._own_key(event)
         if own is not None and own.kind == "instance":

@@ -22,6 +22,7 @@ from kro_es.cluster.lease import Lease
 from kro_es.controller import schedule
 from kro_es.controller.assembly import Assembled, Given, assemble, started
 from kro_es.controller.audit import Audit, guarded, read_token
+from kro_es.controller.history import open_endpoint
 from kro_es.controller.loop import Loop
 from kro_es.controller.queue import Queue
 from kro_es.controller.recovery import Left, close_intents, recover
@@ -107,6 +108,7 @@ class _Controller:
         if not await self._lead(client, stop):
             return
         log, pool, fence = await self._open_log(cluster_id)
+        await open_endpoint(settings, self._stack, now_micros())
         last_alive = log.last_heartbeat()
         writer = self._written_by(log)
         if settings.audit_source:

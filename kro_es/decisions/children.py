@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, JsonValue, ObjectRef, Resource, labels, terminating, uid
+from kro_es.api.objects import JsonObject, ObjectRef, Resource, annotations_of, labels, terminating, uid
 from kro_es.decisions import ledger
+from kro_es.decisions.differences import differences
 from kro_es.decisions.inputs import Child, InstanceInputs, item_key
 from kro_es.decisions.writes import PlannedWrite
-from kro_es.events.redaction import MARK
 from kro_es.events.types import ResourceTakenOver
 from kro_es.graph.node import Node
 from kro_es.plan import owned
@@ -21,8 +21,6 @@ from kro_es.runtime.resolve import NodeResult
 
 CHILDREN = 2
 """Stage of child writes: after finalizer (0) and inventory (1), so that a crash never leaves a child unlisted."""
-
-_NOT_DRIFT = frozenset({metadata.VERSION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,7 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
         recorded = inputs.redact(live.object)
         if fields is not None and owned.owned_digest(recorded, fields) == row["owned_digest"]:
             return Comparison(item, ref, desired)
-        drift = _drift(inputs, key, desired, recorded, str(live.row["actor"]))
+        drift = _drift(inputs, key, desired, recorded, fields, str(live.row["editor"]))
     taken = _taken_over(inputs, key, desired, digest, live, row)
     if taken is not None:
         return Comparison(item, ref, desired, taken_over=taken)
@@ -178,30 +176,14 @@ def _recorded_at(row: Row | None, ref: ObjectRef) -> bool:
 
 
 def _drift(
-    inputs: InstanceInputs, node: str, desired: JsonObject, live: JsonObject, manager: str
+    inputs: InstanceInputs, node: str, desired: JsonObject, live: JsonObject, fields: JsonObject | None, manager: str
 ) -> tuple[JsonObject, ...]:
     """Fields of the template that read differently in the live object; values redacted. ``manager`` changed it last."""
     wanted = inputs.redact(desired)
-    found = [*differing(wanted, live)]
-    # items of a list that are gone or in another order do not show by position
+    found = differences(wanted, live, fields or {})
+    # items of a list in another order do not show by position
     changes = found or [{"path": "", "from": None, "to": None}]
     return tuple({"node": node, **change, "manager": manager} for change in changes)
-
-
-def differing(wanted: JsonValue, live: JsonValue, path: str = "") -> Iterator[JsonObject]:
-    """Leaves of the template that read differently in the live object, as ``{path, from, to}``.
-
-    Lists are compared by position and only where both sides have an item: the server may add items of its own.
-    """
-    if isinstance(wanted, dict) and isinstance(live, dict) and MARK not in wanted:
-        for name, value in wanted.items():
-            if name not in _NOT_DRIFT:
-                yield from differing(value, live.get(name), f"{path}.{name}" if path else name)
-    elif isinstance(wanted, list) and isinstance(live, list):
-        for index, (left, right) in enumerate(zip(wanted, live, strict=False)):
-            yield from differing(left, right, f"{path}[{index}]")
-    elif wanted != live:
-        yield {"path": path, "from": wanted, "to": live}
 
 
 def _terminating_text(ref: ObjectRef, node: str) -> str:
@@ -222,9 +204,19 @@ def foreign_text(ref: ObjectRef, resource: Resource, theirs: str, ours: str) -> 
     )
 
 
-def orphans(children: tuple[Child, ...], wanted: Set[ObjectRef]) -> tuple[Child, ...]:
+def orphans(inputs: InstanceInputs, members: Iterable[Child], wanted: Set[ObjectRef]) -> tuple[Child, ...]:
     """Live members of the apply set that no node of the graph stands for any more."""
-    return tuple(child for child in children if child.ref not in wanted)
+    there = {child.uid for child in inputs.children}
+    return tuple(child for child in members if child.ref not in wanted and not _derived(inputs, child, there))
+
+
+def _derived(inputs: InstanceInputs, child: Child, there: Set[str]) -> bool:
+    """Made by a controller of the cluster from one of ours, whose labels it copies: endpoints of a Service."""
+    owners = child.object["metadata"].get("ownerReferences") or ()
+    if any(owner.get("controller") and owner.get("uid") in there for owner in owners):
+        return True
+    row = inputs.nodes.get(child.node)
+    return metadata.APPLY_ORDER not in annotations_of(child.object) and (row is None or row["uid"] != child.uid)
 
 
 def conflicts(items: Iterable[Comparison]) -> str:

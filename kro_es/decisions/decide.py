@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, Resource, annotations_of, terminating
 from kro_es.api.selector import Selector
-from kro_es.decisions import children, deletion, hold, ledger, upkeep
+from kro_es.decisions import children, deletion, hold, ledger, pin, upkeep
 from kro_es.decisions.children import Comparison
 from kro_es.decisions.inputs import Child, Externals, InstanceInputs
 from kro_es.decisions.status import Verdict, shown_status
@@ -75,10 +75,12 @@ def decide(inputs: InstanceInputs) -> Decision:
     """Spec/03 §3 as one function of numbered steps; the order of the checks is the contract."""
     if terminating(inputs.instance):
         return _deleting(inputs)
-    if inputs.followed is None:
+    if inputs.followed is None and not inputs.unkept:
         return Decision(why="no active revision")
     if STATUS in inputs.failed:
         return Decision(retry=True, why="the status could not be written")
+    if inputs.unkept:
+        return _reported(inputs, Verdict.pin_unkept(pin.told(inputs.pin, inputs.unkept)))
     problem = upkeep.unmanageable(inputs)
     if problem:
         return _reported(inputs, Verdict.without_marks(problem), retry=True)
@@ -116,7 +118,8 @@ def _acting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ...
         return Decision(taken_over=taken, why="already as wanted")
     applies = found.child_writes
     if applies:
-        superset = upkeep.inventory(inputs, _desired(found), shrink=False)
+        coming = (result.node.resource for result in found.results if result.pending and not result.node.external)
+        superset = upkeep.inventory(inputs, _desired(found), shrink=False, coming=coming)
         drift = ledger.known(inputs, (change for item in found.comparisons if item.write for change in item.drift))
         writes, reports = (*marks, *superset, *applies), _reports(inputs, found)
         accepted = _accepted(inputs, found)
@@ -197,7 +200,7 @@ def _look(inputs: InstanceInputs) -> _Pass:
     wanted = {item.ref for item in comparisons}
     unknown = {result.node.id for result in results if result.desired is None and result.state != "SKIPPED"}
     kept = tuple(child for child in inputs.children if str(child.row["node"]) not in unknown)
-    return _Pass(results, comparisons, children.orphans(kept, wanted))
+    return _Pass(results, comparisons, children.orphans(inputs, kept, wanted))
 
 
 def _desired(found: _Pass) -> tuple[JsonObject, ...]:
@@ -255,10 +258,8 @@ def _reported(
     shown = shown_status(inputs, verdict)
     message = f"{shown.message}: {note}" if note else shown.message
     writes = (*marks, *shown.writes)
-    followed = inputs.followed
     settled = InstanceSettled(
-        followed.definition_uid if followed else "",
-        followed.number if followed else 0,
+        *inputs.following,
         inputs.instance["metadata"].get("generation", 0),
         shown.state,
         shown.ready,

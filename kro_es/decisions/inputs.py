@@ -11,6 +11,7 @@ from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels
 from kro_es.api.selector import Selector
 from kro_es.api.sensitive import Path
 from kro_es.api.watch import Watched
+from kro_es.decisions.pin import Pin
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import Input
 from kro_es.graph.node import ResourceGraph
@@ -70,13 +71,14 @@ class Externals(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """The revision the instance follows, compiled."""
+    """The revision the instance runs, compiled."""
 
     definition: str
     definition_uid: str
     number: int
     graph: ResourceGraph
     activated_position: int
+    """Where its definition was told to serve it; of a pinned one that was never active, where it was issued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +120,36 @@ class InstanceInputs:
     """Its row in ``holds``; ``instance`` has the spec it is held at then."""
     notices: bool = False
     """Whether conditions that turn are told as Kubernetes Events."""
+    pin: Pin | None = None
+    """What it is pinned to."""
+    unkept: str = ""
+    """Why it cannot run the revision it is pinned to; ``followed`` is None then."""
+    uncompiled: str = ""
+    """Why that revision does not compile."""
+    lacking: int = 0
+    """Number of the revision that has to be compiled before anything is decided."""
+    served_by: str = ""
+    """uid of the definition that serves its kind."""
 
     @property
     def instance_uid(self) -> str:
         return str(self.instance_row["uid"])
 
     @property
+    def following(self) -> tuple[str, int]:
+        """uid of the definition and number of the revision it runs, or is pinned to and cannot; empty and 0: none."""
+        if self.followed is not None:
+            return self.followed.definition_uid, self.followed.number
+        return (self.served_by, self.pin.number) if self.pin is not None and self.unkept else ("", 0)
+
+    @property
     def given(self) -> JsonObject:
         """What is no row, as it is recorded with the decision."""
-        found = {"failed": dict(self.failed), "unread": dict(self.externals.unread)}
+        found = {
+            "failed": dict(self.failed),
+            "unread": dict(self.externals.unread),
+            "uncompiled": self.uncompiled,
+        }
         return {name: texts for name, texts in found.items() if texts}
 
     @property
@@ -139,9 +162,10 @@ class InstanceInputs:
         if self.followed is not None:
             activation = self.followed.activated_position
             found.append(Input(f"definition/{self.followed.definition_uid}", 0, activation))
-        if self.hold is not None:
-            version, position = _int(self.hold["stream_version"]), _int(self.hold["position"])
-            found.append(Input(str(self.hold["stream"]), version, position))
+        commands = [row for row in (self.hold, self.pin.row if self.pin else None) if row is not None]
+        # both are of the stream of the instance: the later one stands for it
+        for row in sorted(commands, key=lambda row: _int(row["position"]))[-1:]:
+            found.append(Input(str(row["stream"]), _int(row["stream_version"]), _int(row["position"])))
         return tuple(sorted(found, key=lambda item: item.stream))
 
 

@@ -8,7 +8,9 @@ from typing import Protocol
 
 from kro_es.api.objects import JsonObject, ObjectRef
 from kro_es.decisions import hold
+from kro_es.decisions.choice import Choice, Graphs, choose
 from kro_es.decisions.inputs import Child, Externals, Followed, InstanceInputs
+from kro_es.decisions.pin import Pin
 from kro_es.decisions.taint import Taints
 from kro_es.events.redaction import Redactor
 from kro_es.plan.applyset import applyset_id
@@ -44,7 +46,7 @@ class Standing:
 class Moment:
     """What a pass knows besides the rows."""
 
-    followed: Followed | None
+    graphs: Graphs
     externals: Externals
     clear: Callable[[Row], JsonObject | None]
     """The recorded object with its secret values put back; None while they are not known."""
@@ -61,7 +63,9 @@ def load(
     if row is None or instance is None:
         return None
     held = reader.row("holds", instance_uid)
-    children = _children(reader, applyset_id(ObjectRef.of(instance)), moment.clear)
+    pin = Pin.of(instance, reader.row("pins", instance_uid))
+    chosen = _chosen(reader, pin, moment.graphs)
+    children = _children(reader, applyset_id(ObjectRef.of(instance)), chosen.followed, moment.clear)
     nodes = {str(node["node"]): node for node in reader.rows("nodes", "instance_uid", instance_uid)}
     seen = _seen_fields(reader, children, nodes.values())
     fields = _field_sets(reader, {str(row["fields_digest"]) for row in (*nodes.values(), *seen.values())})
@@ -69,7 +73,7 @@ def load(
     return InstanceInputs(
         instance=hold.effective(instance, held),
         instance_row=row,
-        followed=moment.followed,
+        followed=chosen.followed,
         children=children,
         externals=moment.externals,
         nodes=nodes,
@@ -88,14 +92,37 @@ def load(
         max_collection=standing.max_collection,
         hold=held,
         notices=standing.notices,
+        pin=pin,
+        unkept=chosen.unkept,
+        uncompiled=chosen.uncompiled,
+        lacking=chosen.lacking,
+        served_by=moment.graphs.definition_uid,
     )
 
 
-def _children(reader: Reader, applyset: str, clear: Callable[[Row], JsonObject | None]) -> tuple[Child, ...]:
-    found = {str(row["uid"]): row for row in reader.rows("objects", "part_of", applyset)}
+def _chosen(reader: Reader, pin: Pin | None, graphs: Graphs) -> Choice:
+    uid = graphs.definition_uid
+    head = reader.row("definitions", uid) if uid else None
+    return choose(head, pin, reader.row("revisions", f"{uid}/{pin.number:06d}") if pin else None, graphs)
+
+
+def _children(
+    reader: Reader, applyset: str, followed: Followed | None, clear: Callable[[Row], JsonObject | None]
+) -> tuple[Child, ...]:
+    found: dict[str, Row] = {}
+    for row in reader.rows("objects", "part_of", applyset):
+        # an Event is served in two groups: it is one object, and the one that its node speaks of
+        if str(row["uid"]) not in found or _meant(row, followed):
+            found[str(row["uid"])] = row
     rows = sorted(found.values(), key=lambda item: (str(item["kind_key"]), str(item["name"])))
     pairs = ((clear(row), row) for row in rows)
     return tuple(Child(obj, row) for obj, row in pairs if obj is not None)
+
+
+def _meant(row: Row, followed: Followed | None) -> bool:
+    nodes = followed.graph.nodes if followed else ()
+    gvk = next((node.resource.gvk for node in nodes if node.id == row["node"]), None)
+    return gvk is not None and row["kind_key"] == f"{gvk.group}/{gvk.kind}"
 
 
 def _seen_fields(reader: Reader, children: Iterable[Child], nodes: Iterable[Row]) -> dict[str, Row]:

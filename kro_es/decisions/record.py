@@ -57,15 +57,15 @@ def thread(inputs: InstanceInputs) -> Thread:
 
 
 def decided(inputs: InstanceInputs, decision: Decision, engine: str) -> ReconcileDecided:
-    followed = inputs.followed
+    definition_uid, number = inputs.following
     return ReconcileDecided(
         at=inputs.now,
         position=inputs.position,
         inputs=inputs.inputs,
         writes=tuple(write.described(index) for index, write in enumerate(decision.writes)),
         nodes=decision.nodes,
-        revision=followed.number if followed else 0,
-        definition_uid=followed.definition_uid if followed else "",
+        revision=number,
+        definition_uid=definition_uid,
         engine=engine,
         state=decision.state,
         drift=decision.drift,

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kro_es.api import metadata
-from kro_es.api.conditions import Conditions, author_conditions, with_held
+from kro_es.api.conditions import HELD, PINNED, Conditions, author_conditions, with_word
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
-from kro_es.decisions.hold import told
+from kro_es.decisions import hold, pin
 from kro_es.decisions.inputs import InstanceInputs
 from kro_es.decisions.notices import notices
 from kro_es.decisions.writes import STATUS, PlannedWrite
@@ -81,6 +81,10 @@ class Verdict:
         return cls("False", "HeldUnknown", text, projects=False)
 
     @classmethod
+    def pin_unkept(cls, text: str) -> Verdict:
+        return cls("False", "PinNotKept", text, projects=False)
+
+    @classmethod
     def terminating(cls, results: tuple[NodeResult, ...], text: str) -> Verdict:
         reports = tuple(NodeReport(result.node.id, result.state, result.pending) for result in results)
         return cls("False", "ResourceDeleting", text, reports, results=results)
@@ -90,7 +94,7 @@ class Verdict:
         return cls("Unknown", "UnderDeletion", message, going=True, projects=False, unmanaged=unmanaged)
 
     def state(self, *, ready: bool) -> str:
-        if self.unmanaged and not self.going:
+        if (self.unmanaged and not self.going) or self.reason == "PinNotKept":
             return "ERROR"
         if self.reason == "ResourceDeleting":
             return "IN_PROGRESS"
@@ -129,7 +133,9 @@ def shown_status(inputs: InstanceInputs, verdict: Verdict) -> Shown:
         return Shown(None, False, verdict.state(ready=False), f"the status cannot be computed: {error}", broken=True)
     conditions, problems = _conditions(inputs, verdict, own)
     generation = instance["metadata"].get("generation", 0)
-    conditions = with_held(conditions, _before(inputs), told(instance, inputs.hold), generation, inputs.now)
+    said = (PINNED, pin.told(inputs.pin, inputs.unkept)), (HELD, hold.told(instance, inputs.hold))
+    for word in said:
+        conditions = with_word(conditions, _before(inputs), word, generation, inputs.now)
     state = "ERROR" if problems else verdict.state(ready=ready)
     message = "\n".join(problems) if ready else verdict.message
     status = {**fields, "conditions": conditions, "state": state}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, ObjectRef, annotations_of, labels
+from kro_es.api.objects import JsonObject, ObjectRef, Resource, annotations_of, labels
 from kro_es.decisions.inputs import InstanceInputs
 from kro_es.decisions.writes import FINALIZER, INVENTORY, PlannedWrite
 from kro_es.plan import owned
@@ -62,16 +62,23 @@ def marks(inputs: InstanceInputs) -> tuple[PlannedWrite, ...]:
     return (_patch(inputs, body, metadata.LABELLER, stage=0, what=FINALIZER),)
 
 
-def inventory(inputs: InstanceInputs, desired: Sequence[JsonObject], *, shrink: bool) -> tuple[PlannedWrite, ...]:
-    """The inventory patch when the recorded one does not fit: a superset before any child is written, exact at rest."""
+def inventory(
+    inputs: InstanceInputs, desired: Sequence[JsonObject], *, shrink: bool, coming: Iterable[Resource] = ()
+) -> tuple[PlannedWrite, ...]:
+    """The inventory patch when the recorded one does not fit: a superset before any child is written, exact at rest.
+
+    ``coming``: kinds of nodes that are still pending. Listed with the first children, they spare each later wave a
+    patch of its own; one that never comes is taken out at rest.
+    """
     assert inputs.followed is not None
     namespaced = inputs.followed.graph.instance.namespaced
     namespace = inputs.instance["metadata"].get("namespace", "")
     batch = of_objects(desired, namespace, cluster_scoped=not namespaced)
-    recorded = parse_inventory(inputs.instance)
-    wanted = (
-        batch if shrink else Inventory(batch.group_kinds | recorded.group_kinds, batch.namespaces | recorded.namespaces)
-    )
+    wanted = batch
+    if not shrink:
+        recorded = parse_inventory(inputs.instance)
+        kinds = batch.group_kinds | recorded.group_kinds | {resource.gvk.group_kind for resource in coming}
+        wanted = Inventory(kinds, batch.namespaces | recorded.namespaces)
     found = annotations_of(inputs.instance)
     new_labels, new = inventory_metadata(wanted, _id(inputs), inputs.version)
     same = all(found.get(key) == new[key] for key in _KEYS if key != metadata.TOOLING)

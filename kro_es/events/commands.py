@@ -58,6 +58,29 @@ class CommandRelease:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandPin:
+    """From here on an instance runs this revision of its definition, whatever revision becomes active."""
+
+    TYPE: ClassVar[str] = "command.pin"
+    instance_uid: str
+    definition_uid: str
+    definition: str
+    number: int
+    mark: str
+    """The revision and the hash of its spec; also in the object's annotation, so that the pin outlives the log."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandUnpin:
+    """The instance follows the active revision again."""
+
+    TYPE: ClassVar[str] = "command.unpin"
+    instance_uid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerStarted:
     TYPE: ClassVar[str] = "controller.started"
     engine: str

@@ -144,13 +144,23 @@ def managers(obj: JsonObject) -> dict[str, tuple[str, bytes]]:
     return found
 
 
-def changed_by(before: Mapping[str, tuple[str, bytes]], after: Mapping[str, tuple[str, bytes]]) -> Actor:
-    """The manager whose entry is new or moved; the newest of several, one of ours only when it is the only one."""
+def changed_by(
+    before: Mapping[str, tuple[str, bytes]], after: Mapping[str, tuple[str, bytes]], sent: str = ""
+) -> Actor:
+    """The manager whose entry is new or moved; the newest of several, one of ours only when it is the only one.
+
+    Who is made to give up a field keeps the time of its own last write: that tells it from who took the field. Who
+    only removes fields of ours leaves no entry, and is unknown, unless a write of ours is under way by manager ``sent``.
+    """
     moved = [(time, key) for key, (time, digest) in after.items() if before.get(key) != (time, digest)]
-    if not moved:
+    wrote = [(time, key) for time, key in moved if key not in before or before[key][0] != time] or moved
+    if not wrote:
         return UNKNOWN
-    foreign = [item for item in moved if not item[1].startswith(("kro.run/", "kro-es/"))]
-    return Actor(max(foreign or moved)[1].split("/Apply/")[0].split("/Update/")[0], "manager")
+    foreign = [item for item in wrote if not item[1].startswith(("kro.run/", "kro-es/"))]
+    time, key = max(foreign or wrote)
+    name = key.split("/Apply/")[0].split("/Update/")[0]
+    lost = not foreign and key in before and before[key][0] == time
+    return UNKNOWN if lost and name != sent else Actor(name, "manager")
 
 
 def micros(timestamp: str) -> int:

@@ -19,8 +19,10 @@ from kro_es.events.actions import (
 from kro_es.events.commands import (
     CommandHold,
     CommandInstanceRollback,
+    CommandPin,
     CommandRelease,
     CommandRollback,
+    CommandUnpin,
     ControllerStarted,
     ControllerStopped,
     LogAdopted,
@@ -49,8 +51,10 @@ __all__ = [
     "Body",
     "CommandHold",
     "CommandInstanceRollback",
+    "CommandPin",
     "CommandRelease",
     "CommandRollback",
+    "CommandUnpin",
     "ControllerStarted",
     "ControllerStopped",
     "CrdApplied",
@@ -116,6 +120,8 @@ Body: TypeAlias = (
     | CommandInstanceRollback
     | CommandHold
     | CommandRelease
+    | CommandPin
+    | CommandUnpin
     | ControllerStarted
     | ControllerStopped
     | LogPruned

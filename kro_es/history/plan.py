@@ -21,6 +21,8 @@ from kro_es.history.changes import changes
 from kro_es.history.compare import object_at
 from kro_es.history.forecast import Forecast, Recorded, Side, forecast
 from kro_es.history.gaps import notes
+from kro_es.history.pinning import Pinning, Revisions, as_it_ran, followed, foreseen, live, sides
+from kro_es.history.pins import pinned_of
 from kro_es.history.revisions import parsed, revision
 from kro_es.history.risks import Risk
 from kro_es.history.source import History
@@ -53,6 +55,10 @@ class Plan:
     notes: tuple[str, ...] = ()
     again: JsonObject | None = None
     """What is created, when the object itself is gone."""
+    pinning: Pinning | None = None
+    """What changes about the revision the instance runs."""
+    keeps_spec: bool = False
+    """Only the revision it runs changes: whatever its spec is by then stays."""
 
     def as_json(self) -> JsonObject:
         return {
@@ -61,6 +67,7 @@ class Plan:
             "base": self.base,
             "created": self.again is not None,
             "changes": list(self.changes),
+            "pin": self.pinning.text if self.pinning else None,
         }
 
 
@@ -105,10 +112,16 @@ def of_definition(
         before = _compiled(target.ref.name, newest, kinds)
     except UserError as error:
         return replace(made, notes=(*made.notes, f"the newest revision cannot be compared: {error}"))
+    pinned = pinned_of(history, str(wanted["definition_uid"]))
+    if pinned:
+        text = f"{len(pinned)} instance(s) are pinned and do not follow: kro-history pins"
+        made = replace(made, notes=(*made.notes, text))
     forecasts = tuple(
         forecast(Recorded(history, str(row["uid"])), Side(before, obj), Side(after, _instead(besides, row, obj)))
         for row in _instances(history, newest)
         for obj in [parsed(row["object"])]
+        # one that is pinned stays as it is, unless its own spec is put back: then its own plan tells
+        if row["uid"] not in pinned
     )
     forecasts += tuple(forecast(Recorded(history, ""), Side(before, obj), Side(after, obj)) for obj in besides.again)
     breaking = tuple(f"{one.path}: {one}" for one in compare(before.crd, after.crd).breaking)
@@ -192,10 +205,28 @@ def position_of(history: History, target: Target, to: str) -> int:
     return found[-1]
 
 
-def of_instance(history: History, target: Target, to: str, kinds: Kinds | None) -> Plan:
-    """The instance's own spec as it was; one that is gone is made again. Raises UserError when it was not there then."""
+def of_pin(history: History, target: Target, pinning: Pinning, revisions: Revisions) -> Plan:
+    """Another revision for an instance, with what becomes of its objects."""
+    obj, now = live(history, target), followed(history, target)
+    head = history.log.state_at(target.stream)
+    assert head is not None
+    found = (foreseen(history, target, pinning.number, revisions),)
+    return Plan(
+        target, str(now["definition"]), str(now["definition_uid"]), head.position, head.position,
+        obj.get("spec") or {}, "", (), found, _losses(found), pinning=pinning, keeps_spec=True,
+    )  # fmt: skip
+
+
+def of_instance(history: History, target: Target, to: str, kinds: Kinds | None, *, spec_only: bool = False) -> Plan:
+    """The instance's spec as it was, and the revision it ran; one that is gone is made again.
+
+    Raises UserError when it was not there then, or cannot run that revision any more.
+    """
     position = position_of(history, target, to)
+    revisions = Revisions(history, kinds)
     made = spec_plan(history, target, position)
+    if not spec_only:
+        made = _with_revision(made, _pinning(history, target, position, revisions))
     kind = {f"{target.ref.group}/{target.ref.kind}"}
     event = history.log.event(position)
     assert event is not None
@@ -208,12 +239,34 @@ def of_instance(history: History, target: Target, to: str, kinds: Kinds | None) 
     )
     if kinds is None:
         return replace(made, notes=(*made.notes, NOT_FORESEEN))
-    followed = _followed(history, target)
-    graph = _compiled(str(followed["definition"]), followed, kinds)
+    if made.pinning is None:
+        row = followed(history, target)
+        after = _compiled(str(row["definition"]), row, kinds)
+        before: ResourceGraph | None = after
+    else:
+        before, after = sides(history, target, made.pinning.number, revisions)
     now = made.again or object_at(history, target.ref, history.head) or {}
     uid = "" if made.again else target.uid
-    found = (forecast(Recorded(history, uid), Side(graph, now), Side(graph, {**now, "spec": made.spec})),)
+    came = Side(before, now) if before else None
+    found = (forecast(Recorded(history, uid), came, Side(after, {**now, "spec": made.spec})),)
     return replace(made, forecasts=found, risks=(*made.risks, *_losses(found)))
+
+
+def _pinning(history: History, target: Target, position: int, revisions: Revisions) -> Pinning | None:
+    try:
+        return as_it_ran(history, target, position, revisions)
+    except UserError as error:
+        raise UserError(f"{error}; its spec alone comes back with --spec-only") from error
+
+
+def _with_revision(made: Plan, pinning: Pinning | None) -> Plan:
+    """One that is made again carries the pin from its first moment."""
+    if made.again is None or pinning is None or not pinning.mark:
+        return replace(made, pinning=pinning)
+    meta = made.again["metadata"]
+    said = {"annotations": {**(meta.get("annotations") or {}), metadata.PINNED: pinning.mark}}
+    said["labels"] = {**(meta.get("labels") or {}), metadata.PINNED_REVISION: str(pinning.number)}
+    return replace(made, pinning=pinning, again={**made.again, "metadata": {**meta, **said}})
 
 
 def spec_plan(history: History, target: Target, position: int) -> Plan:
@@ -228,7 +281,7 @@ def spec_plan(history: History, target: Target, position: int) -> Plan:
         )
     head = history.log.state_at(target.stream)
     assert head is not None
-    row = _followed(history, target)
+    row = followed(history, target)
     digest = hashlib.sha256(orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)).hexdigest()
     again = None if now is not None else _manifest_of(then, spec)
     text = f"{target.name} is gone: it is made again, with another uid"
@@ -253,26 +306,7 @@ def _is_own(name: str) -> bool:
 
 
 def instance_needs(history: History, target: Target) -> set[Gvk]:
-    return set(required_kinds(parse(_manifest(_followed(history, target)))))
-
-
-def _followed(history: History, target: Target) -> Row:
-    """The revision the instance follows, or would follow if it was made again."""
-    sql = (
-        "SELECT r.* FROM p_instances i JOIN p_revisions r ON r.definition_uid = i.definition_uid"
-        " AND r.number = i.revision WHERE i.key = ?"
-    )
-    found = history.rows(sql, (target.uid,))
-    if not found:
-        sql = (
-            "SELECT r.* FROM p_definitions d JOIN p_revisions r ON r.definition_uid = d.key AND r.number = d.active"
-            " WHERE d.key = (SELECT definition_uid FROM p_timeline WHERE instance_uid = ? AND definition_uid <> ''"
-            " ORDER BY key DESC LIMIT 1)"
-        )
-        found = history.rows(sql, (target.uid,))
-    if not found:
-        raise UserError(f"{target.name} is no instance that follows a revision of this log")
-    return {**found[0], "spec": parsed(found[0]["spec"])}
+    return set(required_kinds(parse(_manifest(followed(history, target)))))
 
 
 def _redacted(value: JsonValue) -> bool:

@@ -92,7 +92,10 @@ def _definition(history: History, plan: Plan, command: int) -> tuple[int, tuple[
     issued = [row for row in rows if row["state"] != "rejected"]
     if refused and not issued:
         return 0, tuple(str(fault["message"]) for fault in parsed(refused[-1]["faults"])), {}
-    sql = "SELECT namespace, name, state FROM p_instances WHERE definition_uid = ? ORDER BY key"
+    sql = (
+        "SELECT namespace, name, state FROM p_instances WHERE definition_uid = ?"
+        " AND key NOT IN (SELECT key FROM p_pins) ORDER BY key"
+    )
     every = {f"{row['namespace']}/{row['name']}": row for row in history.rows(sql, (plan.definition_uid,))}
     if not issued or not issued[0]["activated_at"]:
         return 0, (), dict.fromkeys(every, _PENDING)
@@ -116,7 +119,7 @@ def _instance(history: History, plan: Plan, written: Written) -> tuple[int, _Sta
     if not objects:
         return 0, _PENDING if plan.again else _Standing("failed", "it is gone")
     obj = objects[0]
-    sql = "SELECT state, message, settled_generation, revision FROM p_instances WHERE key = ?"
+    sql = "SELECT state, message, settled_generation, settled_revision, decided_position, revision FROM p_instances WHERE key = ?"
     rows = history.rows(sql, (obj["uid"],))
     version = written.versions.get(plan.target.ref.key, 0)
     if not rows or int(str(obj["resource_version"])) < version:
@@ -126,6 +129,10 @@ def _instance(history: History, plan: Plan, written: Written) -> tuple[int, _Sta
         return revision, _Standing("failed", f"{later[-1]} changed it again since")
     sql = "SELECT count(*) AS n FROM p_timeline WHERE instance_uid = ? AND what = 'instance.settled' AND key > ?"
     settled = int(str(history.rows(sql, (obj["uid"], key(written.command)))[0]["n"]))
+    if plan.pinning is not None and (
+        row["settled_revision"] != plan.pinning.number or int(str(row["decided_position"])) < written.command
+    ):
+        return revision, _PENDING
     # a hold of what it is already makes no news
     news = plan.changes or plan.again
     if (news and not settled) or row["settled_generation"] != obj["generation"]:

@@ -11,8 +11,9 @@ from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, labels
 from kro_es.api.selector import Selector
 from kro_es.api.watch import Watched
 from kro_es.decisions import deletion, record
+from kro_es.decisions.choice import Graphs
 from kro_es.decisions.decide import Decision, decide, releasing
-from kro_es.decisions.inputs import Child, Followed, InstanceInputs, unread_key
+from kro_es.decisions.inputs import Child, InstanceInputs, unread_key
 from kro_es.decisions.load import Moment, Reader, Standing, load
 from kro_es.decisions.taint import Taints
 from kro_es.errors import UserError
@@ -26,6 +27,7 @@ from kro_es.events.types import (
     RevisionIssued,
     SchemaRecorded,
 )
+from kro_es.graph.node import ResourceGraph
 from kro_es.history.doubts import Doubts
 from kro_es.history.memory import Memory
 from kro_es.history.recompiled import Recompiled
@@ -162,7 +164,7 @@ class _Run:
         ref = ObjectRef(event.subject.group, event.subject.kind, event.subject.namespace, event.subject.name)
         reads = _Reads(self._memory, body.given.get("unread", {}))
         moment = Moment(
-            self._followed(body, task.configuration), reads, _recorded,
+            self._graphs(body, task.configuration), reads, _recorded,
             body.at if isinstance(body, ReconcileDecided) else event.occurred_at, body.given.get("failed", {}),
         )  # fmt: skip
         uid = event.stream.removeprefix(_INSTANCE)
@@ -176,19 +178,16 @@ class _Run:
             decision = releasing(deletion.release(inputs, resource))
         return inputs, decision
 
-    def _followed(self, body: ReconcileDecided | InstanceSettled, configuration: JsonObject) -> Followed | None:
-        """The active revision of the definition at that position, whatever the record says about its number."""
-        row = self._memory.row("definitions", body.definition_uid)
-        if not body.definition_uid or row is None or not row["active"]:
-            return None
-        number = int(str(row["active"]))
-        revision = self._memory.row("revisions", f"{body.definition_uid}/{number:06d}")
-        if revision is None:
-            raise UserError(f"revision {number} is not in the log")
-        graph = self.graphs.graph(body.definition_uid, number, configuration)
-        return Followed(
-            str(revision["definition"]), body.definition_uid, number, graph, int(str(row["activated_position"]))
-        )
+    def _graphs(self, body: ReconcileDecided | InstanceSettled, configuration: JsonObject) -> Graphs:
+        """Revisions by what is active at that position, or pinned, whatever the record says about the number."""
+
+        def compiled(definition_uid: str, number: int) -> ResourceGraph:
+            try:
+                return self.graphs.graph(definition_uid, number, configuration)
+            except KeyError as error:
+                raise UserError(f"revision {number} is not in the log") from error
+
+        return Graphs(body.definition_uid, compiled, lambda *_: str(body.given.get("uncompiled", "")))
 
     def _standing(self, configuration: JsonObject) -> Standing:
         return Standing(

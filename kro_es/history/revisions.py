@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -36,11 +36,18 @@ def revisions(history: History, name: str) -> Answer:
         " position, faults FROM v_revisions WHERE definition = ? ORDER BY position"
     )
     rows = history.rows(sql, (name,))
+    sql = (
+        "SELECT p.number, count(*) AS n FROM p_pins p JOIN p_definitions d ON d.key = p.definition_uid"
+        " WHERE d.definition = ? GROUP BY p.number"
+    )
+    pinned = {row["number"]: row["n"] for row in history.rows(sql, (name,))}
     for row in rows:
+        row["pinned"] = pinned.get(row["revision"], 0)
         faults = [str(fault["message"]) for fault in parsed(row["faults"]) or ()]
         row["faults"] = faults
         row["reason"] = row["reason"] or "; ".join(faults)
-    columns = ("revision", "state", "issued_at", "actor", "actor_source", "rolled_back_to", "reason")
+    said = ("pinned",) if any(row["pinned"] for row in rows) else ()
+    columns = ("revision", "state", "issued_at", "actor", "actor_source", "rolled_back_to", *said, "reason")
     return Answer(rows, columns, (*columns, "activated_at", "spec_hash", "position"))
 
 
@@ -58,10 +65,11 @@ def revision(history: History, name: RevisionName) -> Row:
 def rollouts(history: History, name: str | None = None) -> Answer:
     """One row a revision: when it began and ended for its instances, how they fared, who made it and why."""
     found = _grouped(history, name)
-    rows = [_rollout(rows) for rows in found]
+    rows = [_rollout(rows, _pinned(history, rows[0])) for rows in found]
     since = min((int(str(group[0]["issued_at"])) for group in found), default=0)
-    columns = ("revision", "started", "finished", "took", "done", "failed", "pending", "actor", "reason")
-    wide = ("revision", "state", "issued", *columns[1:8], "known_by", "rolled_back_to", "reason")
+    said = ("pinned",) if any(row["pinned"] for row in rows) else ()
+    columns = ("revision", "started", "finished", "took", "done", "failed", "pending", *said, "actor", "reason")
+    wide = ("revision", "state", "issued", *columns[1:-1], "known_by", "rolled_back_to", "reason")
     return Answer(rows, columns, wide, notes(history, since, history.now if since else 0))
 
 
@@ -77,10 +85,20 @@ def _grouped(history: History, name: str | None) -> list[Table]:
     return list(groups.values())
 
 
-def _rollout(rows: Table) -> JsonObject:
-    """``rows``: one an instance, or a single one without an instance."""
+def _pinned(history: History, row: Row) -> dict[object, int]:
+    """By uid, instances of the definition that stay on another revision than this one."""
+    sql = "SELECT key, number FROM p_pins WHERE definition_uid = ? AND number <> ?"
+    found = history.rows(sql, (row["definition_uid"], row["number"]))
+    return {pin["key"]: int(str(pin["number"])) for pin in found}
+
+
+def _rollout(rows: Table, pinned: Mapping[object, int]) -> JsonObject:
+    """``rows``: one an instance, or a single one without an instance; of ``pinned`` those that got there count."""
     first = rows[0]
-    begun = [row for row in rows if row["instance_uid"]]
+    there = {row["instance_uid"] for row in rows if row["state"] == "done"}
+    known = {row["instance_uid"] for row in rows}
+    away = {uid for uid, on in pinned.items() if uid not in there and (uid in known or on < int(str(first["number"])))}
+    begun = [row for row in rows if row["instance_uid"] and row["instance_uid"] not in away]
     states = [row["state"] for row in begun]
     started = min((int(str(row["started_at"])) for row in begun), default=0)
     ended = [int(str(row["finished_at"])) for row in begun]
@@ -100,6 +118,7 @@ def _rollout(rows: Table) -> JsonObject:
         "done": states.count("done"),
         "failed": states.count("failed"),
         "pending": waiting,
+        "pinned": len(away),
         "actor": first["actor"],
         "known_by": first["actor_source"],
         "rolled_back_to": first["rolled_back_to"],
@@ -120,7 +139,7 @@ def stats(history: History, name: str | None = None) -> Answer:
 def _figures(history: History, rows: Table, failed: dict[str, dict[str, int]]) -> JsonObject:
     """``failed``: definition uid and rollout to writes that were refused."""
     first = rows[0]
-    shown = _rollout(rows)
+    shown = _rollout(rows, _pinned(history, first))
     issued = int(str(first["issued_at"]))
     times = [
         (int(str(row["finished_at"])) - max(int(str(row["started_at"])), issued)) / 1_000_000

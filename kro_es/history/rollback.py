@@ -5,75 +5,37 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from kro_es.api import metadata
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, annotations_of, resource_version, uid
 from kro_es.cluster.client import connect
 from kro_es.cluster.kubernetes import KubernetesCluster
 from kro_es.errors import ApiError, UserError
-from kro_es.events.types import (
-    Actor,
-    Body,
-    CommandHold,
-    CommandInstanceRollback,
-    CommandRelease,
-    CommandRollback,
-    NewEvent,
-    Subject,
-    definition_stream,
-    instance_stream,
-)
 from kro_es.history import plan as plans
 from kro_es.history import whole
 from kro_es.history.compare import object_at
+from kro_es.history.errand import Cluster, Errand, mark_of, with_spec
+from kro_es.history.pinning import needs
 from kro_es.history.plan import Plan
 from kro_es.history.revisions import parsed
 from kro_es.history.risks import ClusterUnknown
 from kro_es.history.source import History
 from kro_es.history.targets import Target
-from kro_es.history.whole import Rollback
-from kro_es.schema.openapi import KindSchema
-from kro_es.store.event_log import EventLog
+from kro_es.history.whole import Rollback, Wanted
 from kro_es.store.sql import marks
 
 _DEFINITIONS = Resource(
     Gvk.parse(metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND), "resourcegraphdefinitions", namespaced=False
 )
+_REVISIONS = Resource(
+    Gvk.parse(metadata.REVISION_API_VERSION, metadata.REVISION_KIND), "graphrevisions", namespaced=False
+)
 _POLL = 0.2
 _LOOKS = 25
 """How often the log is asked for what the cluster shows already: five seconds."""
-
-
-class Cluster(Protocol):
-    """The Kubernetes API as a rollback uses it; every refusal is an ``ApiError``."""
-
-    async def cluster_id(self) -> str: ...
-
-    async def user(self) -> str:
-        """Who the API server says is asking."""
-        ...
-
-    async def kinds(self, gvks: Iterable[Gvk], custom: Mapping[tuple[str, str], str]) -> Mapping[Gvk, KindSchema]: ...
-
-    async def resource_for_group_kind(self, group: str, kind: str) -> Resource | None: ...
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject: ...
-
-    async def create(
-        self, resource: Resource, obj: JsonObject, manager: str, *, dry_run: bool = False
-    ) -> JsonObject: ...
-
-    async def replace(
-        self, resource: Resource, obj: JsonObject, manager: str, *, dry_run: bool = False
-    ) -> JsonObject: ...
-
-    async def merge_patch(
-        self, resource: Resource, namespace: str, name: str, body: JsonObject, *, manager: str, subresource: str = ""
-    ) -> JsonObject: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +65,44 @@ async def reach(where: Where) -> AsyncIterator[KubernetesCluster]:
         yield KubernetesCluster(client)
 
 
-async def planned(
-    history: History, cluster: Cluster, target: Target, to: str, *, with_instances: bool = False, hold: bool = False
-) -> Rollback:
+async def planned(history: History, cluster: Cluster, target: Target, wanted: Wanted) -> Rollback:
     """The plan against the cluster the log is of. Raises UserError when it is another one, ClusterUnknown."""
+    await _answering(history, cluster)
+    kinds = await cluster.kinds(whole.needs(history, target, wanted), {})
+    made = whole.of(history, target, wanted, kinds)
+    await _collected(cluster, made)
+    return made
+
+
+async def planned_pins(history: History, cluster: Cluster, instances: Sequence[Target], number: int | None) -> Rollback:
+    """As :func:`planned`: all of them pinned to a revision, or (None) unpinned."""
+    await _answering(history, cluster)
+    kinds = await cluster.kinds(needs(history, instances, number), {})
+    made = whole.of_pins(history, instances, number, kinds)
+    await _collected(cluster, made)
+    return made
+
+
+async def _answering(history: History, cluster: Cluster) -> None:
     try:
         await _same_cluster(history, cluster)
     except ApiError as error:
         raise ClusterUnknown(f"the cluster does not answer: {error}") from error
-    kinds = await cluster.kinds(whole.needs(history, target, to, with_instances=with_instances), {})
-    return whole.of(history, target, to, kinds, with_instances=with_instances, hold=hold)
+
+
+async def _collected(cluster: Cluster, made: Rollback) -> None:
+    """A pin outlives its log by the GraphRevision alone: without it nobody is pinned. Raises UserError."""
+    pinned = {(step.definition, step.pinning.number) for step in made.steps if step.pinning and step.pinning.mark}
+    for definition, number in sorted(pinned):
+        try:
+            await cluster.get(_REVISIONS, "", f"{definition}-r{number:05d}")
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            raise UserError(
+                f"revision {number} of {definition} was collected: the cluster has no GraphRevision of it any more, and a"
+                f" lost log could not bring it back; `kro-history rollback {definition} --to {number}` issues it anew"
+            ) from error
 
 
 async def _same_cluster(history: History, cluster: Cluster) -> None:
@@ -121,58 +111,6 @@ async def _same_cluster(history: History, cluster: Cluster) -> None:
         raise UserError(
             f"this log is of cluster {history.cluster}, the kubeconfig leads to {found}: nothing was changed"
         )
-
-
-@dataclass
-class _Errand:
-    """One rollback while it is carried out."""
-
-    history: History
-    cluster: Cluster
-    reason: str
-    breaking: bool
-    hold: bool
-    user: str = ""
-    correlation: str = ""
-    log: EventLog = field(init=False)
-
-    def __post_init__(self) -> None:
-        # the controller folds commands with its own next commit, so that its rows never jump
-        self.log = EventLog(self.history.engine)
-
-    def command(self, plan: Plan) -> int:
-        """Position of the command; with a hold, both are in the log or none."""
-        stream, body = self.correlation, _body(plan, self.reason)
-        if isinstance(body, CommandInstanceRollback):
-            stream = instance_stream(plan.target.uid)
-        held = [self.held(plan, plan.target.uid)] if self.hold and plan.again is None else []
-        return self.append(self._event(stream, plan.target.ref, plan.target.uid, body), *held)
-
-    def held(self, plan: Plan, obj_uid: str) -> NewEvent:
-        body = CommandHold(obj_uid, plan.spec, mark_of(plan), self.reason)
-        return self._event(_stream(plan.target, obj_uid), plan.target.ref, obj_uid, body)
-
-    def release(self, target: Target) -> NewEvent:
-        body = CommandRelease(target.uid, self.reason)
-        return self._event(_stream(target, target.uid), target.ref, target.uid, body)
-
-    def append(self, *events: NewEvent) -> int:
-        return self.log.append(events, now=time.time_ns() // 1000)[0].position
-
-    def _event(self, stream: str, ref: ObjectRef, obj_uid: str, body: Body) -> NewEvent:
-        subject = Subject(ref.group, ref.kind, ref.namespace, ref.name, obj_uid)
-        now = time.time_ns() // 1000
-        return NewEvent(stream, body, subject, Actor(self.user, "cli"), now, correlation=self.correlation)
-
-
-def _stream(target: Target, obj_uid: str) -> str:
-    return definition_stream(obj_uid) if target.is_definition else instance_stream(obj_uid)
-
-
-def mark_of(plan: Plan) -> str:
-    """What the annotation on a held object says: ``revision 2@<digest>``."""
-    what = "revision" if plan.target.is_definition else "position"
-    return f"{what} {plan.to}@{plan.digest[:16]}"
 
 
 async def carry_out(  # noqa: PLR0913 - what the command line asks for
@@ -193,7 +131,7 @@ async def carry_out(  # noqa: PLR0913 - what the command line asks for
     user = await cluster.user()
     names = "\0".join(f"{step.target.uid}\0{step.to}\0{step.base}" for step in rollback.steps)
     digest = hashlib.sha256(f"{names}\0{time.time_ns()}".encode()).hexdigest()[:12]
-    errand = _Errand(history, cluster, reason, breaking, hold, user, f"command/{digest}")
+    errand = Errand(history, cluster, reason, breaking, hold, user, f"command/{digest}")
     written = Written()
     for step in rollback.steps:
         try:
@@ -217,7 +155,7 @@ def _stopped(rollback: Rollback, done: int, error: Exception) -> str:
     )
 
 
-async def _write(errand: _Errand, plan: Plan) -> tuple[int, JsonObject]:
+async def _write(errand: Errand, plan: Plan) -> tuple[int, JsonObject]:
     """Position of the command, and the object. What the API server would refuse is refused before there is a command in the log."""
     cluster, ref = errand.cluster, plan.target.ref
     resource: Resource | None = _DEFINITIONS
@@ -227,15 +165,21 @@ async def _write(errand: _Errand, plan: Plan) -> tuple[int, JsonObject]:
         raise UserError(f"the cluster does not serve {ref.group_kind} any more: {plan.target.name} was not written")
     if plan.again is not None:
         return await _make_again(errand, resource, plan)
-    if not errand.hold and hold_on(errand.history, plan.target):
+    if not (errand.hold or plan.keeps_spec) and hold_on(errand.history, plan.target):
         raise UserError(f"{plan.target.name} is held: release it first, or hold it at this too with --hold")
     position = 0
     for _ in range(_LOOKS):
-        body = _with_spec(errand, plan, await _live(errand, resource, plan))
+        live = await _live(errand, resource, plan)
+        body = with_spec(errand, plan, live)
         try:
             await cluster.replace(resource, body, metadata.ROLLBACK_MANAGER, dry_run=True)
             position = position or errand.command(plan)
-            return position, await cluster.replace(resource, body, metadata.ROLLBACK_MANAGER)
+            made = await cluster.replace(resource, body, metadata.ROLLBACK_MANAGER)
+            if resource_version(made) == resource_version(live) and plan.pinning is not None:
+                # somebody took the mark away before; the controller has to be woken all the same
+                await _marked(cluster, resource, ref, "unpinned", annotation=metadata.PINNED)
+                made = await _marked(cluster, resource, ref, None, annotation=metadata.PINNED)
+            return position, made
         except ApiError as error:
             if not error.conflict:
                 raise
@@ -244,15 +188,7 @@ async def _write(errand: _Errand, plan: Plan) -> tuple[int, JsonObject]:
     raise UserError(f"{plan.target.name} changes faster than it can be written: nothing was written")
 
 
-def _with_spec(errand: _Errand, plan: Plan, live: JsonObject) -> JsonObject:
-    """The resourceVersion of ``live`` is the precondition: an edit in between is never overwritten."""
-    said = {metadata.ALLOW_BREAKING: "true"} if errand.breaking and plan.target.is_definition else {}
-    said |= {metadata.HELD: mark_of(plan)} if errand.hold else {}
-    meta = live["metadata"]
-    return {**live, "metadata": {**meta, "annotations": {**annotations_of(live), **said}}, "spec": plan.spec}
-
-
-async def _make_again(errand: _Errand, resource: Resource, plan: Plan) -> tuple[int, JsonObject]:
+async def _make_again(errand: Errand, resource: Resource, plan: Plan) -> tuple[int, JsonObject]:
     assert plan.again is not None
     try:
         await errand.cluster.create(resource, plan.again, metadata.ROLLBACK_MANAGER, dry_run=True)
@@ -262,15 +198,18 @@ async def _make_again(errand: _Errand, resource: Resource, plan: Plan) -> tuple[
         raise
     position = errand.command(plan)
     made = await errand.cluster.create(resource, plan.again, metadata.ROLLBACK_MANAGER)
+    if lasting := errand.lasting(plan, uid(made)):
+        errand.append(*lasting)
     if errand.hold:
-        errand.append(errand.held(plan, uid(made)))
         made = await _marked(errand.cluster, resource, plan.target.ref, mark_of(plan))
     return position, made
 
 
-async def _marked(cluster: Cluster, resource: Resource, ref: ObjectRef, mark: str | None) -> JsonObject:
-    """The annotation of a hold, written or (None) taken away; the controller looks again because of it."""
-    body = {"metadata": {"annotations": {metadata.HELD: mark}}}
+async def _marked(
+    cluster: Cluster, resource: Resource, ref: ObjectRef, mark: str | None, *, annotation: str = metadata.HELD
+) -> JsonObject:
+    """The annotation of a hold or pin, written or (None) taken away; the controller looks again because of it."""
+    body = {"metadata": {"annotations": {annotation: mark}}}
     return await cluster.merge_patch(resource, ref.namespace, ref.name, body, manager=metadata.ROLLBACK_MANAGER)
 
 
@@ -291,7 +230,7 @@ async def release(history: History, cluster: Cluster, target: Target, reason: st
     live = await cluster.get(resource, target.ref.namespace, target.ref.name)
     if metadata.HELD not in annotations_of(live) and hold_on(history, target) is None:
         raise UserError(f"{target.name} is not held")
-    errand = _Errand(history, cluster, reason, breaking=False, hold=False, user=await cluster.user())
+    errand = Errand(history, cluster, reason, breaking=False, hold=False, user=await cluster.user())
     errand.append(errand.release(target))
     if metadata.HELD not in annotations_of(live):
         # somebody took the mark away; the controller has to be woken all the same
@@ -299,7 +238,7 @@ async def release(history: History, cluster: Cluster, target: Target, reason: st
     await _marked(cluster, resource, target.ref, None)
 
 
-async def _live(errand: _Errand, resource: Resource, plan: Plan) -> JsonObject:
+async def _live(errand: Errand, resource: Resource, plan: Plan) -> JsonObject:
     """The object to be written, exactly as the plan knew it."""
     history, ref = errand.history, plan.target.ref
     try:
@@ -346,13 +285,7 @@ def edits(history: History, stream: str, condition: str, value: int) -> list[str
     return [str(row["name"]) for row in history.rows(sql, (stream, value, *own))]
 
 
-def _body(plan: Plan, reason: str) -> Body:
-    if plan.target.is_definition:
-        return CommandRollback(plan.definition_uid, plan.definition, plan.to, plan.base, plan.digest, reason)
-    return CommandInstanceRollback(plan.target.uid, plan.to, plan.base, plan.digest, reason)
-
-
-async def _active(errand: _Errand, plan: Plan, command: int, seconds: float) -> None:
+async def _active(errand: Errand, plan: Plan, command: int, seconds: float) -> None:
     """Until the definition serves what was written: instances written earlier would meet the old schema."""
     sql = (
         "SELECT state, faults, activated_position FROM p_revisions WHERE definition_uid = ? AND position > ?"

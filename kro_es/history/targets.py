@@ -94,6 +94,19 @@ def of_kind(history: History, group: str, kind: str) -> list[Target]:
     return [found for _, found in sorted({row.ref: row for row in known}.items())]
 
 
+def instances(history: History, kind: str) -> list[Target]:
+    """Every instance of a kind, alive or not; of each name the newest. Raises UserError with the nearest kinds."""
+    known = [one for one in _known(history, "j.name <> ''") if one.is_instance]
+    fitting = {one.ref: one for one in known if _is_kind(one.ref, kind)}
+    groups = {ref.group_kind for ref in fitting}
+    if len(groups) > 1:
+        raise UserError(f"{kind} may be any of {', '.join(sorted(groups))}; say which with KIND.group")
+    if not fitting:
+        names = {one.ref.kind.lower() for one in known}
+        raise UserError(f"no instances of kind {kind!r} in this log{_did_you_mean(kind.lower(), names)}")
+    return [found for _, found in sorted(fitting.items())]
+
+
 def _known(history: History, condition: str, *values: str) -> list[Target]:
     sql = (
         "SELECT j.api_group, j.kind, j.namespace, j.name, j.uid, s.id AS stream FROM subjects j"  # noqa: S608

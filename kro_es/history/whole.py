@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from kro_es.api.objects import Gvk, JsonObject, JsonValue, terminating
 from kro_es.errors import UserError
 from kro_es.graph.node import ResourceGraph
-from kro_es.history import moments, targets
+from kro_es.history import moments, pinning, pins, targets
 from kro_es.history import plan as plans
 from kro_es.history.compare import object_at
 from kro_es.history.forecast import Forecast
 from kro_es.history.gaps import notes
 from kro_es.history.plan import Instances, Kinds, Plan
-from kro_es.history.risks import Risk
+from kro_es.history.risks import Risk, RiskName
 from kro_es.history.source import History
 from kro_es.history.targets import RevisionName, Target
 from kro_es.schema.compat import compare
 from kro_es.schema.openapi import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for."""
+
+    to: str
+    """Of a definition a revision or a time; with its instances, and of an instance: a position, a time or RGD@N."""
+    with_instances: bool = False
+    hold: bool = False
+    """Steps that change nothing are kept: there is something to be held."""
+    spec_only: bool = False
+    """An instance goes on following the active revision, whatever it ran then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,8 @@ class Rollback:
     notes: tuple[str, ...]
     whole: bool = False
     """The definition together with its instances."""
+    undo: str = ""
+    """The command that undoes it, where that is no rollback."""
 
     def counts(self) -> dict[str, int]:
         return {
@@ -41,13 +56,15 @@ class Rollback:
             for name, change in (("created", "created"), ("updated", "changed"), ("deleted", "deleted"))
         }
 
-    def refused(self, accepted: set[str]) -> tuple[Risk, ...]:
+    def refused(self, accepted: Collection[str]) -> tuple[Risk, ...]:
         """Risks nobody named."""
         return tuple(risk for risk in self.risks if risk.name not in accepted)
 
     @property
     def way_back(self) -> str:
         """The command that undoes it."""
+        if self.undo:
+            return self.undo
         name = self.target.ref.name if self.target.is_definition else _named(self.target)
         if self.whole or not self.target.is_definition:
             flag = " --with-instances" if self.whole else ""
@@ -85,42 +102,61 @@ def number_of(history: History, target: Target, to: str) -> int:
     return plans.number_at(history, target, moments.position_of(history, to))
 
 
-def needs(history: History, target: Target, to: str, *, with_instances: bool) -> set[Gvk]:
+def needs(history: History, target: Target, wanted: Wanted) -> set[Gvk]:
     """Kinds whose schemas the plan needs."""
     if not target.is_definition:
         return plans.instance_needs(history, target)
-    return plans.needs(history, target.ref.name, _number(history, target, to, with_instances=with_instances))
+    return plans.needs(history, target.ref.name, _number(history, target, wanted))
 
 
-def _number(history: History, target: Target, to: str, *, with_instances: bool) -> int:
-    if with_instances:
-        return plans.number_at(history, target, _moment(history, target, to))
-    return number_of(history, target, to)
+def _number(history: History, target: Target, wanted: Wanted) -> int:
+    if wanted.with_instances:
+        return plans.number_at(history, target, _moment(history, target, wanted.to))
+    return number_of(history, target, wanted.to)
 
 
-def of(
-    history: History,
-    target: Target,
-    to: str,
-    kinds: Kinds | None,
-    *,
-    with_instances: bool = False,
-    hold: bool = False,
-) -> Rollback:
-    """``hold`` keeps the steps that change nothing: there is something to be held.
-
-    ``to`` of a definition: a revision or a time; with its instances, and of an instance: a position, a time or RGD@N.
-
-    Raises UserError for what cannot be put back.
-    """
-    if with_instances:
-        return _whole(history, target, to, kinds, hold=hold)
+def of(history: History, target: Target, wanted: Wanted, kinds: Kinds | None) -> Rollback:
+    """The plan. Raises UserError for what cannot be put back."""
+    if wanted.with_instances:
+        return _whole(history, target, wanted.to, kinds, hold=wanted.hold)
     if target.is_definition:
-        one = plans.of_definition(history, target, number_of(history, target, to), kinds)
+        one = plans.of_definition(history, target, number_of(history, target, wanted.to), kinds)
     else:
-        one = plans.of_instance(history, target, to, kinds)
-    steps = (one,) if one.changes or one.again or hold else ()
+        one = plans.of_instance(history, target, wanted.to, kinds, spec_only=wanted.spec_only)
+    steps = (one,) if one.changes or one.again or one.pinning or wanted.hold else ()
     return Rollback(target, history.head, steps, one.forecasts, one.risks, one.notes)
+
+
+def of_pins(history: History, instances: Sequence[Target], number: int | None, kinds: Kinds | None) -> Rollback:
+    """All of them pinned to a revision, or (None) unpinned. Raises UserError when one cannot be, and for none at all."""
+    revisions = pinning.Revisions(history, kinds)
+    steps = []
+    for target in instances:
+        found = (
+            pinning.unpinned(history, target) if number is None else pinning.pinned(history, target, number, revisions)
+        )
+        steps += [plans.of_pin(history, target, found, revisions)] if found else []
+    if number is None and not steps:
+        raise UserError(f"{', '.join(target.name for target in instances)}: not pinned")
+    forecasts = tuple(one for step in steps for one in step.forecasts)
+    names = " && ".join(_undone(history, target) for target in instances)
+    return Rollback(instances[0], history.head, tuple(steps), forecasts, _together(steps), (), undo=names)
+
+
+def _undone(history: History, target: Target) -> str:
+    obj = object_at(history, target.ref, history.head)
+    before = pins.pin_of(history, target.uid, obj) if obj else None
+    if before is None:
+        return f"kro-history unpin {_named(target)} --reason ..."
+    return f"kro-history pin {_named(target)} --to {before.number} --reason ..."
+
+
+def _together(steps: Iterable[Plan]) -> tuple[Risk, ...]:
+    found: dict[RiskName, tuple[str, ...]] = {}
+    for step in steps:
+        for risk in step.risks:
+            found[risk.name] = (*found.get(risk.name, ()), *risk.details)
+    return tuple(Risk(name, details) for name, details in found.items())
 
 
 def _moment(history: History, target: Target, to: str) -> int:

@@ -64,7 +64,7 @@ def _items(obj: list[JsonValue], fields: JsonObject) -> JsonValue:
     matched = set()
     for index, item in enumerate(obj):
         for name, below in selectors.items():
-            if name not in matched and _selects(name, item, index):
+            if name not in matched and selects(name, item, index):
                 matched.add(name)
                 found.append([name, extract(item, below)])
                 break
@@ -72,7 +72,8 @@ def _items(obj: list[JsonValue], fields: JsonObject) -> JsonValue:
     return [*found, *([name, _ABSENT] for name in missing)]
 
 
-def _selects(selector: str, item: JsonValue, index: int) -> bool:
+def selects(selector: str, item: JsonValue, index: int, *, exact: bool = False) -> bool:
+    """Whether fieldsV1 means this item; unless ``exact`` also where a key is missing that the server sets by default."""
     kind, _, text = selector.partition(":")
     if kind == "i":
         return index == int(text)
@@ -80,7 +81,9 @@ def _selects(selector: str, item: JsonValue, index: int) -> bool:
     if kind == "v":
         return bool(item == wanted)
     # a key the server defaulted (a port's protocol) is missing in what we send
-    return isinstance(item, dict) and all(item.get(name, value) == value for name, value in wanted.items())
+    return isinstance(item, dict) and all(
+        item.get(name, None if exact else value) == value for name, value in wanted.items()
+    )
 
 
 def agrees(desired: JsonValue, live: JsonValue, fields: JsonObject) -> bool:
@@ -107,7 +110,7 @@ def _covered(wanted: JsonValue, fields: JsonObject) -> bool:
     if isinstance(wanted, list):
         selectors = [name for name in fields if name != "."]
         found = [
-            next((name for name in selectors if _selects(name, item, index)), None) for index, item in enumerate(wanted)
+            next((name for name in selectors if selects(name, item, index)), None) for index, item in enumerate(wanted)
         ]
         return all(name is not None and _covered(item, fields[name]) for name, item in zip(found, wanted, strict=True))
     return True

@@ -14,7 +14,7 @@ class Objects:
     """Key: ``group/Kind/namespace/name``. A late observation (lower resourceVersion, same uid) never replaces the head."""
 
     name = "objects"
-    version = 2
+    version = 3
     columns = (
         Column("kind_key", "text", "group/Kind", indexed=True),
         Column("api_version", "text", "apiVersion it was watched at"),
@@ -29,7 +29,9 @@ class Objects:
         Column("instance_uid", "text", "uid of the instance it belongs to", indexed=True),
         Column("node", "text", "node id in the resource graph"),
         Column("actor", "text", "field manager whose change this state shows; empty when unknown"),
-        Column("editor", "text", "field manager of the last change that was not ours"),
+        Column(
+            "editor", "text", "field manager of the last change beyond status that was not ours; empty when unknown"
+        ),
         Column("object", "json", "the object, without managedFields, secret leaves redacted"),
     )
 
@@ -53,8 +55,16 @@ class Objects:
             return row
         same = row is not None and row["uid"] == event.subject.uid
         before = str(row["editor"]) if row is not None and same else ""
-        ours = event.actor.source != "manager" or event.actor.name in ("", metadata.CONTROLLER_MANAGER)
-        return _row(body.object, event, before if ours else event.actor.name)
+        ours = event.actor.source == "controller" or event.actor.name == metadata.CONTROLLER_MANAGER
+        kept = ours or (row is not None and same and _content(row["object"]) == _content(body.object))
+        return _row(body.object, event, before if kept else event.actor.name)
+
+
+def _content(obj: object) -> JsonObject:
+    """Without what a status update touches."""
+    assert isinstance(obj, dict)
+    meta = {name: value for name, value in obj["metadata"].items() if name != "resourceVersion"}
+    return {**obj, "metadata": meta, "status": None}
 
 
 def _row(obj: JsonObject, event: Event, editor: str) -> Row:

@@ -10,6 +10,7 @@ from kro_es.projections.drift import Drifts, Offenders
 from kro_es.projections.holds import Holds
 from kro_es.projections.instances import Instances, Nodes
 from kro_es.projections.objects import Objects
+from kro_es.projections.pins import Pins
 from kro_es.projections.projection import Projection
 from kro_es.projections.revisions import Definitions, Revisions, Rollouts
 from kro_es.projections.schemas import Schemas
@@ -29,6 +30,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     Gaps(),
     Drifts(),
     Holds(),
+    Pins(),
     Offenders(),
     Timeline(),
 )

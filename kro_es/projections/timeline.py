@@ -95,7 +95,7 @@ def summary(event: e.Event) -> str:
             return _revision(event.body)
         case e.ReconcileDecided() as decided:
             return _decision(decided)
-        case e.CommandInstanceRollback() | e.CommandHold() | e.CommandRelease():
+        case e.CommandInstanceRollback() | e.CommandHold() | e.CommandRelease() | e.CommandPin() | e.CommandUnpin():
             return _command(event.body)
         case _:
             return _outcome(event.body)
@@ -159,7 +159,9 @@ def _decision(decided: e.ReconcileDecided) -> str:
     return text
 
 
-def _command(body: e.CommandInstanceRollback | e.CommandHold | e.CommandRelease) -> str:
+def _command(
+    body: e.CommandInstanceRollback | e.CommandHold | e.CommandRelease | e.CommandPin | e.CommandUnpin,
+) -> str:
     match body:
         case e.CommandInstanceRollback(to=to, reason=reason):
             return f"rollback to its spec at position {to} asked for: {reason}"
@@ -167,6 +169,10 @@ def _command(body: e.CommandInstanceRollback | e.CommandHold | e.CommandRelease)
             return f"held at {mark.partition('@')[0]}: {reason}"
         case e.CommandRelease(reason=reason):
             return f"released: {reason}"
+        case e.CommandPin(number=number, reason=reason):
+            return f"pinned to revision {number}: {reason}"
+        case e.CommandUnpin(reason=reason):
+            return f"unpinned: {reason}"
 
 
 def _outcome(body: e.Body) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import orjson
@@ -23,10 +23,11 @@ class RowForm:
 
     def __init__(self, projection: Projection) -> None:
         self.table = table_name(projection.name)
-        self._columns = projection.columns
+        names = self._names = [column.name for column in projection.columns]
+        self._json = [column.name for column in projection.columns if column.type == "json"]
+        self._blobs = [column.name for column in projection.columns if column.type == "blob"]
         # Integers are looked at closely: they may be too large for the database.
         self._plan = [(column.name, _AT_HAND.get(column.type), column) for column in projection.columns]
-        names = [column.name for column in projection.columns]
         self.listed = ", ".join(["key", *names])
         updates = ", ".join(f"{name} = excluded.{name}" for name in names)
         self.upsert = (
@@ -35,6 +36,8 @@ class RowForm:
         )
         self.delete = f"DELETE FROM {self.table} WHERE key = ?"  # noqa: S608
         self.select = f"SELECT {self.listed} FROM {self.table}"  # noqa: S608
+        self.by_key = f"{self.select} WHERE key = ?"
+        self.by_column = {name: f"{self.select} WHERE {name} = ? ORDER BY key" for name in names}
 
     def values(self, key: str, row: Row) -> Values:
         """Raises when a column is missing or holds what its type does not."""
@@ -51,18 +54,16 @@ class RowForm:
         run_many(connection, self.delete, [(key,) for key, values in changed.items() if values is None])
         run_many(connection, self.upsert, [values for values in changed.values() if values is not None])
 
-    def row(self, values: Values) -> Row:
+    def row(self, values: Sequence[object]) -> Row:
         """The row without its key, which comes first in ``values``."""
-        found: Row = {}
-        for column, value in zip(self._columns, values[1:], strict=True):
-            if column.type == "json":
-                found[column.name] = None if value is None else orjson.loads(value)
-            else:
-                found[column.name] = bytes(value) if isinstance(value, memoryview) else value
+        found: Row = dict(zip(self._names, values[1:], strict=True))
+        for name in self._json:
+            value = found[name]
+            found[name] = None if value is None else orjson.loads(cast(str, value))
+        for name in self._blobs:
+            value = found[name]
+            found[name] = None if value is None else bytes(cast(bytes, value))
         return found
-
-    def column(self, name: str) -> Column:
-        return next(column for column in self._columns if column.name == name)
 
 
 def _stored(column: Column, value: object) -> JsonValue:

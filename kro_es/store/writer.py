@@ -58,6 +58,10 @@ class _Room:
                 self.give_back(count)
             raise
 
+    def push(self, count: int) -> None:
+        """Takes room that may not be there."""
+        self._taken += count
+
     def give_back(self, count: int) -> None:
         self._taken -= count
         while self._line and (self._line[0][1].done() or self._fits(self._line[0][0])):
@@ -116,6 +120,18 @@ class LogWriter:
         room = self._observations if observed else self._decisions
         self._open_or_raise()
         await room.take(len(events))
+        return await self._lined_up(events, room)
+
+    def submit(self, events: Sequence[NewEvent]) -> asyncio.Future[tuple[Event, ...]]:
+        """:meth:`append` that is in line before it returns, whether there is room or not.
+
+        Raises WriterClosed. A pass ends with a few of these; what it begins with had to find room.
+        """
+        self._open_or_raise()
+        self._decisions.push(len(events))
+        return self._lined_up(events, self._decisions)
+
+    def _lined_up(self, events: Sequence[NewEvent], room: _Room) -> asyncio.Future[tuple[Event, ...]]:
         pending = _Pending(events, room, self._loop.create_future())
         with self._arrived:
             if self._closing:
@@ -123,7 +139,7 @@ class LogWriter:
                 raise WriterClosed("the log writer is closed")
             self._pending.append(pending)
             self._arrived.notify()
-        return await pending.done
+        return pending.done
 
     async def close(self) -> None:
         """Commits what is queued, refuses what waits for room, and ends the thread."""

@@ -12,6 +12,7 @@ from kro_es.errors import ApiError
 
 Object = dict[str, Any]
 _MERGE = "application/merge-patch+json"
+_JSON = "application/json-patch+json"
 
 
 class Api:
@@ -37,8 +38,32 @@ class Api:
     def create(self, path: str, obj: Object) -> Object:
         return self._runner.run(self._client.request("POST", path, body=obj))
 
+    def get(self, path: str) -> Object:
+        return self._runner.run(self._client.request("GET", path))
+
     def patch(self, path: str, body: Object) -> Object:
         return self._runner.run(self._client.request("PATCH", path, body=body, content_type=_MERGE))
+
+    def edit(self, path: str, *steps: Object, manager: str) -> Object:
+        """A JSON patch by a field manager."""
+        query = {"fieldManager": manager}
+        return self._runner.run(self._client.request("PATCH", path, query=query, body=[*steps], content_type=_JSON))
+
+    def paths(self) -> dict[tuple[str, str], str]:
+        """(apiVersion, kind) to the path of an object, with ``{namespace}`` where it has one and ``{name}``.
+
+        Of the kinds that can be created, applied and watched, by what the server says of itself.
+        """
+        versions = {"v1": "/api/v1"}
+        for group in self.get("/apis")["groups"]:
+            versions |= {item["groupVersion"]: f"/apis/{item['groupVersion']}" for item in group["versions"]}
+        found = {}
+        for version, root in versions.items():
+            for item in self.get(root)["resources"]:
+                if {"create", "patch", "watch"} <= set(item["verbs"]) and "/" not in item["name"]:
+                    where = "/namespaces/{namespace}" if item["namespaced"] else ""
+                    found[version, item["kind"]] = f"{root}{where}/{item['name']}/{{name}}"
+        return found
 
     def refusal(self, path: str, obj: Object) -> str:
         """The text of the refusal; empty when it would be taken."""

@@ -14,9 +14,9 @@ from kro_es.api.objects import Gvk, ObjectRef, Resource, labels
 from kro_es.api.watch import Watched
 from kro_es.errors import ApiError
 from kro_es.graph.published import of_crd
-from kro_es.graph.typing import OBJECT_META
 from kro_es.schema.openapi import KindSchema, Schema
 from tests.support.fake_fields import ABSENT, Path, dotted, fields_v1, merged, owned_paths, value_at, without
+from tests.support.fake_kinds import own_kinds
 from tests.unit.graph.kinds import KINDS
 
 Object = dict[str, Any]
@@ -26,30 +26,6 @@ _REVISION = Resource(Gvk("internal.kro.run", "v1alpha1", "GraphRevision"), "grap
 _LABEL = 63
 _PLAIN = frozenset(["ConfigMap", "Secret", "Service", "Namespace", "ClusterRole", "Event"])
 """Kinds without metadata.generation."""
-
-
-def _own_kinds() -> dict[Gvk, KindSchema]:
-    text: Object = {"type": "string"}
-    meta = {"apiVersion": text, "kind": text, "metadata": OBJECT_META}
-    number = {"type": "integer"}
-    database = {
-        "type": "object",
-        "properties": {
-            **meta,
-            "spec": {"type": "object", "properties": {"size": text}},
-            "status": {"type": "object", "properties": {"endpoint": text, "ready": {"type": "boolean"}, "n": number}},
-        },
-    }
-    role = {"type": "object", "properties": {**meta, "rules": {"type": "array", "items": {"type": "object"}}}}
-    event = {"type": "object", "properties": {**meta, "message": text}}
-    kinds = [
-        KindSchema(Resource(Gvk("", "v1", "Event"), "events", True), Schema(event), "ev"),
-        KindSchema(Resource(Gvk("db.test", "v1", "Database"), "databases", True), Schema(database), "db"),
-        KindSchema(
-            Resource(Gvk("rbac.authorization.k8s.io", "v1", "ClusterRole"), "clusterroles", False), Schema(role), "cr"
-        ),
-    ]
-    return {kind.resource.gvk: kind for kind in kinds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +71,7 @@ class FakeServer:
     def kinds(self) -> dict[Gvk, KindSchema]:
         crds = [obj for ref, obj in self.objects.items() if ref.kind == "CustomResourceDefinition"]
         installed = [of_crd(obj) for obj in crds if "versions" in obj["spec"]]
-        found = {**KINDS, **_own_kinds(), **{gvk: kind for kinds in installed for gvk, kind in kinds.items()}}
+        found = {**KINDS, **own_kinds(), **{gvk: kind for kinds in installed for gvk, kind in kinds.items()}}
         return {gvk: kind for gvk, kind in found.items() if gvk not in self.uninstalled}
 
     def resource(self, group: str, kind: str) -> Resource | None:

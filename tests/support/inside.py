@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,15 +53,21 @@ class _Appends:
         self.pending = 0
 
     async def append(self, events: Sequence[NewEvent]) -> tuple[Event, ...]:
-        if not events:
-            return ()
+        return await self._counted(events, self._writer.append) if events else ()
+
+    def submit(self, events: Sequence[NewEvent]) -> Awaitable[tuple[Event, ...]]:
+        return asyncio.ensure_future(self._counted(events, self._writer.submit))
+
+    async def _counted(
+        self, events: Sequence[NewEvent], append: Callable[[Sequence[NewEvent]], Awaitable[tuple[Event, ...]]]
+    ) -> tuple[Event, ...]:
         self.count += 1
         fault = self.fault(self.count)
         if self._connection.dead or (fault is not None and fault.when == "before"):
             await self._die()
         self.pending += 1
         try:
-            found = await self._writer.append(events)
+            found = await append(events)
         finally:
             self.pending -= 1
         if fault is not None:

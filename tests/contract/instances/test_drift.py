@@ -135,3 +135,54 @@ async def test_somebody_who_comes_back_much_later_is_no_fight(inside: Inside) ->
         assert inside.data("shop-cfg") == {"color": "red"}
         await inside.pass_time(600)
     assert offenders(inside)["mallory"][:2] == (8, 1)
+
+
+async def test_who_only_takes_a_field_away_is_not_said_to_be_us(inside: Inside) -> None:
+    await inside.define(rgd(cm("two", {"a": "1", "b": "2"})))
+    await inside.create(shop())
+    await inside.edit("ConfigMap", "shop-two", {"data": {"b": None}})
+    assert inside.data("shop-two") == {"a": "1", "b": "2"}
+    assert offenders(inside) == {"": (1, 1, ["data.b"])}
+
+
+async def test_a_status_that_follows_an_edit_does_not_hide_who_made_it(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    await annotate(inside, "suspended")
+    await hand(inside, "green")
+    await inside.edit("ConfigMap", "shop-cfg", {"status": {"seen": "yes"}}, manager="observer", status=True)
+    await annotate(inside, None)
+    assert {row["manager"] for row in inside.rows("offenders").values()} == {"mallory"}
+
+
+async def test_what_a_controller_makes_of_a_child_with_its_labels_is_left_to_it(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    ours = inside.get("ConfigMap", "shop-cfg")["metadata"]
+    labels = {name: value for name, value in ours["labels"].items() if name != "kro.run/node-id"}
+    copied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "copied", "namespace": "team-a"}}
+    copied["metadata"] |= {"labels": {**labels, "kro.run/node-id": "cfg"}}
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "shop-cfg", "uid": ours["uid"], "controller": True}
+    owned = {**copied, "metadata": {**copied["metadata"], "name": "owned", "ownerReferences": [owner]}}
+    owned["metadata"]["annotations"] = ours["annotations"]
+    await inside.create(copied, owned, manager="endpoint-controller")
+    await inside.edit("WebShop", "shop", {"spec": {"color": "blue"}})
+    assert inside.names("ConfigMap") == ["copied", "owned", "shop-cfg"]
+    assert not [write for write in inside.writes() if write[0] == "delete"]
+    await inside.delete("WebShop", "shop")
+    assert inside.names("ConfigMap") == []
+
+
+async def test_what_the_server_never_keeps_is_an_error_that_says_so(inside: Inside) -> None:
+    other = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "${schema.metadata.name}-key"}}
+
+    def lose(obj: dict[str, Any]) -> None:
+        if obj["kind"] == "Secret":
+            obj["metadata"].pop("labels", None)
+
+    inside.server.mutate = lose
+    await inside.define(rgd(CFG, {"id": "key", "template": other}))
+    await inside.create(shop(color="red"))
+    assert inside.state() == "ERROR"
+    assert "accepts what is written and then shows something else" in inside.message()
+    assert inside.retrying

@@ -15,7 +15,7 @@ from kro_es.api.objects import ObjectRef
 from kro_es.history import rollback, targets
 from kro_es.history.progress import Progress, progress
 from kro_es.history.source import History, open_history
-from kro_es.history.whole import Rollback
+from kro_es.history.whole import Rollback, Wanted
 from kro_es.plan import owned
 from tests.contract.instances.shapes import cm, rgd, shop
 from tests.support.fake_cluster import Call, Connection, Fault
@@ -46,10 +46,12 @@ class Desk:
         self.connection = Connection(self.inside.server, self.fault)
         return self.connection
 
-    async def plan(self, target: str = "webshop-rgd", *, to: str, whole: bool = False, hold: bool = False) -> Rollback:
+    async def plan(
+        self, target: str = "webshop-rgd", *, to: str, whole: bool = False, hold: bool = False, spec_only: bool = False
+    ) -> Rollback:
         history = self.history
         found = targets.find(history, target, "team-a")
-        return await rollback.planned(history, self._connected(), found, to, with_instances=whole, hold=hold)
+        return await rollback.planned(history, self._connected(), found, Wanted(to, whole, hold, spec_only))
 
     async def carry_out(self, made: Rollback, **more: Any) -> rollback.Written:
         """The controller has come to rest afterwards."""

@@ -11,6 +11,7 @@ from kro_es.events.types import Event, WatchGap
 from kro_es.history import rollback, targets
 from kro_es.history.progress import progress
 from kro_es.history.times import iso
+from kro_es.history.whole import Wanted
 from tests.contract.instances.shapes import cm, rgd, shop
 from tests.contract.rollback.conftest import MANY, NAMES, Desk, web
 from tests.support.fake_cluster import Call, Fault
@@ -233,4 +234,4 @@ async def test_the_log_of_another_cluster_is_refused(twenty: Desk) -> None:
     twenty.connection.cluster_id = other  # type: ignore[method-assign]
     target = targets.find(twenty.history, "webshop-rgd")
     with pytest.raises(UserError, match="this log is of cluster cluster, the kubeconfig leads to another"):
-        await rollback.planned(twenty.history, twenty.connection, target, "1")
+        await rollback.planned(twenty.history, twenty.connection, target, Wanted("1"))

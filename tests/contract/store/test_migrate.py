@@ -13,7 +13,7 @@ from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.engine import WRITE
 from kro_es.store.errors import SchemaError
 from kro_es.store.event_log import EventLog
-from kro_es.store.migrate import _config, check, current, migrate
+from kro_es.store.migrate import _config, check, current, known, migrate
 from kro_es.store.prune import plan, prune
 from kro_es.store.rebuild import compare_with_log
 from kro_es.store.tables import schema
@@ -66,6 +66,11 @@ def _moved(engine: Engine, revision: str) -> None:
         config = _config()
         config.attributes["connection"] = connection
         command.downgrade(config, revision)
+
+
+def test_the_file_names_tell_the_revisions_in_order() -> None:
+    found = [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+    assert known() == found[::-1]
 
 
 def test_every_revision_goes_down_and_up_with_data(engine: Engine) -> None:

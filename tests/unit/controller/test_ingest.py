@@ -157,7 +157,7 @@ async def test_events_still_on_the_way_do_not_bring_back_what_has_ended() -> Non
     ingest = _ingest(log)
     obj = _object()
     await ingest.sink(CONFIG_MAPS, Changed("ADDED", obj))
-    await ingest.record_gone(subject_of(obj), ObjectDeleted("response"))
+    await log.append([ingest.gone(subject_of(obj), ObjectDeleted("response"))])
     await ingest.sink(CONFIG_MAPS, Changed("MODIFIED", _object(version=2, data={"late": "yes"})))
     await ingest.sink(CONFIG_MAPS, Changed("DELETED", _object(version=3)))
     assert log.types == [ObjectObserved, ObjectDeleted]
@@ -166,7 +166,7 @@ async def test_events_still_on_the_way_do_not_bring_back_what_has_ended() -> Non
 async def test_a_new_object_of_the_same_name_is_recorded_after_the_old_one_ended() -> None:
     log = _Log()
     ingest = _ingest(log)
-    await ingest.record_gone(subject_of(_object()), ObjectDeleted("response"))
+    await log.append([ingest.gone(subject_of(_object()), ObjectDeleted("response"))])
     await ingest.sink(CONFIG_MAPS, Changed("ADDED", _object(version=7, uid="second")))
     assert log.types == [ObjectDeleted, ObjectObserved]
 

@@ -145,7 +145,15 @@ class Simulated:
     def _child(self, obj: JsonObject) -> Child:
         node = labels(obj).get("kro.run/node-id", "")
         return Child(
-            obj, {"uid": obj["metadata"]["uid"], "node": node, "position": 1, "stream_version": 1, "actor": "m"}
+            obj,
+            {
+                "uid": obj["metadata"]["uid"],
+                "node": node,
+                "position": 1,
+                "stream_version": 1,
+                "actor": "m",
+                "editor": "m",
+            },
         )
 
     def _take(self, write: PlannedWrite) -> None:

@@ -36,7 +36,7 @@ def _history(tmp_path: Path, *edits: dict[str, object]) -> History:
 
 
 def _planned(history: History, to: int) -> Rollback:
-    return whole.of(history, targets.find(history, "webshop"), str(to), KINDS)
+    return whole.of(history, targets.find(history, "webshop"), whole.Wanted(str(to)), KINDS)
 
 
 def test_every_object_of_every_instance_is_foretold_field_by_field(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_going_back_into_a_gap_is_a_risk(history: History) -> None:
 
 def test_an_instance_that_is_gone_is_made_again_as_a_person_would_apply_it(history: History) -> None:
     target = targets.find(history, "webshop/docs", "prod")
-    made = plan.of_instance(history, target, "20", KINDS)
+    made = plan.of_instance(history, target, "20", KINDS, spec_only=True)
     assert made.again == {
         "apiVersion": "kro.run/v1alpha1",
         "kind": "WebShop",
@@ -143,6 +143,10 @@ def test_an_instance_that_is_gone_is_made_again_as_a_person_would_apply_it(histo
     ]  # fmt: skip
     assert {one.change for one in made.forecasts[0].differences} == {"created"}
     assert made.notes[0] == "webshop prod/docs is gone: it is made again, with another uid"
+    pinned = plan.of_instance(history, target, "20", KINDS).again
+    assert pinned is not None
+    assert pinned["metadata"]["labels"] == {"kro.run/pinned-revision": "1"}
+    assert pinned["metadata"]["annotations"]["kro.run/pinned"].startswith("revision 1@")
 
 
 def test_a_volume_that_is_made_again_is_empty_and_a_risk(tmp_path: Path) -> None:
@@ -152,17 +156,17 @@ def test_a_volume_that_is_made_again_is_empty_and_a_risk(tmp_path: Path) -> None
     history = _history(tmp_path, more, definition("1.0"))
     claims = Gvk("", "v1", "PersistentVolumeClaim")
     kinds = {**KINDS, claims: replace(KINDS[Gvk("", "v1", "ConfigMap")], resource=Resource(claims, "pvcs", True))}
-    (risk,) = whole.of(history, targets.find(history, "webshop"), "2", kinds).risks
+    (risk,) = whole.of(history, targets.find(history, "webshop"), whole.Wanted("2"), kinds).risks
     assert risk.name == "lost-data"
     assert risk.details[0] == "persistentvolumeclaim prod/blog-data of webshop prod/blog"
 
 
 def test_a_definition_goes_back_to_the_revision_of_a_time(history: History) -> None:
     target = targets.find(history, "webshop")
-    made = whole.of(history, target, "2026-03-02T11:10:00Z", KINDS)
+    made = whole.of(history, target, whole.Wanted("2026-03-02T11:10:00Z"), KINDS)
     assert [(step.to, step.base) for step in made.steps] == [(3, 4)]
     with pytest.raises(UserError, match="webshop had no active revision at position 3"):
-        whole.of(history, target, "2026-03-02T09:00:10.1Z", KINDS)
+        whole.of(history, target, whole.Wanted("2026-03-02T09:00:10.1Z"), KINDS)
 
 
 def test_a_dry_run_without_a_cluster_ends_with_two_and_prints_the_plan(

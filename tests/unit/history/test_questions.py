@@ -248,15 +248,32 @@ def test_the_file_of_settings_is_behind_flags_and_variables(
     file = tmp_path / "history.toml"
     monkeypatch.setenv("KRO_ES_CONFIG", str(file))
     monkeypatch.delenv("KRO_ES_DATABASE", raising=False)
-    assert "say which with --database" in head()
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    assert "say which with --database or KRO_ES_DATABASE, or a cluster with --context: no usable" in head()
     file.write_text(f'database = "{incident}"\nutc = true\n')
     assert head() == "180"
     assert head("--database", unsolved) != "180"
     monkeypatch.setenv("KRO_ES_DATABASE", unsolved)
     assert head() != "180"
+    assert "--database and --context (or --kubeconfig) exclude each other" in head(
+        "--database", unsolved, "--context", "prod"
+    )
+    assert "no usable cluster configuration" in head("--context", "prod")
     file.write_text('databse = "x"\n')
     assert "history.toml: 'databse' is no setting; there are database, pager, relative, utc" in head()
     file.write_text("utc = 1\n")
     assert "history.toml: utc must be true or false" in head()
     file.write_text("database = \n")
     assert "history.toml: Invalid value (at line 1" in head()
+
+
+def test_a_chain_of_causes_goes_on_below_its_own_beginning_on_a_narrow_terminal(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    said = ask("--no-pager", "why", "webshop/blog")
+    assert max(map(len, said.lines)) <= 80
+    assert "   └─ 140  resourcegraphdefinition/webshop: revision 4" in said.lines
+    assert "      active, 4 instance(s) follow by kro-es (controller)" in said.lines

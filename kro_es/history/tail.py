@@ -1,0 +1,36 @@
+"""Events that no projection has folded yet: what command lines append while no controller runs is seen all the same."""
+
+from __future__ import annotations
+
+from kro_es.events.types import Event
+from kro_es.history.memory import Memory
+from kro_es.history.source import History, Table
+from kro_es.projections.projection import Projection
+
+_MOST = 1000
+"""Of a projector that is far behind only the newest are read: command lines append a handful."""
+
+
+def events(history: History, projection: Projection) -> list[Event]:
+    """Oldest first; none while the projection is at the end of the log, as it is whenever its controller runs."""
+    sql = "SELECT position, version FROM projection_checkpoints WHERE name = ?"
+    found = history.rows(sql, (projection.name,))
+    head = history.log.head()
+    if not found or found[0]["version"] != projection.version or found[0]["position"] == head:
+        return []
+    return history.log.read(max(int(str(found[0]["position"])) + 1, head - _MOST + 1), _MOST)
+
+
+def rows(history: History, projection: Projection) -> Table:
+    """Rows of a small projection as they will be once everything is folded, with their keys."""
+    found = {str(row["key"]): row for row in history.rows(f"SELECT * FROM p_{projection.name}")}  # noqa: S608 the name is ours
+    memory = Memory([projection])
+    for event in events(history, projection):
+        memory.fold(event)
+        for key in projection.keys(event):
+            row = memory.row(projection.name, key)
+            if row is None:
+                found.pop(key, None)
+            else:
+                found[key] = {"key": key, **row}
+    return list(found.values())
