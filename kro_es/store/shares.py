@@ -100,7 +100,7 @@ def fold_share(url: str, share: Share, into: str, until: int) -> None:
                 for one in folded:
                     if not started:
                         one.resume(connection, (one.projection.version, 0), rebuild=True)
-                    one.fold(connection, events)
+                    one.fold(connection, events, events[-1].position)
             started = True
     finally:
         source.dispose()
