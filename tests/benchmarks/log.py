@@ -13,12 +13,13 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
-from kro_es.events.types import NewEvent
+from kro_es.events.types import Actor, NewEvent
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
 from kro_es.store.log_reader import LogReader
 from kro_es.store.migrate import migrate
+from kro_es.store.retrain import retrain
 from kro_es.store.sql import run
 from tests.benchmarks.drivers import beside_driver
 from tests.benchmarks.figures import Figure
@@ -99,7 +100,8 @@ def _written(name: str, engine: Engine) -> list[Figure]:
     if middle > 0:
         full = _appended(writer, list(generator.batches(first, BATCH)))
         figures.append(Figure(f"append.{name}.5m", first / full, f"events/s at {EVENTS} events", empty / full, "empty"))
-    figures += [Figure("bytes_per_event", _bytes(engine) / writer.head(), "B")] if name == "sqlite" else []
+    if name == "sqlite":
+        figures += _sizes(engine, writer, generator)
     # the read models of what is asked next
     EventLog(engine, PROJECTIONS).issue_fence()
     return figures
@@ -118,6 +120,19 @@ def _beside(name: str, ours: Engine, other: Engine) -> list[Figure]:
     return [
         Figure(f"append.{name}.ratio", found.raw / found.ours, "of the database's part", found.raw / found.ours, told),
         Figure(f"append.{name}.whole_ratio", found.raw / found.whole, "dict to disk", found.raw / found.whole, told),
+    ]
+
+
+def _sizes(engine: Engine, writer: EventLog, generator: Generator) -> list[Figure]:
+    """Of all there is, by the dictionary a database begins with; and of what comes after it was retrained."""
+    whole, count = _bytes(engine), writer.head()
+    retrain(engine, actor=Actor("bench", "cli"), now=0)
+    before = _bytes(engine)
+    _appended(writer, list(generator.batches(_TAIL, BATCH)))
+    after = (_bytes(engine) - before) / _TAIL
+    return [
+        Figure("bytes_per_event", whole / count, f"B at {count} events"),
+        Figure("bytes_per_event.retrained", after, "B of each event after kro-es db retrain"),
     ]
 
 
