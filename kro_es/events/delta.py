@@ -85,6 +85,9 @@ class Base:
         # the texts tell 1 from 1.0 and from True, and 0.0 from -0.0
         text = self._texts.get(id(old))
         if text is None:
+            if old != new:
+                return False
+            # only of parts that stay as they are: what differs is found at its first difference
             text = self._texts[id(old)] = orjson.dumps(old)
         return text == orjson.dumps(new)
 
