@@ -11,6 +11,16 @@ _MOST = 1000
 """Of a projector that is far behind only the newest are read: command lines append a handful."""
 
 
+def reach(history: History, projection: Projection) -> int:
+    """Position up to which rows and :func:`events` together leave nothing out."""
+    sql = "SELECT position, version FROM projection_checkpoints WHERE name = ?"
+    found = history.rows(sql, (projection.name,))
+    head = history.log.head()
+    folded = int(str(found[0]["position"])) if found else 0
+    near = found and found[0]["version"] == projection.version and head - folded <= _MOST
+    return head if near else folded
+
+
 def events(history: History, projection: Projection) -> list[Event]:
     """Oldest first; none while the projection is at the end of the log, as it is whenever its controller runs."""
     sql = "SELECT position, version FROM projection_checkpoints WHERE name = ?"
@@ -23,9 +33,10 @@ def events(history: History, projection: Projection) -> list[Event]:
 
 def rows(history: History, projection: Projection) -> Table:
     """Rows of a small projection as they will be once everything is folded, with their keys."""
+    late = events(history, projection)  # before the rows: what is folded in between is in both, and folds to the same
     found = {str(row["key"]): row for row in history.rows(f"SELECT * FROM p_{projection.name}")}  # noqa: S608 the name is ours
     memory = Memory([projection])
-    for event in events(history, projection):
+    for event in late:
         memory.fold(event)
         for key in projection.keys(event):
             row = memory.row(projection.name, key)

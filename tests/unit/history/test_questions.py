@@ -249,7 +249,7 @@ def test_the_file_of_settings_is_behind_flags_and_variables(
     monkeypatch.setenv("KRO_ES_CONFIG", str(file))
     monkeypatch.delenv("KRO_ES_DATABASE", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    assert "say which with --database or KRO_ES_DATABASE, or a cluster with --context: no usable" in head()
+    assert "say which with --database or KRO_ES_DATABASE, or a cluster with --context: there is no kubeconfig" in head()
     file.write_text(f'database = "{incident}"\nutc = true\n')
     assert head() == "180"
     assert head("--database", unsolved) != "180"
