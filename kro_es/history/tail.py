@@ -11,16 +11,6 @@ _MOST = 1000
 """Of a projector that is far behind only the newest are read: command lines append a handful."""
 
 
-def reach(history: History, projection: Projection) -> int:
-    """Position up to which rows and :func:`events` together leave nothing out."""
-    sql = "SELECT position, version FROM projection_checkpoints WHERE name = ?"
-    found = history.rows(sql, (projection.name,))
-    head = history.log.head()
-    folded = int(str(found[0]["position"])) if found else 0
-    near = found and found[0]["version"] == projection.version and head - folded <= _MOST
-    return head if near else folded
-
-
 def events(history: History, projection: Projection) -> list[Event]:
     """Oldest first; none while the projection is at the end of the log, as it is whenever its controller runs."""
     sql = "SELECT position, version FROM projection_checkpoints WHERE name = ?"
@@ -29,6 +19,14 @@ def events(history: History, projection: Projection) -> list[Event]:
     if not found or found[0]["version"] != projection.version or found[0]["position"] == head:
         return []
     return history.log.read(max(int(str(found[0]["position"])) + 1, head - _MOST + 1), _MOST)
+
+
+def reach(history: History, projection: Projection) -> int:
+    """Position up to which nothing is missing from the projection's rows and :func:`events` together."""
+    found = history.rows("SELECT position FROM projection_checkpoints WHERE name = ?", (projection.name,))
+    folded = int(str(found[0]["position"])) if found else 0
+    late = events(history, projection)
+    return late[-1].position if late and late[0].position == folded + 1 else folded
 
 
 def rows(history: History, projection: Projection) -> Table:

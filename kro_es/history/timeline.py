@@ -87,7 +87,7 @@ def picked(history: History, positions: Iterable[int], filters: Filters) -> Answ
 
 
 def told_up_to(history: History) -> int:
-    """Position up to which every event has its line: behind the head of the log where a projector is far behind."""
+    """Position up to which every event has its line: behind the head of the log where a projector is far behind it."""
     return tail.reach(history, Timeline())
 
 

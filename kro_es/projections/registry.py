@@ -59,5 +59,6 @@ ACROSS: Mapping[str, frozenset[str]] = {
         | {e.ObjectGoneUnseen.TYPE}
     ),
     "holds": frozenset({e.CommandHold.TYPE, e.CommandRelease.TYPE, e.InstanceGone.TYPE}),
+    "pins": frozenset({e.CommandPin.TYPE, e.CommandUnpin.TYPE, e.InstanceGone.TYPE}),
 }
 """Those that cannot, with the types of event they are made of: their keys are digests and uids that several streams share."""
