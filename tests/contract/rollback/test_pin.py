@@ -398,3 +398,19 @@ async def test_a_preview_of_a_new_definition_leaves_out_who_is_pinned(twenty: De
     kinds = twenty.inside.server.kinds()
     found = preview.of(twenty.history, web("blue"), kinds, lambda graph, obj: obj)
     assert len(found.forecasts) == MANY - 1
+
+
+async def test_the_whole_graph_goes_back_and_who_is_pinned_stays_on_its_revision(twenty: Desk) -> None:
+    await twenty.inside.define(web("blue"))
+    position = twenty.position()
+    await _pin(twenty, to=1)
+    await twenty.inside.define(web("green"))
+    await twenty.inside.edit("WebShop", "shop-03", {"spec": {"key": "two"}})
+    made = await twenty.plan(to=position, whole=True)
+    mine = next(one for one in made.forecasts if one.instance.endswith("shop-03"))
+    assert [field["path"] for one in mine.differences for field in one.fields] == ["data.key"]
+    assert made.counts() == {"created": 0, "updated": MANY, "deleted": 0}
+    end = await twenty.roll_back(to=position, whole=True)
+    assert end.verdict == "done"
+    assert twenty.inside.data("shop-03-cfg") == {"color": "red", "key": "one"}
+    assert _color(twenty, "shop-04") == "blue"
