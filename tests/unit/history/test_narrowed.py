@@ -15,6 +15,7 @@ from kro_es.cli import answering
 from kro_es.cli.history import COMMANDS
 from kro_es.cli.history_state import DIFFERENT
 from kro_es.cli.output import Screen
+from kro_es.cli.remote import Place
 from kro_es.cli.spoken import SpokenScreen, perform
 from kro_es.errors import KroEsError, UserError
 from kro_es.history.narrowed import NarrowedHistory, scopes
@@ -171,6 +172,19 @@ def test_no_question_names_a_file_of_the_controller(question: tuple[str, ...], h
 def test_what_writes_is_no_question(name: str, history: History) -> None:
     with pytest.raises(UserError, match="is no question that can be asked through the cluster; there are log, show"):
         told(history, name, "--help")
+
+
+@pytest.mark.parametrize("name", ["rollback", "release", "redact", "checkpoint", "report", "pin"])
+def test_what_needs_the_database_says_so_before_anybody_is_asked(name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} cannot be asked through the cluster: say which log with --database"):
+        Place("/nowhere").ask([name, "x"], Screen(END))
+
+
+def test_an_answer_that_is_none_is_told() -> None:
+    with pytest.raises(UserError, match="the controller's answer cannot be read: b'<html>'"):
+        perform(b"<html>", Screen(END))
+    with pytest.raises(UserError, match="no such instance"):
+        perform(b'{"error": "no such instance"}', Screen(END))
 
 
 def test_an_answer_looks_as_if_it_had_been_given_here(
