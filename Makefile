@@ -1,4 +1,5 @@
 # Needs: Python >= 3.11 and make; Go >= 1.26 for the real control plane of demo, integration tests and bench.
+# npm, where it is there, gets the browser of one test.
 # Each target sets up what it needs in .venv by itself; a second run starts at once.
 .POSIX:
 

@@ -29,6 +29,8 @@ class Settings:
     """What ``kro.run/kro-version`` and the tooling annotation say."""
     health_address: str = "127.0.0.1:8079"
     metrics_address: str = "127.0.0.1:8078"
+    history_address: str | None = None
+    """host:port the API server reaches the log at (deploy/history); None: it cannot be asked through the cluster."""
     workers: int = 16
     """Instances reconciled at the same time."""
     concurrency: int = 64
@@ -46,6 +48,8 @@ class Settings:
     """Whether conditions of instances that turn become Kubernetes Events (kro: feature gate InstanceConditionEvents)."""
     functions: Literal["full", "kro"] = "full"
     """Functions expressions may call: ``full``, or exactly those of ``kro``."""
+    projections: Literal["all", "needed"] = "all"
+    """Which projections the controller folds; those it does not need itself, ``kro-es projector`` can (PostgreSQL)."""
     audit_source: str | None = None
     """``file:PATH`` or ``webhook:[HOST:]PORT``: audit events of the API server, so that actors are users."""
     audit_token_file: str | None = None

@@ -10,6 +10,12 @@ REVISION_API_VERSION = "internal.kro.run/v1alpha1"
 DEFINITION_KIND = "ResourceGraphDefinition"
 REVISION_KIND = "GraphRevision"
 
+HISTORY_GROUP = "history.kro-es.dev"
+"""API group of the questions that can be put to the log through the API server; each is a resource of it."""
+HISTORY_VERSION = "v1alpha1"
+WHOLE_LOG = "wholelog"
+"""Whoever may ``get`` this resource of the group sees everything, and may put SQL to it, prove and export it."""
+
 FINALIZER = "kro.run/finalizer"
 
 LABELLER = "kro.run/labeller"

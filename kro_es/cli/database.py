@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
@@ -21,9 +22,11 @@ from kro_es.store import backup as backups
 from kro_es.store import grants, migrate, transfer
 from kro_es.store import prune as pruning
 from kro_es.store import retrain as retraining
+from kro_es.store.delegation import standings
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
 from kro_es.store.live_rebuild import live_rebuild
+from kro_es.store.log_reader import LogReader
 from kro_es.store.maintenance import maintenance_event
 from kro_es.store.rebuild import compare_with_log
 from kro_es.store.verify import verify as verified
@@ -59,6 +62,18 @@ def current(database: Database) -> None:
 
 
 @app.command()
+def status(database: Database) -> None:
+    """Where the log is, and every projection: its version, how far behind it is, who folds it, events it failed on."""
+    with _opened(database) as engine:
+        schema, head, found = migrate.current(engine), LogReader(engine).head(), standings(engine, PROJECTIONS)
+    _say(f"schema {schema}, {head} event(s)")
+    table = Table("projection", "version", "position", "behind", "folded by", "parked", box=None, pad_edge=False)
+    for one in found:
+        table.add_row(one.name, *map(str, (one.version, one.position, one.behind, one.folded_by, one.parked)))
+    Console(soft_wrap=True).print(table, highlight=False, markup=False)
+
+
+@app.command()
 def verify(database: Database) -> None:
     """Schema current, chain whole, projections equal to a rebuild from zero; exit 1 when not. Changes nothing."""
     with _opened(database) as engine:
@@ -73,10 +88,13 @@ def verify(database: Database) -> None:
 
 
 @app.command()
-def rebuild(database: Database) -> None:
+def rebuild(
+    database: Database,
+    processes: Annotated[int, typer.Option(min=1, help="processes that share the work, each some of the streams")] = 1,
+) -> None:
     """Fold every projection anew, beside the rows in use, then put them in their place; a controller may run."""
     with _opened(database) as engine:
-        position = live_rebuild(engine, PROJECTIONS, actor=_actor(), now=_now())
+        position = live_rebuild(engine, PROJECTIONS, actor=_actor(), now=_now(), processes=processes)
     _say(f"rebuilt: {len(PROJECTIONS)} projections, event {position}")
 
 

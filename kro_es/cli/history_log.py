@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,16 +10,15 @@ import orjson
 import typer
 
 from kro_es.cli.history_state import Limit, Namespace, Output, Since, State, Until, state
-from kro_es.cli.output import Format, piped
+from kro_es.cli.output import Format
 from kro_es.errors import UserError
-from kro_es.history import compare, moments, revisions, targets, timeline
 from kro_es.history import gaps as watching
+from kro_es.history import moments, targets, timeline
 from kro_es.history.source import Answer
 from kro_es.history.targets import RevisionName, Target
 from kro_es.history.timeline import Filters
+from kro_es.store.news import APPENDED, FOLDED, news
 
-_POLL = 0.5
-"""Seconds between two looks of --follow: neither database tells readers of news in a way both have."""
 Optional = Annotated[str | None, typer.Argument(help="KIND/NAME, KIND.group/NAME, or a definition's name")]
 
 
@@ -54,11 +52,12 @@ def log(  # noqa: PLR0913 - one parameter per flag
         until=asked.until(until),
         limit=limit,
     )
+    last = timeline.told_up_to(asked.history)
     asked.show(
         _of_field(asked, found, path, filters) if path else timeline.listed(asked.history, filters, found), output
     )
     if follow:
-        _follow(asked, filters, found, output)
+        _follow(asked, filters, found, output, last)
 
 
 def _of_field(asked: State, target: Target | None, path: str, filters: Filters) -> Answer:
@@ -76,20 +75,27 @@ def _of_field(asked: State, target: Target | None, path: str, filters: Filters) 
     return timeline.picked(asked.history, found, filters)
 
 
-def _follow(asked: State, filters: Filters, target: Target | None, output: Format) -> None:
-    """One line an event; a table's columns are those of its first page."""
-    position = asked.history.head
+def _follow(asked: State, filters: Filters, target: Target | None, output: Format, position: int) -> None:
+    """One line an event after a position; a table's columns are those of its first page."""
     asked.screen.pager = False
     asked.screen.flush()
-    while True:
-        for row in timeline.after(asked.history, position, filters, target):
-            position = int(str(row["position"]))
-            if output.for_people:
-                asked.screen.line("  ".join(asked.screen.cell(row[name]) for name in timeline.COLUMNS))
-            else:
-                asked.screen.answer(Answer([row]), Format.JSONL)
+    for _ in _news(asked):
+        for until, rows in timeline.after(asked.history, position, filters, target):
+            position = until
+            for row in rows:
+                if output.for_people:
+                    asked.screen.line("  ".join(asked.screen.cell(row[name]) for name in timeline.COLUMNS))
+                else:
+                    asked.screen.answer(Answer([row]), Format.JSONL)
         asked.screen.flush()
-        time.sleep(_POLL)
+
+
+def _news(asked: State) -> Iterator[None]:
+    """Raises UserError when the server goes away."""
+    try:
+        yield from news(asked.history.asked, APPENDED, FOLDED)
+    except ConnectionError as error:
+        raise UserError(f"the database does not answer: {error}") from error
 
 
 def show(
@@ -104,11 +110,15 @@ def show(
     if what.isdigit():
         asked.screen.document(timeline.shown(asked.history, int(what)), output)
     elif "@" in what:
-        asked.screen.document(revisions.revision(asked.history, RevisionName.parse(what))["spec"], output)
+        from kro_es.history.revisions import revision
+
+        asked.screen.document(revision(asked.history, RevisionName.parse(what))["spec"], output)
     else:
+        from kro_es.history.compare import object_at
+
         found = asked.target(what, namespace)
         position = moments.position_of(asked.history, at) if at else asked.history.head
-        obj = compare.object_at(asked.history, found.ref, position)
+        obj = object_at(asked.history, found.ref, position)
         if obj is None:
             raise UserError(f"{found.name} was not there at position {position}; name a time with --at")
         asked.screen.document(obj, output)
@@ -141,13 +151,15 @@ def export(
     asked = state(context)
     found = asked.target(target, namespace) if target else None
     filters = Filters(since=asked.since(since), until=asked.until(until))
-    stream = out.open("wb") if out else sys.stdout.buffer
-    with piped():
-        for event in timeline.exported(asked.history, filters, found):
+    events = timeline.exported(asked.history, filters, found)
+    if out is None:
+        for event in events:
+            asked.screen.data(event)
+        asked.screen.flush()
+        return
+    with out.open("wb") as stream:
+        for event in events:
             stream.write(orjson.dumps(event) + b"\n")
-        stream.flush()
-    if out:
-        stream.close()
 
 
 def gaps(context: typer.Context, since: Since = None, until: Until = None, output: Output = Format.TABLE) -> None:

@@ -239,7 +239,9 @@ def _watch(asked: State, made: Rollback, written: Written, seconds: float) -> No
     if last is None or not last.verdict:
         raise UserError(f"not at its end after {seconds:g} s; the controller goes on: kro-history rollouts")
     if last.verdict == "done":
-        _say(coloured("done: everything is as it was", GREEN, sys.stderr))
+        pins = all(step.keeps_spec for step in made.steps)
+        text = "each runs the revision it should" if pins else "everything is as it was"
+        _say(coloured(f"done: {text}", GREEN, sys.stderr))
         return
     for text in last.details:
         _say(coloured(text, RED, sys.stderr))

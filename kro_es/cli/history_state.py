@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from kro_es.cli.output import Format, Screen
 from kro_es.history import moments, targets
 from kro_es.history.source import Answer, History, open_history
 from kro_es.history.targets import Target
+
+if TYPE_CHECKING:
+    from kro_es.cli.remote import Place
 
 DIFFERENT = 2
 """Exit code of "yes, there is something": a difference, a plan with changes, an instance that is not ready."""
@@ -34,6 +37,8 @@ class State:
 
     database: str | None
     screen: Screen
+    place: Place | None = None
+    """The cluster whose controller is asked instead of a database."""
 
     @cached_property
     def history(self) -> History:

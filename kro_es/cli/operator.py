@@ -13,6 +13,7 @@ from typer.main import get_group
 
 from kro_es.cli.authoring import app as authoring_app
 from kro_es.cli.plan import plan
+from kro_es.cli.projector import projector
 from kro_es.cli.replay import replay
 from kro_es.errors import KroEsError
 from kro_es.settings import VERSION, Settings
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.add_typer(authoring_app)
 app.command()(plan)
 app.command()(replay)
+app.command()(projector)
 
 
 def _option(name: str, text: str) -> Any:
@@ -82,6 +84,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
         str, _option("health_address", "host:port of /healthz and /readyz.")
     ] = Settings.health_address,
     metrics_address: Annotated[str, _option("metrics_address", "host:port of /metrics.")] = Settings.metrics_address,
+    history_address: Annotated[
+        str | None, _option("history_address", "host:port where the API server finds the log, see deploy/history.")
+    ] = None,
     workers: Annotated[int, _option("workers", "Instances reconciled at the same time.")] = Settings.workers,
     concurrency: Annotated[int, _option("concurrency", "Requests in flight.")] = Settings.concurrency,
     resync_hours: Annotated[
@@ -108,6 +113,10 @@ def run(  # noqa: PLR0913 - one parameter per flag
     functions: Annotated[
         Literal["full", "kro"], _option("functions", "Functions expressions may call: all, or exactly those of kro.")
     ] = Settings.functions,
+    projections: Annotated[
+        Literal["all", "needed"],
+        _option("projections", "Projections folded here: all, or those passes need, the rest by kro-es projector."),
+    ] = Settings.projections,
     audit_source: Annotated[
         str | None, _option("audit_source", "file:PATH or webhook:[HOST:]PORT of audit events: actors are users then.")
     ] = None,
@@ -136,6 +145,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         label_version=label_version,
         health_address=health_address,
         metrics_address=metrics_address,
+        history_address=history_address,
         workers=workers,
         concurrency=concurrency,
         resync_hours=resync_hours,
@@ -145,6 +155,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         omit=omit,
         instance_events=instance_events,
         functions=functions,
+        projections=projections,
         audit_source=audit_source,
         audit_token_file=audit_token_file,
         log_level=log_level,

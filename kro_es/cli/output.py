@@ -102,8 +102,23 @@ class Screen:
             if change["change"] != "removed":
                 self.line(self.styled(f"+ {change['path']}: {_json(change['new'])}", GREEN))
 
+    def data(self, value: JsonObject) -> None:
+        """One line of JSON at once: there may be more than is kept in memory."""
+        with piped():
+            sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
+
     def line(self, text: str = "") -> None:
         self._lines.append(text)
+
+    def branch(self, indent: str, text: str, quiet: str) -> None:
+        """A line of a tree; on a narrow terminal it goes on below its own beginning. ``quiet`` ends it, dimmed."""
+        width = shutil.get_terminal_size().columns
+        if not sys.stdout.isatty() or len(indent) + len(text) + len(quiet) + 2 <= width:
+            self.line(f"{indent}{text}" + (f"  {self.styled(quiet, DIM)}" if quiet else ""))
+            return
+        room = max(_NARROWEST, width - len(indent))
+        for index, part in enumerate(textwrap.wrap(f"{text}  {quiet}".rstrip(), room)):
+            self.line((indent if index == 0 else " " * min(len(indent), width - room)) + part)
 
     def notes(self, notes: Sequence[str]) -> None:
         self._notes += [_ISO.sub(lambda found: self.time(found[0]), note) for note in notes]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 
 import aiohttp
 import orjson
 from kubernetes.aio import client as kube_client
 from kubernetes.aio import config as kube_config
+from yaml import YAMLError
 
 from kro_es.api.objects import JsonObject, Resource
 from kro_es.errors import ApiError, UserError
@@ -34,6 +36,10 @@ async def connect(
 ) -> ApiClient:
     """A client for a kubeconfig, or for the cluster this process runs in. Raises UserError when neither is usable."""
     found = kube_client.Configuration()
+    if kubeconfig is None and "KUBERNETES_SERVICE_HOST" not in os.environ:
+        _refuse_missing(os.environ.get("KUBECONFIG") or kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
+    elif kubeconfig is not None:
+        _refuse_missing(kubeconfig)
     try:
         if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             kube_config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
@@ -41,14 +47,20 @@ async def connect(
             await kube_config.load_kube_config(  # type: ignore[no-untyped-call]
                 config_file=kubeconfig, context=context, client_configuration=found
             )
-    except kube_config.ConfigException as error:
+    except (kube_config.ConfigException, YAMLError, TypeError, AttributeError) as error:
         raise UserError(
-            f"no usable cluster configuration ({kubeconfig or 'the default kubeconfig'}): {error}"
+            f"no usable cluster configuration ({kubeconfig or 'the default kubeconfig'}): {' '.join(str(error).split())}"
         ) from error
     # two thread-pool hops per request for .netrc and proxy variables, measured at 140 microseconds
     found.client_session_kwargs = {"trust_env": False}
     found.connection_pool_maxsize = 0
     return ApiClient(kube_client.ApiClient(found), user_agent, concurrency)
+
+
+def _refuse_missing(paths: str) -> None:
+    """The library would complain of a key that is not in the file. Raises UserError when none of them is there."""
+    if not any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path):
+        raise UserError(f"there is no kubeconfig at {paths}: name one with --kubeconfig or KUBECONFIG")
 
 
 class ApiClient:

@@ -22,6 +22,7 @@ from kro_es.cluster.lease import Lease
 from kro_es.controller import schedule
 from kro_es.controller.assembly import Assembled, Given, assemble, started
 from kro_es.controller.audit import Audit, guarded, read_token
+from kro_es.controller.history import open_endpoint
 from kro_es.controller.loop import Loop
 from kro_es.controller.queue import Queue
 from kro_es.controller.recovery import Left, close_intents, recover
@@ -30,7 +31,7 @@ from kro_es.errors import UserError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import Actor, ControllerStarted, ControllerStopped, Event, NewEvent, Subject
-from kro_es.projections.registry import PROJECTIONS
+from kro_es.projections.registry import FOR_PEOPLE, NEEDED, PROJECTIONS
 from kro_es.settings import VERSION, Settings
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
@@ -96,6 +97,7 @@ class _Controller:
     async def run(self, stop: asyncio.Event) -> None:
         settings = self._settings
         key = redaction_key(settings)
+        refuse_unfolded(settings)
         await self._probes()
         client = await connect(
             settings.kubeconfig, settings.context, user_agent=f"kro-es/{VERSION}", concurrency=settings.concurrency
@@ -106,6 +108,7 @@ class _Controller:
         if not await self._lead(client, stop):
             return
         log, pool, fence = await self._open_log(cluster_id)
+        await open_endpoint(settings, self._stack, now_micros())
         last_alive = log.last_heartbeat()
         writer = self._written_by(log)
         if settings.audit_source:
@@ -174,7 +177,7 @@ class _Controller:
                 await _cancelled((auditing,))
 
     async def _probes(self) -> None:
-        probes = Probes(self._metrics, lambda: self._loop is None or self._loop.failed is None, self._ready)
+        probes = Probes(self._metrics.registry, lambda: self._loop is None or self._loop.failed is None, self._ready)
         await probes.start(self._settings.health_address, self._settings.metrics_address)
         self._stack.push_async_callback(probes.close)
 
@@ -208,18 +211,19 @@ class _Controller:
         engine = open_engine(self._settings.database)
         self._stack.callback(engine.dispose)
         mirror = None
+        own, left = (PROJECTIONS, ()) if self._settings.projections == "all" else (NEEDED, FOR_PEOPLE)
         if engine.dialect.name != "sqlite":
             # A pass must never wait for a server in the middle of the loop: not for a round trip, not in an outage.
-            mirror = Mirror(PROJECTIONS)
+            mirror = Mirror(NEEDED)
             self._stack.callback(mirror.close)
-        log = EventLog(engine, PROJECTIONS, cluster=cluster_id, mirror=mirror)
+        log = EventLog(engine, own, cluster=cluster_id, mirror=mirror, left=left)
 
         def open_it() -> int:
             migrate(engine)
             return log.issue_fence()
 
         fence = await asyncio.to_thread(open_it)
-        return log, ReaderPool(mirror.engine if mirror else engine, PROJECTIONS), fence
+        return log, ReaderPool(mirror.engine if mirror else engine, NEEDED), fence
 
     async def _work(self, loop: Loop, start: Coroutine[None, None, None], stop: asyncio.Event) -> None:
         workers = [asyncio.create_task(loop.work()) for _ in range(self._settings.workers)]
@@ -244,6 +248,12 @@ class _Controller:
             self._metrics.leader.set(0)
             await _cancelled((*workers, stopping, watching))
             self._queue.close()
+
+
+def refuse_unfolded(settings: Settings) -> None:
+    """Raises UserError where nobody folds what the controller is told to leave."""
+    if settings.projections == "needed" and settings.database.startswith("sqlite"):
+        raise UserError("--projections needed is for PostgreSQL: with SQLite nobody but the controller folds")
 
 
 async def _first(tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -87,8 +87,8 @@ def _address(text: str) -> tuple[str, int]:
 class Probes:
     """``/healthz`` and ``/readyz`` on one address, ``/metrics`` on another; the same address serves all three."""
 
-    def __init__(self, metrics: Metrics, healthy: Callable[[], bool], ready: Callable[[], bool]) -> None:
-        self._metrics = metrics
+    def __init__(self, registry: CollectorRegistry, healthy: Callable[[], bool], ready: Callable[[], bool]) -> None:
+        self._registry = registry
         self._healthy = healthy
         self._ready = ready
         self._runners: list[web.AppRunner] = []
@@ -123,4 +123,4 @@ class Probes:
         return handle
 
     async def _metrics_page(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain")
+        return web.Response(body=generate_latest(self._registry), content_type="text/plain")

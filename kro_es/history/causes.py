@@ -21,6 +21,7 @@ _KNOWN = {
     "audit": "known from the API server's audit log",
     "audit-by-time": "inferred: by the audit log the only write of it at that time",
 }
+_UNSEEN = "what led to it is not in what you may see of the log"
 _REFUSED = "inferred: the last edit before the refusal"
 
 
@@ -76,6 +77,8 @@ class Causes:
         while position and len(links) < _MOST_LINKS:
             link = self.link(position)
             cause, note = self._cause(link)
+            if cause and not self.knows(cause):
+                cause, note = 0, _UNSEEN
             links.append(replace(link, note=note or self._repair(link) or _known(link)))
             position = cause if cause < position else 0
         return tuple(links[::-1])
@@ -86,6 +89,12 @@ class Causes:
         body = self.event(link.position).body
         assert isinstance(body, e.ReconcileDecided)
         return f"put back to what revision {self._definition(body.definition_uid)}@{body.revision} says"
+
+    def knows(self, position: int) -> bool:
+        """Whether whoever asks can see the event."""
+        if position not in self._rows:
+            self._rows |= rows_at(self._history, [position])
+        return position in self._rows
 
     def link(self, position: int) -> Link:
         row = self._rows.get(position)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from kro_es.api import metadata
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, annotations_of
+from kro_es.errors import UserError
 from kro_es.events.types import (
     Actor,
     Body,
@@ -102,7 +103,16 @@ class Errand:
         return self._event(_stream(target, target.uid), target.ref, target.uid, body)
 
     def append(self, *events: NewEvent) -> int:
-        return self.log.append(events, now=time.time_ns() // 1000)[0].position
+        """Raises UserError for who may read the log and not write it, or finds it busy for too long."""
+        from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 slow to load
+
+        try:
+            return self.log.append(events, now=time.time_ns() // 1000)[0].position
+        except DBAPIError as error:
+            text = str(error.orig).strip().partition("\n")[0]
+            raise UserError(
+                f"the command could not be written to the log, and nothing is done without: {text}"
+            ) from error
 
     def _event(self, stream: str, ref: ObjectRef, obj_uid: str, body: Body) -> NewEvent:
         subject = Subject(ref.group, ref.kind, ref.namespace, ref.name, obj_uid)

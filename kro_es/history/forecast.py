@@ -67,9 +67,12 @@ def _object(row: Row) -> JsonObject:
     return found
 
 
-def forecast(recorded: Recorded, before: Side, after: Side) -> Forecast:
-    """Object by object from one side to the other; both are rendered against the same recorded objects."""
-    old, already = _rendered(recorded, before)
+def forecast(recorded: Recorded, before: Side | None, after: Side) -> Forecast:
+    """Object by object from one side to the other; both are rendered against the same recorded objects.
+
+    Without a side it comes from, what is wanted is compared with the recorded objects themselves.
+    """
+    old, already = _rendered(recorded, before) if before else ({}, ())
     new, unknown = _rendered(recorded, after)
     doubtful = {name.split(":")[0] for name in unknown}
     found = [_told(ref, obj, old.get(ref), recorded.children.get(ref)) for ref, obj in new.items()]

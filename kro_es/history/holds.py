@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from kro_es.api.objects import JsonObject, ObjectRef
+from kro_es.history import tail
 from kro_es.history.changes import changes
 from kro_es.history.revisions import parsed
 from kro_es.history.source import Answer, History
 from kro_es.history.targets import Target
 from kro_es.history.times import iso
+from kro_es.projections.holds import Holds
 from kro_es.projections.projection import Row
 
 
 def holds(history: History) -> Answer:
     """One row a held object, the longest held first."""
-    rows = [_told(history, row) for row in history.rows("SELECT * FROM p_holds ORDER BY since, key")]
+    found = sorted(tail.rows(history, Holds()), key=lambda row: (int(str(row["since"])), str(row["key"])))
+    rows = [_told(history, row) for row in found]
     columns = ("object", "namespace", "held_at", "since", "actor", "reason", "waiting")
     return Answer(rows, columns, (*columns, "edited_by", "position"))
 
 
 def waiting(history: History, target: Target) -> tuple[JsonObject, ...]:
     """Field by field what the cluster shows otherwise than it is held at."""
-    rows = history.rows("SELECT * FROM p_holds WHERE key = ?", (target.uid,))
+    rows = [row for row in tail.rows(history, Holds()) if row["key"] == target.uid]
     return _waiting(rows[0], _live(history, rows[0])) if rows else ()
 
 

@@ -48,7 +48,8 @@ def time_of(history: History, text: str) -> int:
         return history.now
     if text.isdigit():
         event = history.log.event(position_of(history, text))
-        assert event is not None
+        if event is None:
+            raise UserError(f"event {text} cannot be read here: name a time instead")
         return event.recorded_at
     found = _time_of(text, history.now)
     if found is None:

@@ -14,7 +14,7 @@ from kro_es.errors import UserError
 from kro_es.events.types import InstanceSettled, ReconcileDecided
 from kro_es.graph.compile import required_kinds
 from kro_es.graph.node import ResourceGraph
-from kro_es.history import pins, targets
+from kro_es.history import compiled, pins, targets
 from kro_es.history.compare import object_at
 from kro_es.history.forecast import Forecast, Recorded, Side, forecast
 from kro_es.history.revisions import parsed, revision
@@ -67,7 +67,7 @@ class Revisions:
         """Raises UserError when it does not compile."""
         key = (row["definition_uid"], row["number"])
         if key not in self._graphs:
-            self._graphs[key] = pins.graph(self._history, row, self._kinds)
+            self._graphs[key] = compiled.graph(self._history, row, self._kinds)
         return self._graphs[key]
 
 
@@ -142,17 +142,23 @@ def ran(history: History, target: Target, position: int) -> tuple[int, str]:
     return found
 
 
-def sides(history: History, target: Target, number: int, revisions: Revisions) -> tuple[ResourceGraph, ResourceGraph]:
-    """Graphs of the revision it runs and of the one it will run."""
+def sides(
+    history: History, target: Target, number: int, revisions: Revisions
+) -> tuple[ResourceGraph | None, ResourceGraph]:
+    """Graphs of the revision it runs (None when that does not compile any more) and of the one it will run."""
     now = followed(history, target)
-    return revisions.graph(now), revisions.graph(revision(history, RevisionName(str(now["definition"]), number)))
+    after = revisions.graph(revision(history, RevisionName(str(now["definition"]), number)))
+    try:
+        return revisions.graph(now), after
+    except UserError:
+        return None, after
 
 
 def foreseen(history: History, target: Target, number: int, revisions: Revisions) -> Forecast:
     """What becomes of its objects with its spec as it is."""
     obj = live(history, target)
     before, after = sides(history, target, number, revisions)
-    return forecast(Recorded(history, target.uid), Side(before, obj), Side(after, obj))
+    return forecast(Recorded(history, target.uid), Side(before, obj) if before else None, Side(after, obj))
 
 
 def live(history: History, target: Target) -> JsonObject:

@@ -241,12 +241,14 @@ def of_instance(history: History, target: Target, to: str, kinds: Kinds | None, 
         return replace(made, notes=(*made.notes, NOT_FORESEEN))
     if made.pinning is None:
         row = followed(history, target)
-        before = after = _compiled(str(row["definition"]), row, kinds)
+        after = _compiled(str(row["definition"]), row, kinds)
+        before: ResourceGraph | None = after
     else:
         before, after = sides(history, target, made.pinning.number, revisions)
     now = made.again or object_at(history, target.ref, history.head) or {}
     uid = "" if made.again else target.uid
-    found = (forecast(Recorded(history, uid), Side(before, now), Side(after, {**now, "spec": made.spec})),)
+    came = Side(before, now) if before else None
+    found = (forecast(Recorded(history, uid), came, Side(after, {**now, "spec": made.spec})),)
     return replace(made, forecasts=found, risks=(*made.risks, *_losses(found)))
 
 

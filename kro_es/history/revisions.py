@@ -46,7 +46,8 @@ def revisions(history: History, name: str) -> Answer:
         faults = [str(fault["message"]) for fault in parsed(row["faults"]) or ()]
         row["faults"] = faults
         row["reason"] = row["reason"] or "; ".join(faults)
-    columns = ("revision", "state", "issued_at", "actor", "actor_source", "rolled_back_to", "pinned", "reason")
+    said = ("pinned",) if any(row["pinned"] for row in rows) else ()
+    columns = ("revision", "state", "issued_at", "actor", "actor_source", "rolled_back_to", *said, "reason")
     return Answer(rows, columns, (*columns, "activated_at", "spec_hash", "position"))
 
 
@@ -66,8 +67,9 @@ def rollouts(history: History, name: str | None = None) -> Answer:
     found = _grouped(history, name)
     rows = [_rollout(rows, _pinned(history, rows[0])) for rows in found]
     since = min((int(str(group[0]["issued_at"])) for group in found), default=0)
-    columns = ("revision", "started", "finished", "took", "done", "failed", "pending", "pinned", "actor", "reason")
-    wide = ("revision", "state", "issued", *columns[1:9], "known_by", "rolled_back_to", "reason")
+    said = ("pinned",) if any(row["pinned"] for row in rows) else ()
+    columns = ("revision", "started", "finished", "took", "done", "failed", "pending", *said, "actor", "reason")
+    wide = ("revision", "state", "issued", *columns[1:-1], "known_by", "rolled_back_to", "reason")
     return Answer(rows, columns, wide, notes(history, since, history.now if since else 0))
 
 

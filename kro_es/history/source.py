@@ -136,6 +136,9 @@ def _stored_on_server(history: History) -> str | None:
     except OperationalError as error:
         raise UserError(f"the database does not answer: {str(error.orig).strip()}") from error
     except DatabaseError as error:
-        if "alembic_version" in str(error.orig):
+        text = str(error.orig).strip().partition("\n")[0]
+        if "permission denied" in text:
+            raise UserError(f"this role may not read the log ({text}): kro-es db grant-reader ROLE") from error
+        if "alembic_version" in text:
             return None
         raise UserError(f"this is no database of kro-es: {error.orig}") from error

@@ -9,10 +9,12 @@ from kro_es.api.objects import JsonObject, ObjectRef
 from kro_es.errors import UserError
 from kro_es.events import codec
 from kro_es.events.types import Event
+from kro_es.history import tail
 from kro_es.history.gaps import notes
 from kro_es.history.source import Answer, History, Table
 from kro_es.history.targets import Target
 from kro_es.history.times import iso
+from kro_es.projections.timeline import Timeline
 from kro_es.store.sql import marks
 
 _SELECT = (
@@ -42,18 +44,26 @@ class Filters:
 
     @property
     def conditions(self) -> list[tuple[str, object]]:
-        return [
-            (sql, value)
-            for sql, value in (
-                ("lower(t.kind) = ?", self.kind.lower()),
-                ("t.namespace = ?", self.namespace),
-                ("t.name = ?", self.name),
-                ("t.definition_uid = ?", self.definition_uid),
-                ("t.actor = ?", self.actor),
-                ("t.what = ?", self.type),
-            )
-            if value
-        ]
+        spelled = {"kind": "lower(t.kind) = ?"}
+        return [(spelled.get(name, f"t.{name} = ?"), value) for name, value in self._asked.items()]
+
+    def fit(self, row: dict[str, object]) -> bool:
+        """The same conditions of a row that is not in the database yet."""
+        found = {**row, "kind": str(row["kind"]).lower()}
+        return all(found[name] == value for name, value in self._asked.items())
+
+    @property
+    def _asked(self) -> dict[str, str]:
+        """Column of the timeline to what it must be."""
+        found = {
+            "kind": self.kind.lower(),
+            "namespace": self.namespace,
+            "name": self.name,
+            "definition_uid": self.definition_uid,
+            "actor": self.actor,
+            "what": self.type,
+        }
+        return {name: value for name, value in found.items() if value}
 
 
 def key(position: int) -> str:
@@ -76,11 +86,21 @@ def picked(history: History, positions: Iterable[int], filters: Filters) -> Answ
     return Answer([told(row) for row in rows], COLUMNS, WIDE)
 
 
-def after(history: History, position: int, filters: Filters, target: Target | None) -> Table:
-    """Events that came after a position, oldest first; what ``--follow`` prints."""
-    newer = Filters(**{**_values(filters), "since": position, "until": 0, "limit": 1000})
-    rows = _newest(history, newer) if target is None else _among(history, newer, concerning(history, target, position))
-    return [told(row) for row in rows]
+def told_up_to(history: History) -> int:
+    """Position up to which every event has its line: behind the head of the log where a projector is far behind it."""
+    return tail.reach(history, Timeline())
+
+
+def after(history: History, position: int, filters: Filters, target: Target | None) -> Iterator[tuple[int, Table]]:
+    """What ``--follow`` prints: all events told since a position, oldest first, in parts, each with where it ends."""
+    end = told_up_to(history)
+    while position < end:
+        until = min(end, position + _AT_ONCE)
+        part = Filters(**{**_values(filters), "since": position, "until": until, "limit": _AT_ONCE})
+        among = None if target is None else concerning(history, target, position)
+        rows = _newest(history, part) if among is None else _among(history, part, among)
+        yield until, [told(row) for row in rows]
+        position = until
 
 
 def _values(filters: Filters) -> JsonObject:
@@ -93,7 +113,20 @@ def _newest(history: History, filters: Filters) -> Table:
     parts = [bounds, *(sql for sql, _ in filters.conditions)]
     values = [key(filters.since), key(until), *(value for _, value in filters.conditions), filters.limit]
     sql = f"{_SELECT}{' AND '.join(parts)} ORDER BY t.key DESC LIMIT ?"
-    return history.rows(sql, values)[::-1]
+    rows = history.rows(sql, values)[::-1]
+    late = [row for row in unfolded(history) if filters.since < int(str(row["position"])) <= until and filters.fit(row)]
+    return [*rows, *late][-filters.limit :]
+
+
+def unfolded(history: History) -> Table:
+    """Rows of events the timeline has not got yet: commands that were given while no controller runs."""
+    timeline = Timeline()
+    return [
+        dict(row)
+        for event in tail.events(history, timeline)
+        for own in timeline.keys(event)
+        if (row := timeline.fold(own, None, event)) is not None
+    ]
 
 
 def _among(history: History, filters: Filters, positions: list[int]) -> Table:
@@ -107,7 +140,9 @@ def _among(history: History, filters: Filters, positions: list[int]) -> Table:
         found += history.rows(f"{_SELECT}{' AND '.join(parts)} ORDER BY t.key DESC", values)
         if len(found) >= filters.limit:
             break
-    return found[: filters.limit][::-1]
+    chosen = set(wanted)
+    late = [row for row in unfolded(history) if int(str(row["position"])) in chosen and filters.fit(row)]
+    return [*found[: filters.limit][::-1], *late][-filters.limit :]
 
 
 def concerning(history: History, target: Target, since: int = 0) -> list[int]:
@@ -137,7 +172,8 @@ def concerning(history: History, target: Target, since: int = 0) -> list[int]:
 
 def _indexed(history: History, column: str, value: str, since: int) -> Table:
     sql = f"SELECT position, api_group, kind, namespace, name FROM p_timeline WHERE {column} = ? AND key > ?"  # noqa: S608
-    return history.rows(sql, (value, key(since)))
+    late = [row for row in unfolded(history) if row[column] == value and int(str(row["position"])) > since]
+    return [*history.rows(sql, (value, key(since))), *late]
 
 
 def _is_about(row: dict[str, object], ref: ObjectRef) -> bool:
@@ -196,6 +232,8 @@ def rows_at(history: History, positions: Iterable[int]) -> dict[int, dict[str, o
         part = wanted[start : start + _AT_ONCE]
         rows = history.rows(f"{_SELECT}t.key IN ({marks(len(part))})", [key(position) for position in part])
         found |= {int(str(row["position"])): row for row in rows}
+    if len(found) < len(wanted):
+        found |= {int(str(row["position"])): row for row in unfolded(history) if row["position"] in wanted}
     return found
 
 

@@ -52,9 +52,9 @@ class Reason:
 
 def of_event(history: History, position: int) -> Reason:
     """Raises UserError for a position the log does not have."""
-    if not 0 < position <= history.head:
-        raise UserError(f"there is no event {position}: the log has 1 to {history.head}")
     causes = Causes(history)
+    if not causes.knows(position):
+        raise UserError(f"there is no event {position}: the log has 1 to {history.head}")
     return _reason(history, causes, position, f"event {position}")
 
 

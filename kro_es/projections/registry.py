@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from kro_es.events import types as e
 from kro_es.projections.bookkeeping import FieldSets, Gaps, OpenWrites, SeenFields
 from kro_es.projections.drift import Drifts, Offenders
 from kro_es.projections.holds import Holds
@@ -31,3 +34,31 @@ PROJECTIONS: tuple[Projection, ...] = (
     Offenders(),
     Timeline(),
 )
+_FOR_PEOPLE = frozenset({"rollouts", "gaps", "drift", "timeline"})
+FOR_PEOPLE: tuple[Projection, ...] = tuple(found for found in PROJECTIONS if found.name in _FOR_PEOPLE)
+"""Those no pass of the controller reads: processes of their own may fold them a little later."""
+NEEDED: tuple[Projection, ...] = tuple(found for found in PROJECTIONS if found.name not in _FOR_PEOPLE)
+"""Those the controller decides by: always folded in the transaction of the events."""
+BY_STREAM = frozenset(
+    {
+        "objects", "instances", "nodes", "definitions", "revisions", "rollouts", "open_writes", "gaps", "drift", "pins",
+        "offenders", "timeline",
+    }
+)  # fmt: skip
+"""Those that can be split by stream: every row is made of the events of one stream alone (of the audit of a stream too).
+
+Their keys are made of the stream's name, or of the position of an event of it, which only later events of that stream
+name: the outcome of a write is in the stream of its intent, the end of drift in that of the decision that found it.
+So the streams may be folded apart, in any order, as long as each is folded in its own.
+"""
+ACROSS: Mapping[str, frozenset[str]] = {
+    "schemas": frozenset({e.SchemaRecorded.TYPE}),
+    "field_sets": frozenset({e.ResourceApplied.TYPE, e.FieldsSeen.TYPE}),
+    "seen_fields": frozenset(
+        {e.FieldsSeen.TYPE, e.ResourceApplied.TYPE, e.ResourceTakenOver.TYPE, e.ObjectDeleted.TYPE}
+        | {e.ObjectGoneUnseen.TYPE}
+    ),
+    "holds": frozenset({e.CommandHold.TYPE, e.CommandRelease.TYPE, e.InstanceGone.TYPE}),
+    "pins": frozenset({e.CommandPin.TYPE, e.CommandUnpin.TYPE, e.InstanceGone.TYPE}),
+}
+"""Those that cannot, with the types of event they are made of: their keys are digests and uids that several streams share."""

@@ -11,6 +11,7 @@ from kro_es.events import delta
 from kro_es.events.types import Event, ObjectObserved
 from kro_es.store.digest import leaf
 from kro_es.store.names import Names
+from kro_es.store.news import TELL
 from kro_es.store.packing import DELTA, LATE, Packer
 from kro_es.store.sql import Values, run, run_many
 from kro_es.store.staging import StagedEvent
@@ -43,9 +44,9 @@ class Head:
         return cls(position, bytes(digest), fence, cluster)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Content:
-    """What an event says, plain."""
+    """What an event says, plain; :class:`StagedEvent` has the same."""
 
     payload: JsonObject
     canonical: bytes
@@ -65,7 +66,7 @@ class Encoder:
         connection: Connection,
         event: Event,
         stream: StreamHead,
-        content: Content,
+        content: Content | StagedEvent,
         salt: bytes | None,
         leaf: bytes,
     ) -> Values:
@@ -93,7 +94,7 @@ class Encoder:
         )
 
     def _packed(
-        self, connection: Connection, event: Event, stream: StreamHead, content: Content
+        self, connection: Connection, event: Event, stream: StreamHead, content: Content | StagedEvent
     ) -> tuple[int | None, int, bytes]:
         """Base version, encoding and bytes: a delta against the stream's last full observation where that is short."""
         flags = LATE if content.late else 0
@@ -101,7 +102,7 @@ class Encoder:
             return None, *self._packer.pack(content.canonical, flags)
         base = stream.snapshot_version
         if base and event.stream_version - base < _SNAPSHOT_EVERY:
-            change = delta.diff(self._bases.get(connection, stream.id, base), content.payload)
+            change = self._bases.get(connection, stream.id, base).diff(content.payload)
             text = delta.canonical(change)
             if len(text) <= 0.7 * len(content.canonical):
                 return base, *self._packer.pack(text, flags | DELTA)
@@ -147,8 +148,7 @@ class Batch:
         event = self.event(item)
         stream.position = event.position
         digest = leaf(header_of(event), salt, item.canonical)
-        content = Content(item.payload, item.canonical, item.late)
-        self.rows.append(encoder.row(connection, event, stream, content, salt, digest))
+        self.rows.append(encoder.row(connection, event, stream, item, salt, digest))
         self.events.append(event)
         self.leaves.append(digest)
         return event
@@ -159,6 +159,7 @@ def insert(connection: Connection, rows: list[Values]) -> None:
 
 
 def commit(connection: Connection, first: int, last: int, chain: bytes) -> None:
-    """One link of the chain, which is the new head."""
+    """One link of the chain, which is the new head; who waits for news of the log hears of the commit."""
     run(connection, "INSERT INTO commits (first_position, last_position, chain) VALUES (?, ?, ?)", (first, last, chain))
-    run(connection, "UPDATE log_head SET position = ?, chain = ?", (last, chain))
+    tell = TELL.get(connection.dialect.name, "")
+    run(connection, f"UPDATE log_head SET position = ?, chain = ?{tell}", (last, chain))  # noqa: S608 the words are ours

@@ -13,6 +13,7 @@ from kro_es.errors import FenceLost, KroEsError
 from kro_es.events.types import Event, LogRebuilt, NewEvent
 from kro_es.projections.projection import Projection
 from kro_es.store.batch import Batch, Encoder, Head, commit, insert
+from kro_es.store.delegation import delegate
 from kro_es.store.digest import chain
 from kro_es.store.engine import WRITE
 from kro_es.store.folding import Folding
@@ -51,6 +52,7 @@ class EventLog(LogReader):
 
     It may append commands only, until :meth:`issue_fence` makes it the log's one writer. Without ``cluster`` events
     belong to the cluster the log was begun for. ``mirror`` has the rows of every commit before the append returns.
+    Projections in ``left`` are folded by processes of their own from the fence on.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class EventLog(LogReader):
         *,
         cluster: str = "",
         mirror: Mirror | None = None,
+        left: Sequence[Projection] = (),
     ) -> None:
         super().__init__(engine)
+        self._projections, self._left = projections, left
         self._cluster = cluster
         self._mirror = mirror
         self._fence: int | None = None
@@ -146,6 +150,7 @@ class EventLog(LogReader):
             fence = head.fence + 1
             cluster = head.cluster or self._cluster
             run(connection, "UPDATE log_head SET fence = ?, cluster = ?", (fence, cluster))
+            delegate(connection, self._projections, self._left)
         self._fence = fence
         self._position = -1
         while not self._caught_up():

@@ -8,12 +8,14 @@ from sqlalchemy import Connection, Engine, MetaData, Table
 
 from kro_es.events.types import Actor, Event, LogRebuilt
 from kro_es.projections.projection import Column, Projection, Row
+from kro_es.store.delegation import kept_still
 from kro_es.store.engine import WRITE
 from kro_es.store.event_log import EventLog
 from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
 from kro_es.store.maintenance import maintenance_event
-from kro_es.store.sql import run
+from kro_es.store.shares import fold_shares, shares
+from kro_es.store.sql import run, run_many
 from kro_es.store.tables import projection_table, table_name
 from kro_es.store.views import create_views, drop_views
 
@@ -30,6 +32,7 @@ class _Beside:
         self._projection = projection
         self.name = f"{projection.name}__new"
         self.version = projection.version
+        self.bodies = projection.bodies
         # Indexes are made when the table takes its place: it is filled faster without.
         self.columns = tuple(Column(column.name, column.type, column.doc) for column in projection.columns)
 
@@ -40,20 +43,26 @@ class _Beside:
         return self._projection.fold(key, row, event)
 
 
-def live_rebuild(engine: Engine, projections: Sequence[Projection], *, actor: Actor, now: int) -> int:
+def live_rebuild(
+    engine: Engine, projections: Sequence[Projection], *, actor: Actor, now: int, processes: int = 1
+) -> int:
     """The position at which the new rows took the place of the old ones. A controller may run meanwhile.
 
-    Events a projection fails on are parked as ever; those parked before get their chance.
+    Events a projection fails on are parked as ever; those parked before get their chance. With several ``processes``
+    what is in the log by now is folded by all of them; the registry says which projections they can share.
     """
     beside = [_Beside(projection) for projection in projections]
-    folding = Folding(beside)
     with engine.connect().execution_options(**WRITE) as connection, connection.begin():
         for item in beside:
             _discard(connection, item.name)
             projection_table(MetaData(), item).create(connection)
-        folding.resume(connection, rebuild=True)
     reader = LogReader(engine)
     position = 0
+    if processes > 1:
+        position = reader.head()
+        work = shares(beside, [projection.name for projection in projections], processes)
+        fold_shares(engine, work, position, processes)
+    folding = _begun(engine, beside, position)
     while reader.head() - position > _NEAR:
         # Read before the transaction begins: a writer of SQLite waits for the fold only.
         events = reader.read(position + 1, _AT_ONCE)
@@ -62,6 +71,8 @@ def live_rebuild(engine: Engine, projections: Sequence[Projection], *, actor: Ac
         position = events[-1].position
 
     def switch(connection: Connection, appended: Sequence[Event]) -> None:
+        # First of all, so that a projector is in the middle of nothing: it takes its locks in the same order.
+        kept_still(connection, [projection.name for projection in projections])
         at = position
         while at < appended[-1].position:
             rest = reader.read_with(connection, at + 1, _AT_ONCE)
@@ -74,6 +85,16 @@ def live_rebuild(engine: Engine, projections: Sequence[Projection], *, actor: Ac
 
     event = maintenance_event(LogRebuilt(tuple(projection.name for projection in projections)), actor, now)
     return EventLog(engine).append([event], now=now, also=switch)[0].position
+
+
+def _begun(engine: Engine, beside: Sequence[_Beside], position: int) -> Folding:
+    """What goes on behind a position that everything up to was folded already."""
+    folding = Folding(beside)
+    with engine.connect().execution_options(**WRITE) as connection, connection.begin():
+        rows = [(item.version, position, item.name) for item in beside]
+        run_many(connection, "INSERT INTO projection_checkpoints (version, position, name) VALUES (?, ?, ?)", rows)
+        folding.resume(connection, rebuild=False)
+    return folding
 
 
 def _discard(connection: Connection, name: str) -> None:

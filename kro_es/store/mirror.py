@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from kro_es.projections.projection import Projection
 from kro_es.store.engine import WRITE, open_engine
 from kro_es.store.rows import RowForm
-from kro_es.store.sql import Values, run, run_many
+from kro_es.store.sql import Values, marks, run, run_many
 from kro_es.store.tables import projection_schema
 
 _PREFIX = "kro-es-rows-"
@@ -51,7 +51,9 @@ class Mirror:
                 found = source.exec_driver_sql(form.select, execution_options={"yield_per": _AT_ONCE})
                 for part in found.partitions(_AT_ONCE):
                     run_many(connection, form.upsert, [tuple(row) for row in part])
-            rows = run(source, "SELECT name, version, position FROM projection_checkpoints").all()
+            names = tuple(projection.name for projection in self._projections)
+            of_these = f"WHERE name IN ({marks(len(names))})"
+            rows = run(source, f"SELECT name, version, position FROM projection_checkpoints {of_these}", names).all()  # noqa: S608
             run_many(
                 connection,
                 "INSERT INTO projection_checkpoints (name, version, position) VALUES (?, ?, ?)",

@@ -11,7 +11,7 @@ from kro_es.store.engine import WRITE, open_engine
 from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
 from kro_es.store.rows import RowForm
-from kro_es.store.sql import marks, read_connection, run
+from kro_es.store.sql import read_connection, run
 from kro_es.store.tables import projection_schema
 
 _AT_ONCE = 20_000
@@ -45,16 +45,23 @@ def compare(engine: Engine, other: Engine, projections: Sequence[Projection]) ->
 
 
 def compare_with_log(engine: Engine, projections: Sequence[Projection]) -> list[str]:
-    """How the projections differ from what the log gives, as of one moment; a controller may run meanwhile."""
-    fresh = open_engine("sqlite://")
+    """How the projections differ from what the log gives, as of one moment; a controller may run meanwhile.
+
+    Each is compared where it is: one that a projector process folds may be behind the others.
+    """
+    differences: list[str] = []
     with read_connection(engine) as mine, mine.begin():
-        names = tuple(projection.name for projection in projections)
-        sql = f"SELECT min(position) FROM projection_checkpoints WHERE name IN ({marks(len(names))})"  # noqa: S608
-        found = run(mine, sql, names).scalar()
-        rebuild(engine, projections, fresh, until=int(found or 0))
-        with fresh.connect() as theirs, theirs.begin():
-            differences = _compare(mine, theirs, projections)
-    fresh.dispose()
+        found = run(mine, "SELECT name, position FROM projection_checkpoints")
+        positions = {str(name): int(position) for name, position in found}
+        places: dict[int, list[Projection]] = {}
+        for projection in projections:
+            places.setdefault(positions.get(projection.name, 0), []).append(projection)
+        for position, there in sorted(places.items()):
+            fresh = open_engine("sqlite://")
+            rebuild(engine, there, fresh, until=position)
+            with fresh.connect() as theirs, theirs.begin():
+                differences += _compare(mine, theirs, there)
+            fresh.dispose()
     return differences
 
 
@@ -65,7 +72,9 @@ def _compare(mine: Connection, theirs: Connection, projections: Sequence[Project
         for key in sorted(rows.keys() | others.keys()):
             if rows.get(key) != others.get(key):
                 differences.append(f"{projection.name} {key!r}: {_how(rows.get(key), others.get(key))}")
-    return differences + [f"parked {item}" for item in sorted(_parked(mine) ^ _parked(theirs))]
+    names = {projection.name for projection in projections}
+    parked = sorted(item for item in _parked(mine) ^ _parked(theirs) if item[1] in names)
+    return differences + [f"parked {item}" for item in parked]
 
 
 def _rows(connection: Connection, projection: Projection) -> dict[str, dict[str, object]]:

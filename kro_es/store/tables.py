@@ -149,6 +149,7 @@ def _log(metadata: MetaData) -> None:
         _long("pruned_by"),
     )
     Table("seals", metadata, _id(), _text("reason"), _long("at"))
+    Table("delegated", metadata, Column("projection", Text, primary_key=True))
 
 
 def _projection_state(metadata: MetaData) -> None:

@@ -14,7 +14,7 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
-_LATER = ("pruned", "seals")
+_LATER = ("pruned", "seals", "delegated")
 """Tables that later revisions add."""
 
 

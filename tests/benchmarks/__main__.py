@@ -14,6 +14,7 @@ from tests.benchmarks.definitions import definitions
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.history import history
 from tests.benchmarks.instances import instances
+from tests.benchmarks.latency import latency
 from tests.benchmarks.load import load
 from tests.benchmarks.log import log
 
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "history": history,
     "definitions": definitions,
     "instances": instances,
+    "latency": latency,
     "load": load,
     "log": log,
 }

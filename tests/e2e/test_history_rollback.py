@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from kro_es.history import targets
+from kro_es.history.compare import object_at
+from kro_es.history.source import open_history
 from kro_es.plan import owned
 from tests.conftest import Cluster
 from tests.support.incident import write_incident
@@ -160,6 +163,7 @@ def test_the_whole_graph_goes_back_and_is_on_the_server_what_it_was(steps: Steps
     assert "order: the instances, then the definition" in done.stderr
     assert "3 done, 0 failed, 0 to go" in done.stderr
     assert _owned(steps) == before
+    assert _recorded(steps, operator, int(position[0]["p"])) == before
     # the API server goes on with the old schema for a moment
     eventually(lambda: [steps.get("tone", name)["spec"] for name in names], lambda s: s == [{"x": "y"}] * 3, "pruned")
     assert faults(operator.database) == []
@@ -177,6 +181,52 @@ def _owned(steps: Steps) -> dict[str, str]:
             obj["metadata"]["labels"].pop("kro.run/instance-id")
             found[obj["metadata"]["name"]] = owned.owned_digest(obj, fields)
     return found
+
+
+def _recorded(steps: Steps, operator: Operator, position: int) -> dict[str, str]:
+    """As ``_owned``, of the objects as the log has them at a position, in the fields we own on the server now."""
+    history = open_history(operator.database, time.time_ns() // 1000)
+    found = {}
+    for target in targets.of_kind(history, "", "ConfigMap"):
+        obj = object_at(history, target.ref, position)
+        if obj is None or target.ref.namespace != steps.cluster.namespace:
+            continue
+        live = steps.cluster.kubectl(
+            "get", "cm", target.ref.name, "-n", target.ref.namespace, "-o", "json", "--show-managed-fields"
+        )
+        fields = owned.own_fields(json.loads(live), "kro.run/applyset")
+        assert fields is not None
+        obj["metadata"]["labels"].pop("kro.run/instance-id")
+        found[target.ref.name] = owned.owned_digest(obj, fields)
+    history.close()
+    return found
+
+
+def test_a_pinned_instance_stays_until_it_is_unpinned(steps: Steps, operator: Operator) -> None:
+    _rolled(steps, _tone("low"), _tone("high", spec={"volume": "integer | default=3"}))
+    done = _pin(steps, operator, "pin", "--to", "1")
+    assert (done.returncode, "done: each runs the revision it should" in done.stderr) == (0, True), done.stderr
+    assert [steps.get("cm", f"{name}-cfg")["data"]["tone"] for name in ("a", "b")] == ["low", "high"]
+    steps.apply(_tone("higher", spec={"volume": "integer | default=3"}))
+    eventually(lambda: steps.get("cm", "b-cfg")["data"]["tone"], lambda tone: tone == "higher", "rolled out")
+    assert steps.get("cm", "a-cfg")["data"]["tone"] == "low"
+    assert [condition(steps.get("tone", "a"), name) for name in ("Pinned", "Ready")] == ["True", "True"]
+    shown = steps.cluster.kubectl("get", "tones", "-n", steps.cluster.namespace, "-L", "kro.run/pinned-revision")
+    assert shown.splitlines()[1].split()[-1] == "1"
+    (row,) = json.loads(_history(operator, "pins", "-o", "json").stdout)
+    assert (row["object"], row["pinned_to"], row["active"], row["actor"]) == ("tone/a", "tones@1", "tones@3", "admin")
+
+    done = _pin(steps, operator, "unpin")
+    assert done.returncode == 0, done.stderr
+    assert steps.get("cm", "a-cfg")["data"]["tone"] == "higher"
+    assert condition(steps.get("tone", "a"), "Pinned") == ""
+    assert faults(operator.database) == []
+
+
+def _pin(steps: Steps, operator: Operator, command: str, *args: str) -> subprocess.CompletedProcess[str]:
+    config = str(steps.cluster.kubeconfig("admin"))
+    flags = ("-n", steps.cluster.namespace, "--reason", "not yet", "--yes", "--kubeconfig", config)
+    return _history(operator, command, "tone/a", *args, *flags)
 
 
 def test_the_log_of_another_cluster_is_refused(cluster: Cluster, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.support.steps import Steps, eventually
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 NAMESPACE = "kro-system"
 IDENTITY = f"system:serviceaccount:{NAMESPACE}:kro-es"
-NAMESPACED = ["service-account.yaml", "rbac.yaml", "pvc.yaml", "deployment.yaml"]
+NAMESPACED = ["service-account.yaml", "rbac.yaml", "pvc.yaml", "deployment.yaml", "projector.yaml"]
 DEFINITIONS = sorted((DEPLOY / "examples").glob("*/definition.yaml"))
 ROLES = sorted((DEPLOY / "examples").glob("*/rbac.yaml"))
 CRDS = sorted((DEPLOY / "crds").glob("*.yaml"))
@@ -42,11 +42,15 @@ def deployment_command_line() -> CommandLine:
     (container,) = pod_template()["spec"]["containers"]
     args = tuple(container["args"])
     url = args[args.index("--database") + 1]
-    return CommandLine(args, {item["name"]: item["value"] for item in container["env"]}, url.removeprefix("sqlite:///"))
+    return CommandLine(
+        args,
+        {item["name"]: item["value"] for item in container["env"] if "value" in item},
+        url.removeprefix("sqlite:///"),
+    )
 
 
-def pod_template() -> Any:
-    return yaml.safe_load((DEPLOY / "deployment.yaml").read_text())["spec"]["template"]
+def pod_template(name: str = "deployment.yaml") -> Any:
+    return yaml.safe_load((DEPLOY / name).read_text())["spec"]["template"]
 
 
 def dry_run(cluster: Any, path: Path) -> None:
@@ -89,8 +93,9 @@ def test_the_api_server_takes_the_manifest(cluster: Any, namespace: str, name: s
     dry_run(cluster, DEPLOY / name)
 
 
-def test_the_api_server_takes_all_of_it_at_once(cluster: Any, namespace: str) -> None:
-    cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-k", str(DEPLOY))
+@pytest.mark.parametrize("folder", [".", "history"])
+def test_the_api_server_takes_all_of_it_at_once(cluster: Any, namespace: str, folder: str) -> None:
+    cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-k", str(DEPLOY / folder))
 
 
 @pytest.mark.parametrize("path", [*CRDS, *ROLES], ids=lambda path: str(path.relative_to(DEPLOY)))
@@ -107,8 +112,11 @@ def test_the_api_server_takes_the_definition_of_an_example(cluster: Any, path: P
     dry_run(cluster, path)
 
 
-def test_the_pod_meets_the_restricted_security_standard_of_its_namespace(cluster: Any, namespace: str) -> None:
-    pod = {"apiVersion": "v1", "kind": "Pod", **pod_template()}
+@pytest.mark.parametrize("name", ["deployment.yaml", "projector.yaml"])
+def test_the_pod_meets_the_restricted_security_standard_of_its_namespace(
+    cluster: Any, namespace: str, name: str
+) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", **pod_template(name)}
     pod["metadata"] = {**pod["metadata"], "name": "kro-es-check", "namespace": namespace}
     cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=json.dumps(pod))
 

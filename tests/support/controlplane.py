@@ -25,6 +25,7 @@ from types import TracebackType
 
 import yaml
 
+from tests.support import frontproxy
 from tests.support.audit import AuditLog
 
 SOURCES = Path(__file__).parents[1] / "controlplane"
@@ -218,7 +219,7 @@ class ControlPlane:
             f"--service-account-key-file={d}/sa.pub", f"--service-account-signing-key-file={d}/sa.key",
             f"--token-auth-file={d}/tokens.csv", "--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24",
             "--allow-privileged=true", "--disable-admission-plugins=ServiceAccount", f"--audit-policy-file={d}/audit.yaml",
-            f"--audit-log-path={d}/audit.log", "--audit-log-maxsize=4000",
+            f"--audit-log-path={d}/audit.log", "--audit-log-maxsize=4000", *frontproxy.write(d),
         ])  # fmt: skip
         self._wait_ready()
         self._launch("kube-controller-manager", [

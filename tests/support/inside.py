@@ -24,7 +24,7 @@ from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import Actor, Event, NewEvent, Subject
 from kro_es.history.replay import Report, replay
-from kro_es.projections.registry import PROJECTIONS
+from kro_es.projections.registry import NEEDED, PROJECTIONS
 from kro_es.settings import Settings
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
@@ -94,7 +94,8 @@ class Controller:
     async def start(self) -> None:
         log = EventLog(self._engine, PROJECTIONS, cluster="cluster")
         fence = log.issue_fence()
-        pool = ReaderPool(self._engine, PROJECTIONS)
+        # A pass reads no projection that a controller may leave to others.
+        pool = ReaderPool(self._engine, NEEDED)
         self.writer = LogWriter(log, clock=self._inside.clock, on_commit=self._committed)
         self.appends = _Appends(self.writer, self.connection, self._inside.append_fault)
         given = Given(

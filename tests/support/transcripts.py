@@ -19,12 +19,14 @@ from tests.support.operator import Operator
 
 ROOT = Path(__file__).parents[2]
 PAGE, README = ROOT / "docs" / "transcripts.md", ROOT / "README.md"
-_SHOWN = re.compile(r"(<!-- from docs/transcripts.md: rollback -->\n).*?(<!-- /rollback -->)", re.DOTALL)
+SHOWN = ("rollback", "pin", "rollouts with a pin")
+"""What the README shows too."""
 _HEAD = """# What it looks like
 
 Written by `python -m tests.support.transcripts` from a real run: an API server, the controller, the example
 [application](../deploy/examples/application/definition.yaml) with two instances. Its definition is edited, somebody scales
-a Deployment by hand, the definition is rolled back. Times are UTC.
+a Deployment by hand, the definition is rolled back. Then one instance is pinned, and the definition is edited again. Times are
+UTC.
 """
 
 
@@ -56,6 +58,12 @@ class Transcripts:
         count: int = found["spec"]["replicas"]
         return count
 
+    def settled(self, name: str, number: int) -> bool:
+        sql = f"SELECT revision, ready FROM v_instances WHERE name = '{name}'"
+        command = [sys.executable, "-m", "kro_es.cli.history", "--database", self._demo.operator.database]
+        done = subprocess.run([*command, "sql", sql, "-o", "json"], text=True, capture_output=True, check=True)
+        return bool(json.loads(done.stdout) == [{"revision": number, "ready": 1}])
+
     def record(self) -> None:
         demo = self._demo
         name = demo.instances[0]["metadata"]["name"]
@@ -86,15 +94,30 @@ class Transcripts:
             self.ask("graph", "graph", f"application/{name}")
             self.ask("rollouts", "rollouts", demo.name)
             self.ask("drift", "drift", demo.name)
+        with step("a pin"):
+            self.ask(
+                "pin", "pin", f"application/{name}", "--to", "2", "--reason", "its migration is not done", "--yes",
+                hidden=("--kubeconfig", config),
+            )  # fmt: skip
+        with step("an edit that one does not follow") as until:
+            template["metadata"]["annotations"]["demo/edit"] = "again"
+            demo.apply(demo.definition)
+            until(lambda: demo.revision(4) and self.settled(demo.instances[1]["metadata"]["name"], 4))
+        self.ask("rollouts with a pin", "rollouts", demo.name)
+        self.ask("pins", "pins")
 
 
 def page(blocks: dict[str, str]) -> str:
     return _HEAD + "".join(f"\n## {title}\n\n```\n{text}```\n" for title, text in blocks.items())
 
 
-def shown(text: str, block: str) -> str:
-    """The README with the transcript of the rollback in its place."""
-    return _SHOWN.sub(lambda found: f"{found[1]}```\n{block}```\n{found[2]}", text)
+def shown(text: str, blocks: dict[str, str]) -> str:
+    """The README with the transcripts it shows in their places."""
+    for title in SHOWN:
+        place = re.compile(rf"(<!-- from docs/transcripts.md: {title} -->\n).*?(<!-- /{title} -->)", re.DOTALL)
+        block = blocks[title]
+        text = place.sub(lambda found, block=block: f"{found[1]}```\n{block}```\n{found[2]}", text)  # type: ignore[misc]
+    return text
 
 
 def main() -> None:
@@ -109,7 +132,7 @@ def main() -> None:
         made = Transcripts(Demo(plane, operator))
         made.record()
     PAGE.write_text(page(made.blocks))
-    README.write_text(shown(README.read_text(), made.blocks["rollback"]))
+    README.write_text(shown(README.read_text(), made.blocks))
 
 
 if __name__ == "__main__":

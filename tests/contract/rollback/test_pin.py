@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ import pytest
 
 from kro_es.errors import UserError
 from kro_es.events.types import CommandPin
-from kro_es.history import pinning, pins, rollback
+from kro_es.history import nodes, pinning, pins, rollback, targets, timeline
 from kro_es.history.progress import Progress, progress
 from kro_es.history.revisions import revisions, rollouts
-from tests.contract.instances.shapes import cm
-from tests.contract.rollback.conftest import MANY, Desk, web
+from kro_es.history.timeline import Filters
+from kro_es.store.engine import open_engine
+from tests.contract.instances.shapes import cm, rgd, shop
+from tests.contract.rollback.conftest import MANY, NAMES, Desk, web
+from tests.support.fake_cluster import Call, Fault
 from tests.support.inside import Inside, copied
 from tests.support.steps import faults
 
@@ -70,6 +74,10 @@ async def test_a_pinned_instance_stays_while_the_others_go_on(twenty: Desk) -> N
     assert (_condition(twenty)["status"], twenty.inside.condition("shop-03", "Ready")[0]) == ("True", "True")
     assert "by dana: it was better" in _condition(twenty)["message"]
     assert _condition(twenty, "shop-04") == {}
+    target = targets.find(twenty.history, "webshop/shop-03", "team-a")
+    assert "by dana: it was better" in nodes.doctor(twenty.history, target)[1]["pinned"]
+    told = [row["summary"] for row in timeline.listed(twenty.history, Filters(), target).rows]
+    assert "pinned to revision 1: it was better" in told
     assert faults(twenty.inside.url) == []
 
 
@@ -278,3 +286,89 @@ async def test_an_instance_that_comes_back_runs_the_revision_it_ran_from_its_fir
     mine = {key: value for key, value in twenty.graph().items() if "/shop-07" in key}
     assert mine == {key: value for key, value in before.items() if "/shop-07" in key}
     assert [row["object"] for row in pins.pins(twenty.history).rows] == ["webshop/shop-07"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_killed_in_the_middle_the_same_pin_goes_on(twenty: Desk, when: str) -> None:
+    before = twenty.graph()
+    await twenty.inside.define(web("blue", cm("extra")))
+    for name in NAMES:
+        await twenty.inside.edit("WebShop", name, {"metadata": {"labels": {"all": "of-them"}}})
+    found = pinning.chosen(twenty.history, "webshop", "team-a", "all")
+    made = await rollback.planned_pins(twenty.history, twenty._connected(), found, 1)
+    assert len(made.steps) == MANY
+
+    def at_the_tenth(call: Call) -> Fault | None:
+        replaced = [one for one in twenty.connection.calls if one.verb == "replace"]
+        return Fault(when) if call.verb == "replace" and len(replaced) == 20 else None
+
+    twenty.fault = at_the_tenth
+    await twenty.killed(made)
+    rest = await rollback.planned_pins(twenty.history, twenty._connected(), found, 1)
+    assert 10 <= len(rest.steps) <= 11
+    end = await _pin(twenty, "webshop", to=1, selector="all")
+    assert end.verdict == "done"
+    assert twenty.graph() == before
+    assert len(pins.pins(twenty.history).rows) == MANY
+    assert faults(twenty.inside.url) == []
+
+
+@pytest.mark.parametrize("append", [1, 2, 3, 4, 5, 6])
+async def test_a_controller_that_dies_anywhere_in_a_pin_finishes_after_its_start(twenty: Desk, append: int) -> None:
+    before = twenty.graph()
+    await twenty.inside.define(web("blue", cm("extra")))
+    twenty.inside.append_fault = lambda number: Fault("after") if number == append else None
+    await twenty.inside.restart()
+    found = pinning.chosen(twenty.history, "webshop/shop-03", "team-a", None)
+    made = await rollback.planned_pins(twenty.history, twenty._connected(), found, 1)
+    written = await twenty.carry_out(made)
+    twenty.inside.append_fault = lambda number: None
+    await twenty.inside.restart()
+    await twenty.inside.pass_time()
+    assert progress(twenty.history, made, written).verdict == "done"
+    mine = {key: value for key, value in twenty.graph().items() if "/shop-03" in key}
+    assert mine == {key: value for key, value in before.items() if "/shop-03" in key}
+    assert "shop-04-extra" in twenty.inside.names("ConfigMap")
+    report = twenty.inside.replayed()
+    assert (report.differences, report.unknown) == ([], [])
+    assert faults(twenty.inside.url) == []
+
+
+def _beyond_kro() -> dict[str, Any]:
+    """A definition that calls a function kro itself has not."""
+    return rgd(cm("cfg", {"key": "${[1].includes(1) ? schema.spec.key : ''}"}))
+
+
+async def test_a_pinned_revision_that_does_not_compile_any_more_is_told_and_nothing_else_is_done(desk: Desk) -> None:
+    await desk.inside.define(_beyond_kro())
+    await desk.inside.create(shop("shop-03", key="one"))
+    await _pin(desk, to=1)
+    await desk.inside.define(web("blue"))
+    before = desk.graph()
+    desk.inside.settings = replace(desk.inside.settings, functions="kro")
+    await desk.inside.restart()
+    await desk.inside.edit("WebShop", "shop-03", {"spec": {"key": "two"}})
+    assert desk.inside.data("shop-03-cfg") == {"key": "one"}
+    assert desk.inside.condition("shop-03", "Ready")[:2] == ("False", "PinNotKept")
+    assert "revision 1 does not compile any more: " in _condition(desk)["message"]
+    with pytest.raises(UserError, match="revision 1 of webshop-rgd does not compile with this version"):
+        await _pin(desk, to=1)
+    await desk.inside.edit("WebShop", "shop-03", {"spec": {"key": "one"}})
+    assert desk.graph() == before
+    report = desk.inside.replayed()
+    assert (report.differences, report.unknown) == ([], [])
+    assert (await _unpin(desk)).verdict == "done"
+    assert _color(desk, "shop-03") == "blue"
+
+
+async def test_whoever_may_not_write_the_log_pins_nobody(twenty: Desk) -> None:
+    found = pinning.chosen(twenty.history, "webshop/shop-03", "team-a", None)
+    made = await rollback.planned_pins(twenty.history, twenty._connected(), found, 1)
+    engine = open_engine(twenty.inside.url)
+    with engine.begin() as connection:
+        text = "CREATE TRIGGER no BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'may not'); END"
+        connection.exec_driver_sql(text)
+    engine.dispose()
+    with pytest.raises(UserError, match="could not be written to the log, and nothing is done without: may not"):
+        await rollback.carry_out(twenty.history, twenty._connected(), made, "r")
+    assert MARK not in twenty.inside.get("WebShop", "shop-03")["metadata"]["annotations"]

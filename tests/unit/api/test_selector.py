@@ -70,3 +70,23 @@ def test_a_watch_covers_what_it_was_narrowed_to() -> None:
     assert not Watched(resource, Selector.parse({"matchLabels": {"a": "b"}})).covers(ref, {})
     assert not Watched(resource).covers(ObjectRef("apps", "ConfigMap", "n", "x"), {})
     assert Watched(resource, Selector.parse({"matchLabels": {"a": "b"}}), "n").text == "namespace=n,a=b"
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("tier=gold", "tier=gold"),
+        ("tier==gold , env!=dev", "env notin (dev),tier=gold"),
+        ("tier in (silver, gold),env", "env,tier in (gold,silver)"),
+        ("tier notin (gold),!env", "!env,tier notin (gold)"),
+        ("example.com/tier=", "example.com/tier="),
+    ],
+)
+def test_a_selector_is_taken_as_kubectl_takes_it(given: str, text: str) -> None:
+    assert Selector.of_text(given).text == text
+
+
+@pytest.mark.parametrize("given", ["", "a b", "a=b=c", "a in gold", "a in (b", "=b", "a,,b", "!a=b", "-a", "a=$"])
+def test_what_is_no_selector_is_told_and_never_selects_everything(given: str) -> None:
+    with pytest.raises(SelectorError):
+        Selector.of_text(given)

@@ -57,6 +57,21 @@ from tests.unit.history.conftest import Ask
             "is none",
         ),
         (("release", "webshp", "--reason", "r"), "did you mean webshop?"),
+        (("pin", "webshop/shp", "--to", "2", "--reason", "r"), "did you mean webshop/shop"),
+        (("pin", "webshop/shop", "--to", "2", "--reason", "r"), "say which with -n NAMESPACE"),
+        (("pin", "webshop", "--to", "2", "--reason", "r"), "write KIND/NAME, or KIND with -l SELECTOR"),
+        (
+            ("pin", "webshp", "-l", "a", "--to", "2", "--reason", "r"),
+            "of kind 'webshp' in this log; did you mean webshop?",
+        ),
+        (
+            ("pin", "webshop", "-l", "a=b", "--to", "2", "--reason", "r"),
+            "no instance of webshop has labels that fit 'a=b'",
+        ),
+        (("pin", "webshop", "-l", "a b", "--to", "2", "--reason", "r"), "'a b' is no part of a label selector"),
+        (("pin", "webshop/blog", "--to", "x", "--reason", "r"), "'x' is no revision of webshop: give its number"),
+        (("pin", "webshop/blog", "--to", "other@2", "--reason", "r"), "'other@2' is no revision of webshop"),
+        (("pin", "deploy/blog", "--to", "2", "--reason", "r"), "is no instance: a pin is for instances"),
         (("rollback", "webshop", "--to", "x", "--reason", "r", "--dry-run"), "'x' is no revision of webshop"),
         (("rollback", "deploy/blog", "--to", "1", "--reason", "r"), "is neither a definition nor an instance"),
         (("rollback", "webshop", "--to", "1", "--reason", "r", "--accept", "x"), "no risk is called x; there are"),
@@ -91,6 +106,25 @@ def test_a_newer_schema_is_named(ask: Ask, tmp_path: Path) -> None:
     said = ask("log", database=url)
     assert said.code == 1
     assert "the database is at schema 9999, which this version of kro-es" in said.err
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        (None, "there is no kubeconfig at {path}: name one with --kubeconfig or KUBECONFIG"),
+        ("a: b: c", "no usable cluster configuration ({path}): mapping values are not allowed here"),
+        ("hello", "no usable cluster configuration ({path}): "),
+        ("kind: Config", "no usable cluster configuration ({path}): "),
+    ],
+)
+def test_a_kubeconfig_that_is_none_is_told(content: str | None, answer: str, ask: Ask, tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    if content is not None:
+        path.write_text(content)
+    said = ask("rollback", "webshop", "--to", "3", "--reason", "r", "--yes", "--kubeconfig", str(path))
+    assert said.code == 1
+    assert answer.format(path=path) in said.err
+    assert said.err.count("\n") == 1
 
 
 def test_a_file_that_is_no_database_is_told(ask: Ask, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_going_back_into_a_gap_is_a_risk(history: History) -> None:
 
 def test_an_instance_that_is_gone_is_made_again_as_a_person_would_apply_it(history: History) -> None:
     target = targets.find(history, "webshop/docs", "prod")
-    made = plan.of_instance(history, target, "20", KINDS)
+    made = plan.of_instance(history, target, "20", KINDS, spec_only=True)
     assert made.again == {
         "apiVersion": "kro.run/v1alpha1",
         "kind": "WebShop",
@@ -143,6 +143,10 @@ def test_an_instance_that_is_gone_is_made_again_as_a_person_would_apply_it(histo
     ]  # fmt: skip
     assert {one.change for one in made.forecasts[0].differences} == {"created"}
     assert made.notes[0] == "webshop prod/docs is gone: it is made again, with another uid"
+    pinned = plan.of_instance(history, target, "20", KINDS).again
+    assert pinned is not None
+    assert pinned["metadata"]["labels"] == {"kro.run/pinned-revision": "1"}
+    assert pinned["metadata"]["annotations"]["kro.run/pinned"].startswith("revision 1@")
 
 
 def test_a_volume_that_is_made_again_is_empty_and_a_risk(tmp_path: Path) -> None:

@@ -1,0 +1,160 @@
+"""A fold of the whole log by several processes, each its own streams: the rows are those one process would have made."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine
+
+from kro_es.events.types import Event
+from kro_es.projections.projection import Projection
+from kro_es.projections.registry import ACROSS, BY_STREAM
+from kro_es.store.engine import WRITE, open_engine
+from kro_es.store.folding import FoldedProjection
+from kro_es.store.packing import Packer
+from kro_es.store.rows import RowForm
+from kro_es.store.sql import marks, read_connection, run
+from kro_es.store.stored import SELECT, Decoder
+from kro_es.store.tables import projection_schema
+
+_AT_ONCE = 5_000
+_MERGED_AT_ONCE = 20_000
+"""Rows put into a SQLite database in one transaction: the running writer waits that long."""
+_STREAM = (
+    "CASE WHEN substr(s.name, 1, 6) = 'audit/'"
+    " THEN coalesce((SELECT o.id FROM streams o WHERE o.name = substr(s.name, 7)), s.id) ELSE s.id END"
+)
+"""An audit goes with the stream it is about. The numbers of streams are dense: they spread evenly."""
+_OF_SHARE = f"({_STREAM}) - ({_STREAM}) / ? * ? = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one process folds: some streams of some projections, or some types of event of all streams."""
+
+    projections: tuple[Projection, ...]
+    number: int = 0
+    of: int = 1
+    types: frozenset[str] = frozenset()
+    """Empty: every type."""
+
+
+def shares(projections: Sequence[Projection], origins: Sequence[str], processes: int) -> list[Share]:
+    """``origins``: the names by which the registry knows the projections."""
+    pairs = list(zip(projections, origins, strict=True))
+    split = tuple(projection for projection, origin in pairs if origin in BY_STREAM)
+    rest = [(projection, ACROSS.get(origin)) for projection, origin in pairs if origin not in BY_STREAM]
+    found = [Share(split, number, processes) for number in range(processes)] if split else []
+    known = [(projection, types) for projection, types in rest if types is not None]
+    if known:
+        every = frozenset[str]().union(*(types for _, types in known))
+        found.append(Share(tuple(projection for projection, _ in known), types=every))
+    unknown = tuple(projection for projection, types in rest if types is None)
+    return [*found, Share(unknown)] if unknown else found
+
+
+def fold_shares(engine: Engine, work: Sequence[Share], until: int, processes: int) -> None:
+    """Fills the projections' tables, which are there and empty, with the events up to a position; no checkpoint is set.
+
+    PostgreSQL takes the rows of all processes at once. A SQLite file has one writer: each process fills a file of its
+    own, beside it, and what is in those is put into it at the end.
+    """
+    url = engine.url.render_as_string(hide_password=False)
+    apart = engine.dialect.name == "sqlite"
+    if apart and engine.url.database in (None, "", ":memory:"):
+        raise ValueError("a database in memory has one process")
+    folder = (
+        Path(tempfile.mkdtemp(dir=Path(str(engine.url.database)).parent, prefix="kro-es-rebuild-")) if apart else None
+    )
+    into = [url if folder is None else f"sqlite:///{folder}/{number}.db" for number in range(len(work))]
+    try:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+            for done in [pool.submit(fold_share, url, *one, until) for one in zip(work, into, strict=True)]:
+                done.result()
+        if folder is not None:
+            for number, share in enumerate(work):
+                _merge(engine, folder / f"{number}.db", share)
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def fold_share(url: str, share: Share, into: str, until: int) -> None:
+    """One process's part."""
+    source, target = open_engine(url), open_engine(into)
+    try:
+        if into != url:
+            _set_up(target, share)
+        folded = [FoldedProjection(projection) for projection in share.projections]
+        started = False
+        for events in _events(source, share, until):
+            with target.connect().execution_options(**WRITE) as connection, connection.begin():
+                for one in folded:
+                    if not started:
+                        one.resume(connection, (one.projection.version, 0), rebuild=True)
+                    one.fold(connection, events)
+            started = True
+    finally:
+        source.dispose()
+        target.dispose()
+
+
+def _set_up(target: Engine, share: Share) -> None:
+    with target.connect().execution_options(**WRITE) as connection, connection.begin():
+        projection_schema(share.projections).create_all(connection)
+
+
+def _events(source: Engine, share: Share, until: int) -> Iterator[list[Event]]:
+    """The events of a share in order, in parts."""
+    conditions = ["e.position > ?", "e.position <= ?"]
+    values: list[int | str] = []
+    if share.of > 1:
+        conditions.append(_OF_SHARE)
+        values += [share.of, share.of, share.number]
+    if share.types:
+        conditions.append(f"t.name IN ({marks(len(share.types))})")
+        values += sorted(share.types)
+    sql = f"{SELECT} WHERE {' AND '.join(conditions)} ORDER BY e.position LIMIT ?"
+    position, decoder = 0, None
+    while position < until:
+        with read_connection(source) as connection, connection.begin():
+            decoder = decoder or Decoder(Packer.load(connection))
+            rows = run(connection, sql, (position, until, *values, _AT_ONCE)).all()
+            events = list(decoder.events(connection, (tuple(row) for row in rows)))
+        if not events:
+            return
+        position = events[-1].position
+        yield events
+
+
+def _merge(engine: Engine, file: Path, share: Share) -> None:
+    with engine.connect().execution_options(**WRITE) as connection:
+        driver = cast("Any", connection.connection.driver_connection)
+        # a transaction cannot begin to know another file
+        driver.execute("ATTACH DATABASE ? AS part", (str(file),))
+        try:
+            for projection in share.projections:
+                form = RowForm(projection)
+                _copy(connection, form.table, form.listed)
+            _copy(connection, "parked", "position, projection, error")
+        finally:
+            driver.execute("DETACH DATABASE part")
+
+
+def _copy(connection: Connection, table: str, columns: str) -> None:
+    last = start = 0
+    with connection.begin():
+        last = run(connection, f"SELECT coalesce(max(rowid), 0) FROM part.{table}").scalar_one()  # noqa: S608
+    sql = f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM part.{table} WHERE rowid > ? AND rowid <= ?"  # noqa: S608
+    while start < last:
+        with connection.begin():
+            run(connection, sql, (start, start + _MERGED_AT_ONCE))
+        start += _MERGED_AT_ONCE

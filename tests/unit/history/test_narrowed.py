@@ -1,0 +1,188 @@
+"""The log as far as somebody may see it: the questions are the same, what is not theirs is not in the answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from kro_es.cli import answering
+from kro_es.cli.output import Screen
+from kro_es.cli.spoken import SpokenScreen, perform
+from kro_es.errors import KroEsError, UserError
+from kro_es.history.narrowed import NarrowedHistory, scopes
+from kro_es.history.source import History
+from kro_es.store.narrowed import Scope
+from tests.support.incident import END
+
+STAGING = (Scope("kro.run", "WebShop", "staging"), Scope("apps", "Deployment", "staging"))
+PROD = (Scope("kro.run", "WebShop", "prod"), Scope("apps", "Deployment", "prod"))
+DEFINITIONS = (Scope("kro.run", "ResourceGraphDefinition", ""),)
+Asked = Callable[..., list[dict[str, Any]]]
+
+
+def told(history: History, *question: str) -> list[dict[str, Any]]:
+    """What the command says to its screen."""
+    lines: list[bytes] = []
+    answering.answer(history, question, SpokenScreen(END, lines.append))
+    return [orjson.loads(line) for line in lines]
+
+
+def rows(history: History, *question: str) -> list[dict[str, Any]]:
+    found = next(one["answer"]["rows"] for one in told(history, *question) if "answer" in one)
+    assert isinstance(found, list)
+    return found
+
+
+@pytest.fixture
+def narrowed(incident: str) -> Callable[..., NarrowedHistory]:
+    def opened(*seen: Scope) -> NarrowedHistory:
+        return NarrowedHistory(incident, END, seen)
+
+    return opened
+
+
+def everything_said(history: History) -> str:
+    """Every question there is, about everything the log has, mistakes included."""
+    head = 180
+    questions = [
+        ["log", "--limit", "1000"], ["revisions", "webshop"], ["rollouts"], ["stats"], ["drift"], ["gaps"],
+        ["show", "webshop@1"], ["diff", "webshop@1", "webshop@2"], ["log", "webshop"],
+        *([name, str(position)] for position in range(1, head + 1) for name in ("show", "why")),
+    ]  # fmt: skip
+    for target in ("webshop/shop", "webshop/blog", "webshop/docs", "deploy/shop", "deploy/blog", "cm/blog-config"):
+        for name in ("log", "graph", "doctor", "instance", "blame", "why", "show", "drift"):
+            questions += [[name, target], [name, target, "-n", "prod"], [name, target, "-n", "staging"]]
+        questions += [["diff", target, "-n", "staging", "--at", "30"], ["graph", target, "-n", "staging", "--at", "60"]]
+    said: list[str] = []
+    for question in questions:
+        for form in ([], ["-o", "json"]):
+            try:
+                said += [orjson.dumps(one).decode() for one in told(history, *question, *form)]
+            except KroEsError as error:
+                text = str(error)
+                for word in question[1:]:
+                    text = text.replace(word, "")
+                said.append(text)
+    return "\n".join(said)
+
+
+def test_who_may_see_two_kinds_in_one_namespace_never_hears_of_anything_else(
+    narrowed: Callable[..., NarrowedHistory],
+) -> None:
+    said = everything_said(narrowed(*STAGING))
+    for hidden in ("blog", "docs", "ConfigMap", "shop-config", "prod"):
+        assert not re.findall(f".{{0,60}}{hidden}.{{0,60}}", said), hidden
+    assert "deployment/shop" in said
+
+
+def test_a_row_is_seen_by_whom_its_kind_and_namespace_are_open_to(narrowed: Callable[..., NarrowedHistory]) -> None:
+    seen = rows(narrowed(*STAGING), "log", "--limit", "1000")
+    assert {(row["object"], row["namespace"]) for row in seen} == {
+        ("webshop/shop", "staging"), ("deployment/shop", "staging"),
+    }  # fmt: skip
+    assert rows(narrowed(), "log") == []
+
+
+def test_a_decision_tells_only_what_it_writes_to_open_kinds(narrowed: Callable[..., NarrowedHistory]) -> None:
+    (document,) = [one["document"] for one in told(narrowed(*STAGING), "show", "24") if "document" in one]
+    assert [write["kind"] for write in document["body"]["writes"]] == ["Deployment"]
+    assert document["body"]["given"] == {}
+    summaries = [row["summary"] for row in rows(narrowed(*STAGING), "log", "webshop/shop") if row["position"] == 24]
+    assert summaries == ["decided: apply Deployment shop"]
+
+
+def test_revisions_are_for_those_who_may_get_definitions(narrowed: Callable[..., NarrowedHistory]) -> None:
+    with pytest.raises(UserError, match="no definition 'webshop' in this log"):
+        told(narrowed(*STAGING), "revisions", "webshop")
+    assert len(rows(narrowed(*DEFINITIONS), "revisions", "webshop")) == 5
+    assert rows(narrowed(*DEFINITIONS), "rollouts")[0]["instances"] == 0
+    assert rows(narrowed(*DEFINITIONS, *PROD), "rollouts")[0]["instances"] == 3
+
+
+def test_a_chain_of_causes_ends_where_the_rest_may_not_be_seen(narrowed: Callable[..., NarrowedHistory]) -> None:
+    def chain(*seen: Scope) -> list[dict[str, Any]]:
+        said = told(narrowed(*seen), "why", "deploy/shop", "-n", "staging", "-o", "json")
+        found = next(one["document"] for one in said if "document" in one)["chain"]
+        assert isinstance(found, list)
+        return found
+
+    whole, part = chain(*STAGING, *DEFINITIONS), chain(*STAGING)
+    assert whole[0]["object"] == "resourcegraphdefinition/webshop"
+    assert part == [{**part[0], "note": "what led to it is not in what you may see of the log"}, *part[1:]]
+    assert [link["event"] for link in part] == [link["event"] for link in whole][-len(part) :]
+
+
+def test_everything_open_is_everything(history: History, narrowed: Callable[..., NarrowedHistory]) -> None:
+    """But for what is about no object: the runs of the controller."""
+    every = narrowed(*scopes(history))
+    for question in (["graph", "webshop/blog"], ["doctor", "webshop/blog"], ["drift"], ["rollouts"], ["stats"],
+                     ["revisions", "webshop"], ["blame", "deploy/blog"], ["why", "deploy/blog"], ["gaps"]):  # fmt: skip
+        assert told(every, *question, "-o", "json") == told(history, *question, "-o", "json"), question
+    assert {row["type"] for row in rows(history, "log", "--limit", "999")} - {
+        row["type"] for row in rows(every, "log", "--limit", "999")
+    } <= {"controller.started", "controller.stopped"}
+
+
+@pytest.mark.parametrize("question", [("sql", "SELECT 1"), ("export",), ("verify",)])
+def test_what_is_about_the_whole_log_needs_the_right_to_it(
+    question: tuple[str, ...], history: History, narrowed: Callable[..., NarrowedHistory]
+) -> None:
+    with pytest.raises(UserError, match=f"{question[0]} needs the right to see the whole log: get of wholelog"):
+        told(narrowed(*scopes(history)), *question)
+    assert told(history, *question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [("export", "--out", "/tmp/x"), ("verify", "--checkpoint", "/etc/passwd", "--checkpoint-key", "/etc/passwd")],
+)
+def test_no_question_names_a_file_of_the_controller(question: tuple[str, ...], history: History) -> None:
+    with pytest.raises(Exception, match="No such option: --"):
+        told(history, *question)
+
+
+@pytest.mark.parametrize("name", ["rollback", "redact", "release", "checkpoint", "report", "--help", ""])
+def test_what_writes_is_no_question(name: str, history: History) -> None:
+    with pytest.raises(UserError, match="is no question that can be asked through the cluster; there are log, show"):
+        told(history, name, "--help")
+
+
+def test_an_answer_looks_as_if_it_had_been_given_here(
+    capfd: pytest.CaptureFixture[str],
+    incident: str,
+    ask: Callable[..., Any],
+    history: History,
+) -> None:
+    for question in (
+        ["why", "deploy/blog"],
+        ["log", "--limit", "9"],
+        ["doctor", "webshop/blog"],
+        ["rollouts", "-o", "csv"],
+    ):
+        said = ask(*question, database=incident)
+        shown, noted = performed(capfd, told(history, *question))
+        assert (shown, noted) == (said.out, said.err)
+
+
+def test_what_the_readme_shows_of_an_answer_through_the_cluster(
+    capfd: pytest.CaptureFixture[str],
+    narrowed: Callable[..., NarrowedHistory],
+    golden: Callable[[str, str], None],
+) -> None:
+    question = ["log", "webshop/shop", "-n", "staging", "--limit", "5"]
+    note = {"notes": [answering.left_out(2)]}
+    shown, noted = performed(capfd, [note, *told(narrowed(*STAGING), *question)])
+    golden("through-the-cluster", f"$ kro-history --context prod {' '.join(question)}\n{shown}{noted}")
+
+
+def performed(capfd: pytest.CaptureFixture[str], lines: list[dict[str, Any]]) -> tuple[str, str]:
+    here = Screen(END, utc=True)
+    for one in lines:
+        perform(orjson.dumps(one), here)
+    here.flush()
+    found = capfd.readouterr()
+    return found.out, found.err
