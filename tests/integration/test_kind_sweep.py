@@ -24,6 +24,7 @@ from kro_es.store.log_reader import LogReader
 from tests.conftest import Cluster
 from tests.support.api import Api, Object
 from tests.support.operator import Operator
+from tests.support.replayed import differences
 from tests.support.steps import Steps, condition, eventually, faults, instance, message
 from tests.support.steps import definition as definition_of
 from tests.support.sweep import Kind, Leaf, changes, leaves, marks, table
@@ -414,5 +415,6 @@ def _fields(obj: Object) -> dict[str, Any]:
     return {leaf.path: leaf.value for leaf in leaves(obj)}
 
 
-def test_the_log_is_whole(sweep: Sweep) -> None:
+def test_the_log_is_whole_and_every_decision_comes_out_again(sweep: Sweep) -> None:
     assert faults(sweep.operator.database) == []
+    assert differences(sweep.operator.database, sweep.operator.redaction_key) == []
