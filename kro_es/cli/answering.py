@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import orjson
 import typer
@@ -33,7 +33,6 @@ _COMMANDS = (
 )  # fmt: skip
 _OF_THE_WHOLE = (history_log.sql, history_log.export, history_verify.verify)
 QUESTIONS = tuple(command.__name__ for command in (*_COMMANDS, *_OF_THE_WHOLE))
-_FILES = (Path, list[Path])
 _WHOLE_ONLY = tuple(command.__name__ for command in _OF_THE_WHOLE)
 _app = typer.Typer(
     add_completion=False,
@@ -83,9 +82,15 @@ def answer(history: History, question: Sequence[str], screen: SpokenScreen) -> i
 def _program() -> Any:
     """The commands without the options that name files: those would be files of the controller."""
     program: Any = typer.main.get_command(_app)
-    for command in program.commands.values():
-        command.params = [one for one in command.params if one.type_descriptor.annotation not in _FILES]
+    for function in (*_COMMANDS, *_OF_THE_WHOLE):
+        types = get_type_hints(function)
+        command = program.commands[function.__name__]
+        command.params = [one for one in command.params if not _names_a_file(types[one.name])]
     return program
+
+
+def _names_a_file(annotation: Any) -> bool:
+    return annotation is Path or any(_names_a_file(part) for part in get_args(annotation))
 
 
 def _opened(asked: dict[str, Any], screen: SpokenScreen) -> History:

@@ -10,30 +10,51 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
-from kro_es.cli import (
-    history_changes,
-    history_log,
-    history_pin,
-    history_redact,
-    history_report,
-    history_rollback,
-    history_state,
-    history_verify,
-)
+from kro_es.cli import history_state
 from kro_es.cli.history_state import State
 from kro_es.cli.output import RED, ReaderGone, Screen, coloured
 from kro_es.cli.preferences import preferences
 from kro_es.cli.remote import Place
 from kro_es.errors import KroEsError, UserError
 
+COMMANDS = {
+    name: f"kro_es.cli.history_{module}"
+    for module, names in (
+        ("log", "log show"),
+        ("changes", "revisions rollouts diff blame why"),
+        ("log", "instance"),
+        ("changes", "graph doctor drift stats"),
+        ("log", "gaps sql export"),
+        ("verify", "verify checkpoint"),
+        ("rollback", "rollback holds release"),
+        ("pin", "pin unpin pins"),
+        ("redact", "redact"),
+        ("report", "report"),
+    )
+    for name in names.split()
+}
+"""Command and the module its function of that name is in; only the module of the command that is asked for is loaded."""
+
 
 class _Commands(TyperGroup):
     """A question for a cluster is read here like any other, and then asked there as it was typed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        program = typer.Typer(add_completion=False, rich_markup_mode=None)
+        program.command(cmd_name)(getattr(import_module(COMMANDS[cmd_name]), cmd_name))
+        return get_command(program)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
@@ -56,15 +77,6 @@ def _anywhere(context: Any, question: list[str], here: Callable[..., Any]) -> Ca
 app = typer.Typer(
     cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__
 )
-_COMMANDS = (
-    history_log.log, history_log.show, history_changes.revisions, history_changes.rollouts, history_changes.diff,
-    history_changes.blame, history_changes.why, history_log.instance, history_changes.graph, history_changes.doctor,
-    history_changes.drift, history_changes.stats, history_log.gaps, history_log.sql, history_log.export,
-    history_verify.verify, history_verify.checkpoint, history_rollback.rollback, history_rollback.holds,
-    history_rollback.release, history_pin.pin, history_pin.unpin, history_pin.pins, history_redact.redact, history_report.report,
-)  # fmt: skip
-for _command in _COMMANDS:
-    app.command()(_command)
 
 
 @app.callback()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,11 +10,12 @@ from kro_es.api.objects import JsonObject
 from kro_es.cli.history_state import DIFFERENT, Limit, Namespace, Output, Since, State, Until, state
 from kro_es.cli.output import BOLD, DIM, GREEN, RED, YELLOW, Format
 from kro_es.errors import UserError
-from kro_es.history import compare, moments, nodes
-from kro_es.history import revisions as history_revisions
-from kro_es.history.compare import Comparison
+from kro_es.history import moments
 from kro_es.history.source import Answer
 from kro_es.history.times import iso
+
+if TYPE_CHECKING:
+    from kro_es.history.compare import Comparison
 
 Definition = Annotated[str | None, typer.Argument(help="name of a definition; all of them without")]
 TargetText = Annotated[str, typer.Argument(help="KIND/NAME, KIND.group/NAME, or a definition's name")]
@@ -26,20 +27,26 @@ def revisions(
     output: Output = Format.TABLE,
 ) -> None:
     """Every revision of a definition, refused edits included."""
+    from kro_es.history.revisions import revisions as answered
+
     asked = state(context)
-    asked.show(history_revisions.revisions(asked.history, definition), output)
+    asked.show(answered(asked.history, definition), output)
 
 
 def rollouts(context: typer.Context, definition: Definition = None, output: Output = Format.TABLE) -> None:
     """Per revision: when it began and ended, how its instances fared, who made it and why."""
+    from kro_es.history.revisions import rollouts as answered
+
     asked = state(context)
-    asked.show(history_revisions.rollouts(asked.history, definition), output)
+    asked.show(answered(asked.history, definition), output)
 
 
 def stats(context: typer.Context, definition: Definition = None, output: Output = Format.TABLE) -> None:
     """Per revision: lead time, time to ready (p50, p99, seconds), failure rate, refused writes, drift."""
+    from kro_es.history.revisions import stats as answered
+
     asked = state(context)
-    asked.show(history_revisions.stats(asked.history, definition), output)
+    asked.show(answered(asked.history, definition), output)
 
 
 def diff(  # noqa: PLR0913 - one parameter per flag
@@ -78,6 +85,8 @@ def _compared(
     moment: tuple[str | None, str],
     path: str,
 ) -> Comparison:
+    from kro_es.history import compare
+
     old, new = sides
     history = asked.history
     if new is None:
@@ -182,6 +191,8 @@ def graph(
     output: Output = Format.TABLE,
 ) -> None:
     """The nodes of an instance, in the order they are applied: state, since when, what they wait for."""
+    from kro_es.history import nodes
+
     asked = state(context)
     position = moments.position_of(asked.history, at) if at else None
     asked.show(nodes.graph(asked.history, asked.target(target, namespace), position), output)
@@ -191,6 +202,8 @@ def doctor(
     context: typer.Context, target: TargetText, namespace: Namespace = None, output: Output = Format.TABLE
 ) -> None:
     """Why an instance is not ready: the node it waits for, since when, on what, the last errors; exit 2 when it is not."""
+    from kro_es.history import nodes
+
     asked = state(context)
     ready, report, notes = nodes.doctor(asked.history, asked.target(target, namespace))
     if output.for_people:
@@ -211,6 +224,8 @@ def _report(asked: State, report: JsonObject) -> None:
     style = GREEN if report["ready"] else RED
     head = f"{report['instance']}: {report['state']} for {report['for']}, at revision {report['revision']}"
     screen.line(screen.styled(head, style))
+    if report["pinned"]:
+        screen.line(f"  {report['pinned']}")
     if report["message"]:
         screen.line(f"  {report['message']}")
     for node in report["waiting"]:

@@ -12,8 +12,8 @@ import typer
 from kro_es.cli.history_state import Limit, Namespace, Output, Since, State, Until, state
 from kro_es.cli.output import Format
 from kro_es.errors import UserError
-from kro_es.history import compare, moments, revisions, targets, timeline
 from kro_es.history import gaps as watching
+from kro_es.history import moments, targets, timeline
 from kro_es.history.source import Answer
 from kro_es.history.targets import RevisionName, Target
 from kro_es.history.timeline import Filters
@@ -110,11 +110,15 @@ def show(
     if what.isdigit():
         asked.screen.document(timeline.shown(asked.history, int(what)), output)
     elif "@" in what:
-        asked.screen.document(revisions.revision(asked.history, RevisionName.parse(what))["spec"], output)
+        from kro_es.history.revisions import revision
+
+        asked.screen.document(revision(asked.history, RevisionName.parse(what))["spec"], output)
     else:
+        from kro_es.history.compare import object_at
+
         found = asked.target(what, namespace)
         position = moments.position_of(asked.history, at) if at else asked.history.head
-        obj = compare.object_at(asked.history, found.ref, position)
+        obj = object_at(asked.history, found.ref, position)
         if obj is None:
             raise UserError(f"{found.name} was not there at position {position}; name a time with --at")
         asked.screen.document(obj, output)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 from kro_es.api import metadata
 from kro_es.cli.output import Screen
-from kro_es.cli.spoken import perform
 from kro_es.errors import ApiError, UserError
 from kro_es.settings import VERSION
 
@@ -28,6 +24,8 @@ class Place:
 
     def ask(self, question: Sequence[str], screen: Screen) -> int:
         """Says the answer to the screen; the command's exit code. Raises UserError."""
+        import asyncio
+
         from kro_es.cli.answering import QUESTIONS
 
         if question[0] not in QUESTIONS:
@@ -37,6 +35,9 @@ class Place:
         return asyncio.run(self._ask(question, screen))
 
     async def _ask(self, question: Sequence[str], screen: Screen) -> int:
+        from urllib.parse import urlencode
+
+        from kro_es.cli.spoken import perform
         from kro_es.cluster.client import connect
 
         query = [("arg", item) for item in question[1:]]
@@ -45,8 +46,6 @@ class Place:
             screen.pager = False
         path = f"{_ROOT}/{question[0]}" + (f"?{urlencode(query)}" if query else "")
         where = self.kubeconfig or os.environ.get("KUBECONFIG")
-        # the library complains on its own of a file that is not there
-        logging.getLogger("kubernetes").setLevel(logging.ERROR)
         try:
             opened = await connect(where, self.context, user_agent=f"kro-history/{VERSION}")
         except UserError as error:

@@ -116,10 +116,20 @@ def doctor(history: History, target: Target) -> tuple[bool, JsonObject, tuple[st
         "errors": _errors(history, uid),
         "definition": _definition(history, row),
         "before": _before(history, uid),
+        "pinned": _pinned(history, uid),
     }
     ready = bool(row["ready"]) and row["state"] == "ACTIVE"
     kinds = {f"{node['api_group']}/{node['kind']}" for node in nodes}
     return ready, report, notes(history, since, history.now, kinds)
+
+
+def _pinned(history: History, uid: str) -> str:
+    """To which revision it is pinned, since when, by whom and why; empty when it is not."""
+    found = history.rows("SELECT * FROM p_pins WHERE key = ?", (uid,))
+    if not found:
+        return ""
+    row = found[0]
+    return f"pinned to revision {row['number']} since {iso(int(str(row['since'])))} by {row['actor']}: {row['reason']}"
 
 
 def _waiting(history: History, node: Row) -> JsonObject:

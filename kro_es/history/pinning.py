@@ -14,7 +14,7 @@ from kro_es.errors import UserError
 from kro_es.events.types import InstanceSettled, ReconcileDecided
 from kro_es.graph.compile import required_kinds
 from kro_es.graph.node import ResourceGraph
-from kro_es.history import pins, targets
+from kro_es.history import compiled, pins, targets
 from kro_es.history.compare import object_at
 from kro_es.history.forecast import Forecast, Recorded, Side, forecast
 from kro_es.history.revisions import parsed, revision
@@ -67,7 +67,7 @@ class Revisions:
         """Raises UserError when it does not compile."""
         key = (row["definition_uid"], row["number"])
         if key not in self._graphs:
-            self._graphs[key] = pins.graph(self._history, row, self._kinds)
+            self._graphs[key] = compiled.graph(self._history, row, self._kinds)
         return self._graphs[key]
 
 

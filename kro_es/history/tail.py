@@ -21,6 +21,14 @@ def events(history: History, projection: Projection) -> list[Event]:
     return history.log.read(max(int(str(found[0]["position"])) + 1, head - _MOST + 1), _MOST)
 
 
+def reach(history: History, projection: Projection) -> int:
+    """Position up to which nothing is missing from the projection's rows and :func:`events` together."""
+    found = history.rows("SELECT position FROM projection_checkpoints WHERE name = ?", (projection.name,))
+    folded = int(str(found[0]["position"])) if found else 0
+    late = events(history, projection)
+    return late[-1].position if late and late[0].position == folded + 1 else folded
+
+
 def rows(history: History, projection: Projection) -> Table:
     """Rows of a small projection as they will be once everything is folded, with their keys."""
     found = {str(row["key"]): row for row in history.rows(f"SELECT * FROM p_{projection.name}")}  # noqa: S608 the name is ours

@@ -87,9 +87,8 @@ def picked(history: History, positions: Iterable[int], filters: Filters) -> Answ
 
 
 def told_up_to(history: History) -> int:
-    """Position up to which every event has its line: behind the head of the log where a projector writes the lines."""
-    found = history.rows("SELECT position FROM projection_checkpoints WHERE name = ?", ("timeline",))
-    return int(str(found[0]["position"])) if found else 0
+    """Position up to which every event has its line: behind the head of the log where a projector is far behind it."""
+    return tail.reach(history, Timeline())
 
 
 def after(history: History, position: int, filters: Filters, target: Target | None) -> Iterator[tuple[int, Table]]:

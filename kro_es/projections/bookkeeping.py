@@ -36,6 +36,7 @@ class OpenWrites:
         Column("node", "text", "node id in the resource graph"),
         Column("at", "int", "when it was decided, microseconds since the epoch"),
     )
+    bodies = (ReconcileDecided, ResourceApplied, ResourceDeleted, WriteDone, WriteFailed, OutcomeUnknown)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:
@@ -77,6 +78,7 @@ class FieldSets:
     name = "field_sets"
     version = 1
     columns = (Column("fields", "json", "the fieldsV1 entry"),)
+    bodies = (ResourceApplied, FieldsSeen)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:
@@ -102,6 +104,7 @@ class SeenFields:
         Column("fields_digest", "text", "digest of our managedFields entry"),
         Column("position", "int", "position of the event that showed it"),
     )
+    bodies = (FieldsSeen, ResourceApplied, ResourceTakenOver, ObjectDeleted, ObjectGoneUnseen)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:
@@ -130,6 +133,7 @@ class Gaps:
         Column("reason", "text", "restart, expired, disconnect ..."),
         Column("position", "int", "position of the gap's event"),
     )
+    bodies = (WatchGap,)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         return (f"{event.position:020d}",) if isinstance(event.body, WatchGap) else ()

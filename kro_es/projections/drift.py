@@ -35,6 +35,7 @@ class Drifts:
             "healed; accepted: wanted by now; resumed: found again when that could be; empty: it is there",
         ),
     )
+    bodies = (ReconcileDecided, ResourceApplied)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:
@@ -118,6 +119,7 @@ class Offenders:
         Column("paths", "json", "the fields it was about when it was found last"),
         Column("unhealed", "int", "position of the decision that found it and could not put it back; 0 for none"),
     )
+    bodies = (ReconcileDecided,)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         body = event.body

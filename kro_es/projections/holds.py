@@ -25,6 +25,7 @@ class Holds:
         Column("actor", "text", "who asked for it"),
         Column("reason", "text", "why"),
     )
+    bodies = (CommandHold, CommandRelease, InstanceGone)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:

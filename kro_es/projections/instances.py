@@ -42,6 +42,7 @@ class Instances:
         Column("since", "int", "when it reached this state, microseconds since the epoch"),
         Column("decided_position", "int", "position of the last decision"),
     )
+    bodies = (ReconcileDecided, InstanceSettled, InstanceGone)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         uid = _instance_uid(event)
@@ -129,6 +130,14 @@ class Nodes:
         Column("owned_digest", "text", "digest of the fields we own, as the server returned them"),
         Column("fields_digest", "text", "digest of our managedFields entry"),
         Column("applied_position", "int", "position of that apply"),
+    )
+    bodies = (
+        ReconcileDecided,
+        ResourceApplied,
+        ResourceTakenOver,
+        ResourceDeleted,
+        WriteFailed,
+        InstanceGone,
     )
 
     def keys(self, event: Event) -> tuple[str, ...]:

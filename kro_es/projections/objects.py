@@ -34,6 +34,7 @@ class Objects:
         ),
         Column("object", "json", "the object, without managedFields, secret leaves redacted"),
     )
+    bodies = (ObjectObserved, ObjectDeleted, ObjectGoneUnseen, ObjectLeftSelection)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, get_args
 
-from kro_es.events.types import Event
+from kro_es.events.types import Body, Event
 
 ColumnType: TypeAlias = Literal["text", "int", "json", "blob"]
 Row: TypeAlias = dict[str, object]
 """Column name to value; ``json`` columns hold plain JSON values. A row without a change is returned as it came."""
+
+EVERY: tuple[type[Body], ...] = get_args(Body)
+"""What a projection names that may be touched by whatever happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,11 @@ class Projection(Protocol):
 
     @property
     def columns(self) -> tuple[Column, ...]: ...
+
+    @property
+    def bodies(self) -> tuple[type[Body], ...]:
+        """What :meth:`keys` may give keys for; it is never asked about other events."""
+        ...
 
     def keys(self, event: Event) -> tuple[str, ...]:
         """The rows this event touches; empty when none."""

@@ -6,6 +6,7 @@ from kro_es.events.types import (
     CommandRollback,
     Event,
     InstanceSettled,
+    ReconcileDecided,
     RevisionActivated,
     RevisionIssued,
     RevisionRejected,
@@ -44,6 +45,7 @@ class Revisions:
         Column("schemas_digest", "text", "digest of the schemas it was compiled against"),
         Column("schemas", "json", "apiVersion and kind to the digest its schema is kept under"),
     )
+    bodies = (RevisionIssued, RevisionActivated, RevisionRejected)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:
@@ -149,6 +151,7 @@ class Definitions:
         Column("command_position", "int", "position of the last rollback command not yet carried out; 0 when none"),
         Column("command", "json", "that command: to, spec_hash, reason, actor"),
     )
+    bodies = (RevisionIssued, RevisionActivated, RevisionRejected, CommandRollback)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:
@@ -228,6 +231,7 @@ class Rollouts:
         Column("state", "text", "rolling, done or failed"),
         Column("message", "text", "why it failed"),
     )
+    bodies = (ReconcileDecided, InstanceSettled)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         if not event.stream.startswith("instance/"):

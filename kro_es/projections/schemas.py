@@ -19,6 +19,7 @@ class Schemas:
         Column("source", "text", "digest the API server, or the CRD, had for it"),
         Column("content", "json", "the schema with all it refers to"),
     )
+    bodies = (SchemaRecorded,)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         return (event.body.digest,) if isinstance(event.body, SchemaRecorded) else ()

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from kro_es.api import metadata
 from kro_es.api.objects import labels
 from kro_es.events import types as e
-from kro_es.projections.projection import Column, Row
+from kro_es.projections.projection import EVERY, Column, Row
 
 
 class Timeline:
@@ -32,6 +32,7 @@ class Timeline:
         Column("cause", "int", "position of the event that led to this one; 0 when unknown"),
         Column("correlation", "text", "rollout or command it belongs to"),
     )
+    bodies = EVERY
 
     def keys(self, event: e.Event) -> tuple[str, ...]:
         own = f"{event.position:020d}"

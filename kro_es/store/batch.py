@@ -44,9 +44,9 @@ class Head:
         return cls(position, bytes(digest), fence, cluster)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Content:
-    """What an event says, plain."""
+    """What an event says, plain; :class:`StagedEvent` has the same."""
 
     payload: JsonObject
     canonical: bytes
@@ -66,7 +66,7 @@ class Encoder:
         connection: Connection,
         event: Event,
         stream: StreamHead,
-        content: Content,
+        content: Content | StagedEvent,
         salt: bytes | None,
         leaf: bytes,
     ) -> Values:
@@ -94,7 +94,7 @@ class Encoder:
         )
 
     def _packed(
-        self, connection: Connection, event: Event, stream: StreamHead, content: Content
+        self, connection: Connection, event: Event, stream: StreamHead, content: Content | StagedEvent
     ) -> tuple[int | None, int, bytes]:
         """Base version, encoding and bytes: a delta against the stream's last full observation where that is short."""
         flags = LATE if content.late else 0
@@ -102,7 +102,7 @@ class Encoder:
             return None, *self._packer.pack(content.canonical, flags)
         base = stream.snapshot_version
         if base and event.stream_version - base < _SNAPSHOT_EVERY:
-            change = delta.diff(self._bases.get(connection, stream.id, base), content.payload)
+            change = self._bases.get(connection, stream.id, base).diff(content.payload)
             text = delta.canonical(change)
             if len(text) <= 0.7 * len(content.canonical):
                 return base, *self._packer.pack(text, flags | DELTA)
@@ -148,8 +148,7 @@ class Batch:
         event = self.event(item)
         stream.position = event.position
         digest = leaf(header_of(event), salt, item.canonical)
-        content = Content(item.payload, item.canonical, item.late)
-        self.rows.append(encoder.row(connection, event, stream, content, salt, digest))
+        self.rows.append(encoder.row(connection, event, stream, item, salt, digest))
         self.events.append(event)
         self.leaves.append(digest)
         return event

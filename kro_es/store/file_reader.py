@@ -6,9 +6,13 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
+from typing import TYPE_CHECKING, cast
 
 from kro_es.api.objects import JsonValue
-from kro_es.store.sql import Values
+from kro_es.store.sql import Rows
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPICursor
 
 _PRAGMAS = ("PRAGMA busy_timeout = 10000", "PRAGMA cache_size = -65536", "PRAGMA query_only = ON")
 
@@ -54,40 +58,10 @@ class FileConnection:
         self._connection.execute("BEGIN")
         yield
 
-    def exec_driver_sql(self, sql: str, values: Sequence[JsonValue] = ()) -> FileRows:
-        return FileRows(self._connection.execute(sql, values))
+    @staticmethod
+    def in_transaction() -> bool:
+        """Its statements are the driver's own as it is."""
+        return False
 
-
-class FileRows:
-    """An answer, as far as it was read."""
-
-    def __init__(self, cursor: sqlite3.Cursor) -> None:
-        self._cursor = cursor
-
-    def __iter__(self) -> Iterator[Values]:
-        return iter(self._cursor)
-
-    def all(self) -> list[Values]:
-        return self._cursor.fetchall()
-
-    def first(self) -> Values | None:
-        found: Values | None = self._cursor.fetchone()
-        return found
-
-    def one(self) -> Values:
-        """Raises LookupError when there is none."""
-        found = self.first()
-        if found is None:
-            raise LookupError("no row")
-        return found
-
-    def scalar(self) -> JsonValue:
-        found = self.first()
-        return found[0] if found else None
-
-    def scalar_one(self) -> JsonValue:
-        return self.one()[0]
-
-    def mappings(self) -> Iterator[dict[str, JsonValue]]:
-        names = [column[0] for column in self._cursor.description]
-        return (dict(zip(names, row, strict=True)) for row in self._cursor)
+    def exec_driver_sql(self, sql: str, values: Sequence[JsonValue] = ()) -> Rows:
+        return Rows(cast("DBAPICursor", self._connection.execute(sql, values)))

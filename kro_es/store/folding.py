@@ -44,10 +44,13 @@ class FoldedProjection:
         top = run(connection, f"SELECT max(key) FROM {self._form.table}").scalar()  # noqa: S608 the name is ours
         self._top_key = top or ""
 
-    def fold(self, connection: Connection, events: Sequence[Event]) -> Changes | None:
-        """The rows after the events; those up to the projection's own position are skipped."""
+    def fold(self, connection: Connection, events: Sequence[Event], position: int) -> Changes | None:
+        """The rows after the events up to ``position``; those up to the projection's own position are skipped."""
         fresh = [event for event in events if event.position > self.position]
-        if not fresh or not self.follows:
+        if not self.follows or position <= self.position:
+            return None
+        self.position = position
+        if not fresh:
             return None
         touched, parked = self._touched(fresh)
         self._fetch(connection, {key for _, keys in touched for key in keys})
@@ -59,7 +62,6 @@ class FoldedProjection:
                 parked.append(self._parked(event, error))
         self._write(connection, changed)
         run_many(connection, _PARK, parked)
-        self.position = fresh[-1].position
         self._rows.trim()
         return self._form, changed
 
@@ -143,6 +145,10 @@ class Folding:
     def __init__(self, projections: Sequence[Projection]) -> None:
         self._folded = [FoldedProjection(projection) for projection in projections]
         self._changes: list[Changes] = []
+        self._concerned: dict[type, list[FoldedProjection]] = {}
+        for folded in self._folded:
+            for body in folded.projection.bodies:
+                self._concerned.setdefault(body, []).append(folded)
         names = [projection.name for projection in projections]
         self._names = tuple(names)
         self._checkpoint = f"UPDATE projection_checkpoints SET position = ? WHERE name IN ({marks(len(names))})"  # noqa: S608
@@ -169,8 +175,15 @@ class Folding:
         """Folds the events and moves the checkpoints, all in the caller's transaction."""
         if not events:
             return
-        found = [folded.fold(connection, events) for folded in self._folded]
-        self._changes += [changes for changes in found if changes is not None]
+        last = events[-1].position
+        concerned: dict[FoldedProjection, list[Event]] = {folded: [] for folded in self._folded}
+        for event in events:
+            for folded in self._concerned.get(type(event.body), ()):
+                concerned[folded].append(event)
+        for folded, of_it in concerned.items():
+            changes = folded.fold(connection, of_it, last)
+            if changes is not None:
+                self._changes.append(changes)
         following = [folded for folded in self._folded if folded.follows]
         if len(following) == len(self._folded) and len({folded.position for folded in following}) == 1:
             run(connection, self._checkpoint, (following[0].position, *self._names))

@@ -32,6 +32,7 @@ class _Beside:
         self._projection = projection
         self.name = f"{projection.name}__new"
         self.version = projection.version
+        self.bodies = projection.bodies
         # Indexes are made when the table takes its place: it is filled faster without.
         self.columns = tuple(Column(column.name, column.type, column.doc) for column in projection.columns)
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _STATE = (
-    f"{SELECT} WHERE s.name = ? AND e.stream_version <= ? AND (e.encoding & {LATE}) = 0"
-    " ORDER BY e.stream_version DESC LIMIT 1"
+    f"{SELECT} WHERE e.position = (SELECT position FROM events WHERE stream_id = ? AND stream_version <= ?"  # noqa: S608
+    " ORDER BY stream_version DESC LIMIT 1)"
 )
 
 
@@ -55,15 +55,20 @@ class LogReader:
         A late observation shows an older state and is passed over. None before the stream's first event.
         """
         with self._reading() as connection:
-            version = self._version_at(connection, stream, position, time)
-            rows = run(connection, _STATE, (stream, version)).all()
-            return next(self._decode(connection).events(connection, [tuple(row) for row in rows]), None)
+            number, version = self._version_at(connection, stream, position, time)
+            decoder = self._decode(connection)
+            while (row := run(connection, _STATE, (number, version)).first()) is not None:
+                found = decoder.stored(connection, row)
+                if not found.encoding & LATE:
+                    return found.event()
+                # Asked of the database this condition would make it look at every version of the stream.
+                version = found.version - 1
+            return None
 
     def position_at(self, time: int) -> int:
         """Position of the last event recorded at or before a time (microseconds); 0 when there is none."""
         with self._reading() as connection:
-            head = int(run(connection, "SELECT position FROM log_head").scalar_one())
-            return int(run(connection, _POSITION_AT, (head, time, time)).scalar_one())
+            return int(run(connection, _POSITION_AT, (time,)).one()[1])
 
     def read_with(self, connection: Connection, from_position: int, limit: int) -> list[Event]:
         """As :meth:`read`, in a transaction of the caller's."""
@@ -84,36 +89,52 @@ class LogReader:
         rows = run(connection, sql, (from_position, limit)).all()
         return list(self._decode(connection).events(connection, (tuple(row) for row in rows)))
 
-    def _version_at(self, connection: Connection, stream: str, position: int | None, time: int | None) -> int:
-        found = run(connection, "SELECT id, head_version FROM streams WHERE name = ?", (stream,)).first()
-        if found is None:
-            return 0
-        stream_id, version = found
+    def _version_at(
+        self, connection: Connection, stream: str, position: int | None, time: int | None
+    ) -> tuple[int, int]:
+        """Number of the stream, and its version; zeros for a stream that is not there."""
+        if position is None and time is None:
+            found = run(connection, "SELECT id, head_version FROM streams WHERE name = ?", (stream,)).first()
+            return (0, 0) if found is None else (found[0], found[1])
         # Position and time of recording only grow along a stream: no index is needed to find a place in it.
-        for column, limit in (("position", position), ("recorded_at", time)):
-            if limit is not None:
-                values = (version, stream_id, limit, stream_id, limit, stream_id)
-                version = run(connection, _VERSION_AT[column], values).scalar_one()
-        return int(version)
+        places = [
+            run(connection, _VERSION_AT[column], (limit, stream)).first()
+            for column, limit in (("position", position), ("recorded_at", time))
+            if limit is not None
+        ]
+        return min((number, version) for number, version in (place or (0, 0) for place in places))
 
 
-def _search(place: str, value: str, where: str) -> str:
-    """The greatest place from 1 to the first parameter that is there and whose value is at most a limit; 0 without one.
+def _search(place: str, value: str, within: str, where: str) -> str:
+    """The greatest place from 1 to the highest whose value is at most a limit; 0 without one.
 
-    Values only grow with the places, of which some may be pruned. One question to the database, however many steps.
+    ``within`` gives a number to search within, the highest place, and the limit. Values only grow with the places, of
+    which some may be pruned. One question to the database, however many steps.
     """
     reached = "(s.low + s.high + 1) / 2"
-    at = f"FROM events WHERE {where} AND {place} <= {{}} ORDER BY {place} DESC LIMIT 1"
-    good = f"coalesce((SELECT {value} {at.format(reached)}) <= CAST(? AS BIGINT), TRUE)"
+    at = f"FROM events WHERE {where} {place} <= {{}} ORDER BY {place} DESC LIMIT 1"
+    good = f"coalesce((SELECT {value} {at.format(reached)}) <= s.limited, TRUE)"
     return (
-        "WITH RECURSIVE s (low, high) AS (SELECT CAST(0 AS BIGINT), CAST(? AS BIGINT)"  # noqa: S608
-        f" UNION ALL SELECT CASE WHEN {good} THEN {reached} ELSE s.low END,"
-        f" CASE WHEN {good} THEN s.high ELSE {reached} - 1 END FROM s WHERE s.low < s.high)"
-        f" SELECT coalesce((SELECT {place} {at.format('s.low')}), 0) FROM s WHERE s.low >= s.high"
+        f"WITH RECURSIVE s (number, low, high, limited) AS ({within}"  # noqa: S608
+        f" UNION ALL SELECT s.number, CASE WHEN {good} THEN {reached} ELSE s.low END,"
+        f" CASE WHEN {good} THEN s.high ELSE {reached} - 1 END, s.limited FROM s WHERE s.low < s.high)"
+        f" SELECT s.number, coalesce((SELECT {place} {at.format('s.low')}), 0) FROM s WHERE s.low >= s.high"
     )
 
 
-_POSITION_AT = _search("position", "recorded_at", "TRUE")
+_FROM_ZERO = "CAST(0 AS BIGINT)"
+_POSITION_AT = _search(
+    "position",
+    "recorded_at",
+    f"SELECT {_FROM_ZERO}, {_FROM_ZERO}, position, CAST(? AS BIGINT) FROM log_head",  # noqa: S608
+    "",
+)
 _VERSION_AT = {
-    column: _search("stream_version", column, "stream_id = CAST(? AS BIGINT)") for column in ("position", "recorded_at")
+    column: _search(
+        "stream_version",
+        column,
+        f"SELECT id, {_FROM_ZERO}, head_version, CAST(? AS BIGINT) FROM streams WHERE name = ?",  # noqa: S608
+        "stream_id = s.number AND",
+    )
+    for column in ("position", "recorded_at")
 }

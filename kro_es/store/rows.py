@@ -15,7 +15,7 @@ from kro_es.store.sql import Values, marks, run_many
 from kro_es.store.tables import table_name
 
 _PYTHON: dict[str, type] = {"text": str, "int": int, "blob": bytes}
-_AT_HAND: dict[str, type] = {"text": str, "blob": bytes}
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
 class RowForm:
@@ -26,8 +26,7 @@ class RowForm:
         names = self._names = [column.name for column in projection.columns]
         self._json = [column.name for column in projection.columns if column.type == "json"]
         self._blobs = [column.name for column in projection.columns if column.type == "blob"]
-        # Integers are looked at closely: they may be too large for the database.
-        self._plan = [(column.name, _AT_HAND.get(column.type), column) for column in projection.columns]
+        self._plan = [(column.name, _PYTHON.get(column.type), column) for column in projection.columns]
         self.listed = ", ".join(["key", *names])
         updates = ", ".join(f"{name} = excluded.{name}" for name in names)
         self.upsert = (
@@ -45,7 +44,10 @@ class RowForm:
         for name, kind, column in self._plan:
             value = row[name]
             # The common case at hand; everything else is looked at closely.
-            good = type(value) is kind and (kind is not str or "\0" not in cast(str, value))
+            if kind is str:
+                good = type(value) is str and "\0" not in value
+            else:
+                good = kind is int and type(value) is int and _LEAST <= value <= _GREATEST
             found.append(value if good else _stored(column, value))
         return tuple(found)
 
@@ -73,7 +75,7 @@ def _stored(column: Column, value: object) -> JsonValue:
         if isinstance(value, str):
             # one of the databases has no NUL in a text; the event itself keeps it
             return value.replace("\0", "\ufffd")
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        if isinstance(value, int) and not _LEAST <= value <= _GREATEST:
             raise ValueError(f"column {column.name}: {value} does not fit 64 bits")
         return value
     if column.type == "int" and isinstance(value, bool):

@@ -1,18 +1,20 @@
-"""One spelling of SQL for both databases: ``?`` marks a parameter, a statement runs without building expressions."""
+"""One spelling of SQL for both databases: ``?`` marks a parameter, a statement goes to the driver as it is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from kro_es.api.objects import JsonValue
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, CursorResult, Engine
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine.interfaces import DBAPICursor
 
 Values = tuple[JsonValue, ...]
 """One row as the database driver takes and gives it."""
+Fail = Callable[[Exception], NoReturn]
 
 
 def read_connection(engine: Engine) -> Connection:
@@ -23,14 +25,90 @@ def read_connection(engine: Engine) -> Connection:
     return connection
 
 
-def run(connection: Connection, sql: str, values: Values = ()) -> CursorResult[*tuple[JsonValue, ...]]:
-    return connection.exec_driver_sql(_spelled(connection.dialect.name, sql), values)
+def _as_it_is(error: Exception) -> NoReturn:
+    raise error
+
+
+class Rows:
+    """An answer, as far as it was read."""
+
+    def __init__(self, cursor: DBAPICursor, fail: Fail = _as_it_is) -> None:
+        self._cursor = cursor
+        self._fail = fail
+
+    def __iter__(self) -> Iterator[Values]:
+        while (row := self._fetched(self._cursor.fetchone)) is not None:
+            yield row
+
+    def all(self) -> list[Values]:
+        return cast("list[Values]", self._fetched(self._cursor.fetchall))
+
+    def first(self) -> Values | None:
+        """The first row; the others are dropped."""
+        found = cast("Values | None", self._fetched(self._cursor.fetchone))
+        self._cursor.close()
+        return found
+
+    def one(self) -> Values:
+        """Raises LookupError when there is none."""
+        found = self.first()
+        if found is None:
+            raise LookupError("no row")
+        return found
+
+    def scalar(self) -> JsonValue:
+        found = self.first()
+        return found[0] if found else None
+
+    def scalar_one(self) -> JsonValue:
+        return self.one()[0]
+
+    def mappings(self) -> Iterator[dict[str, JsonValue]]:
+        names = [column[0] for column in self._cursor.description or ()]
+        return (dict(zip(names, row, strict=True)) for row in self)
+
+    @property
+    def rowcount(self) -> int:
+        return self._cursor.rowcount
+
+    def _fetched(self, fetch: Callable[[], JsonValue]) -> JsonValue:
+        try:
+            return fetch()
+        except Exception as error:  # noqa: BLE001 all are raised again
+            self._fail(error)
+
+
+def run(connection: Connection, sql: str, values: Values = ()) -> Rows:
+    """One statement; raises SQLAlchemy's errors."""
+    spelled = _spelled(connection.dialect.name, sql)
+    if not connection.in_transaction():
+        return cast("Rows", connection.exec_driver_sql(spelled, values))
+    # What SQLAlchemy does around a statement costs more than most statements do.
+    cursor = connection.connection.cursor()
+    try:
+        connection.dialect.do_execute(cursor, spelled, values)
+    except Exception as error:  # noqa: BLE001 all are raised again
+        _raise(connection, spelled, error)
+    return Rows(cursor, lambda error: _raise(connection, spelled, error))
 
 
 def run_many(connection: Connection, sql: str, rows: Sequence[Values]) -> None:
     """The same statement for every row; nothing at all for none."""
-    if rows:
-        connection.exec_driver_sql(_spelled(connection.dialect.name, sql), list(rows))
+    if not rows:
+        return
+    spelled = _spelled(connection.dialect.name, sql)
+    if not connection.in_transaction():
+        connection.exec_driver_sql(spelled, list(rows))
+        return
+    cursor = connection.connection.cursor()
+    try:
+        if len(rows) == 1:
+            connection.dialect.do_execute(cursor, spelled, rows[0])
+        else:
+            connection.dialect.do_executemany(cursor, spelled, rows)
+        cursor.close()
+    except Exception as error:  # noqa: BLE001 all are raised again
+        _raise(connection, spelled, error)
 
 
 def marks(count: int) -> str:
@@ -40,3 +118,19 @@ def marks(count: int) -> str:
 @lru_cache(maxsize=512)
 def _spelled(dialect: str, sql: str) -> str:
     return sql.replace("?", "%s") if dialect == "postgresql" else sql
+
+
+def _raise(connection: Connection, sql: str, error: Exception) -> NoReturn:
+    """What SQLAlchemy makes of a driver's error; a connection that is gone is not used again."""
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 who only reads a file never loads it
+
+    dialect = connection.dialect
+    base = dialect.loaded_dbapi.Error
+    if not isinstance(error, base):
+        raise error
+    gone = dialect.is_disconnect(error, connection.connection.driver_connection, None)
+    if gone:
+        connection.invalidate(error)
+    raise DBAPIError.instance(
+        sql, None, error, base, hide_parameters=True, connection_invalidated=gone, dialect=dialect
+    ) from error

@@ -20,9 +20,11 @@ from kro_es.store.streams import StreamHead, Streams
 _ECHOES = 64
 """How many versions back the echo of an older fact is looked for."""
 _RECENT = "SELECT event_id FROM events WHERE stream_id = ? AND stream_version > ?"
+_TEXTS = ("stream", "correlation", "group", "kind", "namespace", "name", "uid", "actor", "actor source")
+_LAST = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StagedEvent:
     """An event that will be in the log, all but its position."""
 
@@ -106,26 +108,30 @@ class Staging:
 def _check_header(new: NewEvent) -> None:
     """Raises ValueError for what one of the databases would refuse, or store as something else."""
     subject, actor = new.subject, new.actor
-    texts = {
-        "stream": new.stream,
-        "correlation": new.correlation,
-        "group": subject.group,
-        "kind": subject.kind,
-        "namespace": subject.namespace,
-        "name": subject.name,
-        "uid": subject.uid,
-        "actor": actor.name,
-        "actor source": actor.source,
-    }
-    for name, text in texts.items():
-        if "\0" in text or (not text.isprintable() and not _encodable(text)):
-            raise ValueError(f"{new.body.TYPE}: {name} {text!r} has a character no database can keep")
+    texts = (
+        new.stream,
+        new.correlation,
+        subject.group,
+        subject.kind,
+        subject.namespace,
+        subject.name,
+        subject.uid,
+        actor.name,
+        actor.source,
+    )
+    whole = "".join(texts)
+    if "\0" in whole or (not whole.isascii() and not _encodable(whole)):
+        for name, text in zip(_TEXTS, texts, strict=True):
+            if "\0" in text or not _encodable(text):
+                raise ValueError(f"{new.body.TYPE}: {name} {text!r} has a character no database can keep")
+    if 0 <= new.resource_version <= _LAST and 0 <= new.occurred_at <= _LAST and 0 <= new.cause <= _LAST:
+        return
     for name, number in (
         ("resource version", new.resource_version),
         ("time of occurrence", new.occurred_at),
         ("cause", new.cause),
     ):
-        if not 0 <= number < 2**63:
+        if not 0 <= number <= _LAST:
             raise ValueError(f"{new.body.TYPE}: {name} {number} is not between 0 and 2^63")
 
 

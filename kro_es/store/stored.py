@@ -110,13 +110,13 @@ def header_of(event: Event) -> list[JsonValue]:
 
 
 class Bases:
-    """Full payloads that deltas were taken against, by stream and version."""
+    """Full payloads that deltas are taken against, by stream and version."""
 
     def __init__(self, packer: Packer) -> None:
         self._packer = packer
-        self._kept: Lru[tuple[int, int], JsonObject] = Lru(_BASES_KEPT)
+        self._kept: Lru[tuple[int, int], delta.Base] = Lru(_BASES_KEPT)
 
-    def get(self, connection: Connection, stream_id: int, version: int) -> JsonObject:
+    def get(self, connection: Connection, stream_id: int, version: int) -> delta.Base:
         kept = self._kept.get((stream_id, version))
         if kept is not None:
             return kept
@@ -124,13 +124,13 @@ class Bases:
         if row is None:
             raise LogDamaged(f"stream number {stream_id} lacks version {version}, which later versions build on")
         self._packer.ready_for(row[0], connection)
-        payload: JsonObject = orjson.loads(self._packer.unpack(row[0], bytes(row[1])))
-        self.put(stream_id, version, payload)
-        return payload
+        return self.put(stream_id, version, orjson.loads(self._packer.unpack(row[0], bytes(row[1]))))
 
-    def put(self, stream_id: int, version: int, payload: JsonObject) -> None:
-        self._kept.put((stream_id, version), payload)
+    def put(self, stream_id: int, version: int, payload: JsonObject) -> delta.Base:
+        base = delta.Base(payload)
+        self._kept.put((stream_id, version), base)
         self._kept.trim()
+        return base
 
     def forget(self) -> None:
         self._kept.clear()
@@ -150,7 +150,7 @@ class Decoder:
         try:
             payload = orjson.loads(self._packer.unpack(encoding, bytes(packed)))
             if encoding & DELTA:
-                payload = delta.apply(self._bases.get(connection, stream_id, base_version), payload)
+                payload = delta.apply(self._bases.get(connection, stream_id, base_version).value, payload)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise LogDamaged(f"event {row[0]}: {error}") from error
         header = [*row[:_WIDTH], bytes(event_id).hex()]

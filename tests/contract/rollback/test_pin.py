@@ -10,9 +10,10 @@ import pytest
 
 from kro_es.errors import UserError
 from kro_es.events.types import CommandPin
-from kro_es.history import pinning, pins, rollback
+from kro_es.history import nodes, pinning, pins, rollback, targets, timeline
 from kro_es.history.progress import Progress, progress
 from kro_es.history.revisions import revisions, rollouts
+from kro_es.history.timeline import Filters
 from kro_es.store.engine import open_engine
 from tests.contract.instances.shapes import cm, rgd, shop
 from tests.contract.rollback.conftest import MANY, NAMES, Desk, web
@@ -73,6 +74,10 @@ async def test_a_pinned_instance_stays_while_the_others_go_on(twenty: Desk) -> N
     assert (_condition(twenty)["status"], twenty.inside.condition("shop-03", "Ready")[0]) == ("True", "True")
     assert "by dana: it was better" in _condition(twenty)["message"]
     assert _condition(twenty, "shop-04") == {}
+    target = targets.find(twenty.history, "webshop/shop-03", "team-a")
+    assert "by dana: it was better" in nodes.doctor(twenty.history, target)[1]["pinned"]
+    told = [row["summary"] for row in timeline.listed(twenty.history, Filters(), target).rows]
+    assert "pinned to revision 1: it was better" in told
     assert faults(twenty.inside.url) == []
 
 

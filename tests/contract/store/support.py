@@ -19,7 +19,7 @@ from kro_es.events.types import (
     ObjectObserved,
     Subject,
 )
-from kro_es.projections.projection import Column, Projection, Row
+from kro_es.projections.projection import EVERY, Column, Projection, Row
 from kro_es.store.digest import NO_CHAIN
 from kro_es.store.engine import WRITE
 from kro_es.store.packing import shipped_dictionary
@@ -90,6 +90,7 @@ class LastSeen:
         Column("object", "json", "the object"),
         Column("digest", "blob", "digest of the name"),
     )
+    bodies = (ObjectObserved, ObjectDeleted)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         return (event.subject.name,) if isinstance(event.body, ObjectObserved | ObjectDeleted) else ()
@@ -111,6 +112,7 @@ class Counts:
     name = "counts"
     version = 1
     columns = (Column("count", "int", "how many"),)
+    bodies = EVERY
 
     def keys(self, event: Event) -> tuple[str, ...]:
         return (event.type,)

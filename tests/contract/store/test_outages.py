@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 
 from kro_es.errors import FenceLost
 from kro_es.events.types import Actor, NewEvent, Subject
@@ -41,19 +41,25 @@ class Outage:
         self.down = False
         self.lose_answer = 0
         self.refused = 0
-        event.listen(engine, "before_cursor_execute", self._statement)
+        dialect = engine.dialect
+        dialect.do_execute = self._failing(dialect.do_execute)  # type: ignore[method-assign]
+        dialect.do_executemany = self._failing(dialect.do_executemany)  # type: ignore[method-assign]
         self._commit = engine.dialect.do_commit
-        engine.dialect.do_commit = self._committed  # type: ignore[method-assign]
+        engine.dialect.do_commit = self._committed  # type: ignore[method-assign,assignment]
 
     def error(self) -> Exception:
         if self.engine.dialect.name == "sqlite":
             return sqlite3.OperationalError("database or disk is full")
         return psycopg.OperationalError("server closed the connection unexpectedly")
 
-    def _statement(self, *_: object) -> None:
-        if self.down:
-            self.refused += 1
-            raise self.error()
+    def _failing(self, do: Callable[..., None]) -> Callable[..., None]:
+        def execute(*words: object) -> None:
+            if self.down:
+                self.refused += 1
+                raise self.error()
+            do(*words)
+
+        return execute
 
     def _committed(self, connection: Connection) -> None:
         self._commit(connection)  # type: ignore[arg-type]

@@ -227,6 +227,24 @@ def test_a_reader_that_goes_away_is_no_error(question: tuple[str, ...], incident
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+HEAVY = {"aiohttp", "asyncio", "jinja2", "kubernetes", "pydantic", "rich", "sqlalchemy", "yaml"}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [("log",), ("why", "webshop/blog"), ("blame", "deploy/blog"), ("graph", "webshop/blog", "--at", "120"),
+     ("rollouts",), ("revisions", "webshop"), ("drift",), ("show", "87", "-o", "json"), ("sql", "SELECT 1")],
+    ids=lambda question: question[0],
+)  # fmt: skip
+def test_a_question_to_a_file_loads_nothing_it_can_do_without(incident: str, question: tuple[str, ...]) -> None:
+    code = (
+        f"import sys; sys.argv = ['kro-history', '--database', {incident!r}, *{question!r}]\n"
+        f"from kro_es.cli.history import run; code = run(); print(code, sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr
+
+
 def test_words_are_completed_by_the_shell(incident: str) -> None:
     asked = {"_KRO_HISTORY_COMPLETE": "complete_bash", "COMP_WORDS": "kro-history rol", "COMP_CWORD": "1"}
     code = "import sys; sys.argv = ['kro-history']; from kro_es.cli.history import main; main()"
@@ -249,7 +267,7 @@ def test_the_file_of_settings_is_behind_flags_and_variables(
     monkeypatch.setenv("KRO_ES_CONFIG", str(file))
     monkeypatch.delenv("KRO_ES_DATABASE", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    assert "say which with --database or KRO_ES_DATABASE, or a cluster with --context: no usable" in head()
+    assert "say which with --database or KRO_ES_DATABASE, or a cluster with --context: there is no kubeconfig" in head()
     file.write_text(f'database = "{incident}"\nutc = true\n')
     assert head() == "180"
     assert head("--database", unsolved) != "180"
@@ -258,7 +276,7 @@ def test_the_file_of_settings_is_behind_flags_and_variables(
     assert "--database and --context (or --kubeconfig) exclude each other" in head(
         "--database", unsolved, "--context", "prod"
     )
-    assert "no usable cluster configuration" in head("--context", "prod")
+    assert "or a cluster with --context: there is no kubeconfig" in head("--context", "prod")
     file.write_text('databse = "x"\n')
     assert "history.toml: 'databse' is no setting; there are database, pager, relative, utc" in head()
     file.write_text("utc = 1\n")

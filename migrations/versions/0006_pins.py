@@ -7,8 +7,8 @@ from alembic import op
 from kro_es.projections.pins import Pins
 from kro_es.store.tables import projection_schema, table_name
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
