@@ -27,6 +27,7 @@ class Pins:
         Column("actor", "text", "who asked for it"),
         Column("reason", "text", "why"),
     )
+    bodies = (CommandPin, CommandUnpin, InstanceGone)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:

@@ -41,7 +41,7 @@ NEEDED: tuple[Projection, ...] = tuple(found for found in PROJECTIONS if found.n
 """Those the controller decides by: always folded in the transaction of the events."""
 BY_STREAM = frozenset(
     {
-        "objects", "instances", "nodes", "definitions", "revisions", "rollouts", "open_writes", "gaps", "drift", "pins",
+        "objects", "instances", "nodes", "definitions", "revisions", "rollouts", "open_writes", "gaps", "drift",
         "offenders", "timeline",
     }
 )  # fmt: skip

@@ -100,7 +100,8 @@ def fold_share(url: str, share: Share, into: str, until: int) -> None:
                 for one in folded:
                     if not started:
                         one.resume(connection, (one.projection.version, 0), rebuild=True)
-                    one.fold(connection, events)
+                    of_it = [event for event in events if isinstance(event.body, one.projection.bodies)]
+                    one.fold(connection, of_it, events[-1].position)
             started = True
     finally:
         source.dispose()

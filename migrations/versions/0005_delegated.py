@@ -6,8 +6,8 @@ from alembic import op
 
 from kro_es.store.tables import schema
 
-revision = "0006"
-down_revision = "0005"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 _TABLE = "delegated"
