@@ -113,7 +113,11 @@ def open_history(database: str, now: int) -> History:
     if path is not None and not Path(path).is_file():
         raise UserError(f"there is no database {path!r}: name the one the controller writes")
     history = History(database, now)
-    _check_version(history)
+    try:
+        _check_version(history)
+    except UserError:
+        history.close()
+        raise
     return history
 
 

@@ -24,6 +24,7 @@ from kro_es.store.log_reader import LogReader
 from tests.conftest import Cluster
 from tests.support.api import Api, Object
 from tests.support.operator import Operator
+from tests.support.replayed import differences
 from tests.support.steps import Steps, condition, eventually, faults, instance, message
 from tests.support.steps import definition as definition_of
 from tests.support.sweep import Kind, Leaf, changes, leaves, marks, table
@@ -38,6 +39,7 @@ def _is_true(found: tuple[str, str]) -> bool:
 
 
 SPEC = {"note": "string | default=none"}
+_NO_DRIFT = ("kro-version", "part-of")
 WIDGETS = "sweep.example.com"
 ELSEWHERE = {
     (f"{WIDGETS}/v2", "Widget"): "the same objects as v1",
@@ -366,9 +368,13 @@ def test_a_field_of_ours_that_another_changes_is_found_and_healed_once(sweep: Sw
     after = {child.path: _fields(sweep.api.get(child.path)) for child in children}
     assert after == {path: _fields(obj) for path, obj in before.items()}
     _told(sweep.drifts(position), made)
-    assert len(sweep.writes(mark)) == len(made), sweep.writes(mark)
+    written = Counter(text.split()[1].partition("?")[0] for text in sweep.writes(mark))
+    edited = Counter(child.path for child, _, _ in made)
+    assert (written - edited, edited - written) == (Counter(), Counter())
     if nightly:
-        assert refused == {child.kind.node: set(child.kind.fixed) for child in children if child.kind.fixed}
+        known = {child.kind.node: set(child.kind.fixed) for child in children if child.kind.fixed}
+        if refused != known:
+            pytest.fail(f"refused: {json.dumps({node: sorted(paths) for node, paths in refused.items()})}")
 
 
 def _told(drifts: list[tuple[int, str, str]], made: list[tuple[Child, Leaf, str]]) -> None:
@@ -386,14 +392,22 @@ def _chosen(kind: Kind, obj: Object, nightly: bool) -> list[Leaf]:
     """All, or the first and the last that can be changed."""
     found = leaves(obj)
     if nightly:
-        return [*found, *(leaf for leaf in marks(obj) if kind.kind == "ConfigMap")]
+        # who takes an item away is unknown: more of that at once would look like one who fights
+        items = [leaf for leaf in found if leaf.item][4:]
+        found = [leaf for leaf in found if leaf not in items]
+        # our version follows with the next real write; what is labelled as part of another set is not ours to heal
+        return [
+            *found,
+            *(leaf for leaf in marks(obj) if kind.kind == "ConfigMap" and not leaf.path.endswith(_NO_DRIFT)),
+        ]
     found = [leaf for leaf in found if leaf.pointer not in kind.fixed]
     return [found[0], *found[-1:]] if found else []
 
 
 def _changes(child: Child, leaf: Leaf, api: Api) -> list[Object]:
     """At the place where it is now: an item of a list that came back may have another."""
-    now = next(item for item in leaves(api.get(child.path)) if item.path == leaf.path)
+    live = api.get(child.path)
+    now = next(item for item in (*leaves(live), *marks(live)) if item.path == leaf.path)
     return changes(child.kind, now)
 
 
@@ -401,5 +415,6 @@ def _fields(obj: Object) -> dict[str, Any]:
     return {leaf.path: leaf.value for leaf in leaves(obj)}
 
 
-def test_the_log_is_whole(sweep: Sweep) -> None:
+def test_the_log_is_whole_and_every_decision_comes_out_again(sweep: Sweep) -> None:
     assert faults(sweep.operator.database) == []
+    assert differences(sweep.operator.database, sweep.operator.redaction_key) == []
