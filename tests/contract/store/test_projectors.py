@@ -13,7 +13,7 @@ from kro_es.cli.history import app as history
 from kro_es.projections.projection import Projection
 from kro_es.projections.registry import FOR_PEOPLE, NEEDED
 from kro_es.projections.registry import PROJECTIONS as ALL
-from kro_es.store.delegation import standings
+from kro_es.store.delegation import kept_still, standings
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
 from kro_es.store.live_rebuild import live_rebuild
@@ -197,6 +197,27 @@ def test_rebuilds_while_a_projector_works_wait_for_each_other(engine: Engine, on
     one.caught_up()
     assert compare_with_log(engine, ALL) == []
     assert log.verify().ok
+
+
+def test_a_migration_while_a_projector_works_waits_for_it(engine: Engine, one: Process) -> None:
+    log = _controller(engine, leaves=True)
+    stop = threading.Event()
+    working = threading.Thread(target=one.projecting.work, args=(stop, one.tell))
+    working.start()
+    try:
+        for version in range(1, 6):
+            log.append([seen(name, version, counter=version) for name in "abcde"], now=NOW)
+            with engine.begin() as connection:
+                # tables of another form, as an older program left them
+                kept_still(connection, [projection.name for projection in ALL])
+                connection.exec_driver_sql("ALTER TABLE p_timeline DROP COLUMN summary CASCADE")
+                connection.exec_driver_sql("ALTER TABLE p_drift DROP COLUMN ended CASCADE")
+            migrate(engine)
+    finally:
+        stop.set()
+        working.join(PATIENCE)
+    one.caught_up()
+    assert compare_with_log(engine, ALL) == []
 
 
 def test_rows_of_a_newer_program_are_not_started_over(engine: Engine, one: Process) -> None:
