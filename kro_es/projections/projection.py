@@ -38,7 +38,7 @@ class Projection(Protocol):
 
     @property
     def bodies(self) -> tuple[type[Body], ...]:
-        """What :meth:`keys` may give keys for; it is never asked about other events."""
+        """What :meth:`keys` may give keys for: nobody needs to ask it about other events."""
         ...
 
     def keys(self, event: Event) -> tuple[str, ...]:

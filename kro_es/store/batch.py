@@ -13,16 +13,15 @@ from kro_es.store.digest import leaf
 from kro_es.store.names import Names
 from kro_es.store.news import TELL
 from kro_es.store.packing import DELTA, LATE, Packer
-from kro_es.store.sql import Values, run, run_many
+from kro_es.store.sql import Values, insert_many, run
 from kro_es.store.staging import StagedEvent
 from kro_es.store.stored import Bases, header_of
 from kro_es.store.streams import StreamHead
 
 _SNAPSHOT_EVERY = 100
-_INSERT = (
-    "INSERT INTO events (position, stream_id, stream_version, type_id, type_version, subject_id, actor_id,"
-    " resource_version, occurred_at, recorded_at, cause, correlation_id, event_id, base_version, encoding, payload,"
-    " salt, leaf) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS = (
+    "position, stream_id, stream_version, type_id, type_version, subject_id, actor_id, resource_version, occurred_at,"
+    " recorded_at, cause, correlation_id, event_id, base_version, encoding, payload, salt, leaf"
 )
 
 
@@ -155,7 +154,7 @@ class Batch:
 
 
 def insert(connection: Connection, rows: list[Values]) -> None:
-    run_many(connection, _INSERT, rows)
+    insert_many(connection, "events", _COLUMNS, rows)
 
 
 def commit(connection: Connection, first: int, last: int, chain: bytes) -> None:

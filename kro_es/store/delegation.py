@@ -26,8 +26,7 @@ def delegate(connection: Connection, own: Sequence[Projection], left: Sequence[P
 
     Waits for a projector in the middle of a stretch: what one began is there before another goes on.
     """
-    names = tuple(projection.name for projection in own)
-    run(connection, f"DELETE FROM delegated WHERE projection IN ({marks(len(names))})", names)  # noqa: S608
+    run_many(connection, "DELETE FROM delegated WHERE projection = ?", [(projection.name,) for projection in own])
     rows = [(projection.name,) for projection in left]
     run_many(connection, "INSERT INTO delegated (projection) VALUES (?) ON CONFLICT DO NOTHING", rows)
 

@@ -25,7 +25,7 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA wal_autocheckpoint = 10000",
     "PRAGMA foreign_keys = OFF",
-    "PRAGMA cache_size = -65536",
+    "PRAGMA cache_size = -16384",
 )
 
 

@@ -55,12 +55,13 @@ class FoldedProjection:
         touched, parked = self._touched(fresh)
         self._fetch(connection, {key for _, keys in touched for key in keys})
         changed: dict[str, Values | None] = {}
+        found: dict[str, Row | None] = {}
         for event, keys in touched:
             try:
-                changed.update(self._changes(event, keys))
+                changed.update(self._changes(event, keys, found))
             except Exception as error:  # noqa: BLE001 a fault of one projection must not stop the log
                 parked.append(self._parked(event, error))
-        self._write(connection, changed)
+        self._write(connection, changed, found)
         run_many(connection, _PARK, parked)
         self._rows.trim()
         return self._form, changed
@@ -110,22 +111,23 @@ class FoldedProjection:
             for values in run(connection, f"{self._form.select} WHERE key IN ({marks(len(part))})", part):
                 self._rows.put(values[0], self._form.row(tuple(values)))
 
-    def _changes(self, event: Event, keys: Iterable[str]) -> dict[str, Values | None]:
-        """All changes of one event, or none when any of them raises."""
+    def _changes(self, event: Event, keys: Iterable[str], found: dict[str, Row | None]) -> dict[str, Values | None]:
+        """All changes of one event, or none when any of them raises; ``found`` gets the rows as they are stored."""
         after: dict[str, Row | None] = {}
         stored: dict[str, Values | None] = {}
         for key in keys:
             before = after.get(key) if key in after else self._rows.get(key)
             row = self.projection.fold(key, before, event)
             if row is not before:
+                found.setdefault(key, before)
                 after[key] = row
                 stored[key] = None if row is None else self._form.values(key, row)
         for key, row in after.items():
             self._rows.put(key, row)
         return stored
 
-    def _write(self, connection: Connection, changed: dict[str, Values | None]) -> None:
-        self._form.write(connection, changed)
+    def _write(self, connection: Connection, changed: dict[str, Values | None], found: dict[str, Row | None]) -> None:
+        self._form.write(connection, changed, found)
         stored = [key for key, values in changed.items() if values is not None]
         if stored:
             self._top_key = max(self._top_key, *stored)

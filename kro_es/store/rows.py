@@ -33,6 +33,11 @@ class RowForm:
             f"INSERT INTO {self.table} ({self.listed}) VALUES ({marks(len(names) + 1)})"  # noqa: S608 the names are ours
             f" ON CONFLICT (key) DO {'UPDATE SET ' + updates if names else 'NOTHING'}"
         )
+        indexed = [column.name for column in projection.columns if column.indexed]
+        self._indexed = [(name, names.index(name) + 1) for name in indexed]
+        self._others = [place for place, name in enumerate(names, start=1) if name not in indexed]
+        others = ", ".join(f"{name} = ?" for name in names if name not in indexed)
+        self.update = f"UPDATE {self.table} SET {others} WHERE key = ?"  # noqa: S608
         self.delete = f"DELETE FROM {self.table} WHERE key = ?"  # noqa: S608
         self.select = f"SELECT {self.listed} FROM {self.table}"  # noqa: S608
         self.by_key = f"{self.select} WHERE key = ?"
@@ -51,10 +56,34 @@ class RowForm:
             found.append(value if good else _stored(column, value))
         return tuple(found)
 
-    def write(self, connection: Connection, changed: Mapping[str, Values | None]) -> None:
-        """Stores the rows by key; None removes one."""
-        run_many(connection, self.delete, [(key,) for key, values in changed.items() if values is None])
-        run_many(connection, self.upsert, [values for values in changed.values() if values is not None])
+    def write(
+        self,
+        connection: Connection,
+        changed: Mapping[str, Values | None],
+        before: Mapping[str, Row | None] | None = None,
+    ) -> None:
+        """Stores the rows by key; None removes one. ``before``: rows as the table has them, as far as that is known.
+
+        SQLite writes the indexes of every column a statement names, changed or not: where they stay none is named.
+        """
+        deletes: list[Values] = []
+        upserts: list[Values] = []
+        updates: list[Values] = []
+        for key, values in changed.items():
+            if values is None:
+                deletes.append((key,))
+            elif before is not None and self._keeps_indexes(before.get(key), values):
+                updates.append((*(values[place] for place in self._others), key))
+            else:
+                upserts.append(values)
+        run_many(connection, self.delete, deletes)
+        run_many(connection, self.upsert, upserts)
+        run_many(connection, self.update, updates)
+
+    def _keeps_indexes(self, before: Row | None, values: Values) -> bool:
+        if before is None or not self._others:
+            return False
+        return all(before[name] == values[place] for name, place in self._indexed)
 
     def row(self, values: Sequence[object]) -> Row:
         """The row without its key, which comes first in ``values``."""

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from kro_es.api.objects import JsonValue
 
 if TYPE_CHECKING:
+    from psycopg import Connection as PsycopgConnection
     from sqlalchemy import Connection, Engine
     from sqlalchemy.engine.interfaces import DBAPICursor
 
 Values = tuple[JsonValue, ...]
 """One row as the database driver takes and gives it."""
+_COPIED = 20
 Fail = Callable[[Exception], NoReturn]
 
 
@@ -109,6 +111,22 @@ def run_many(connection: Connection, sql: str, rows: Sequence[Values]) -> None:
         cursor.close()
     except Exception as error:  # noqa: BLE001 all are raised again
         _raise(connection, spelled, error)
+
+
+def insert_many(connection: Connection, table: str, columns: str, rows: Sequence[Values]) -> None:
+    """Rows into a table, within a transaction; by COPY where the database has it and there are enough for it to pay."""
+    if connection.dialect.name != "postgresql" or len(rows) < _COPIED:
+        listed = marks(columns.count(",") + 1)
+        run_many(connection, f"INSERT INTO {table} ({columns}) VALUES ({listed})", rows)  # noqa: S608 the names are ours
+        return
+    sql = f"COPY {table} ({columns}) FROM STDIN"
+    driver = cast("PsycopgConnection", connection.connection.driver_connection)
+    try:
+        with driver.cursor() as cursor, cursor.copy(sql) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except Exception as error:  # noqa: BLE001 all are raised again
+        _raise(connection, sql, error)
 
 
 def marks(count: int) -> str:

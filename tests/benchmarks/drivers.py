@@ -1,81 +1,86 @@
-"""The statements of real appends, played again through the store's way and through the driver alone."""
+"""An append's database part beside the driver alone, which inserts the same encoded rows and nothing else."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine
 
-from kro_es.store.engine import WRITE
+from kro_es.events.types import NewEvent
+from kro_es.store.batch import Batch, Head
+from kro_es.store.event_log import EventLog
+from kro_es.store.migrate import migrate
+from kro_es.store.tables import schema
 
 
 @dataclass
-class Recorded:
-    """Transactions of an append: statements with their parameters; ``url`` is of a database for the replay."""
+class Beside:
+    """Seconds for the same rows in the same transactions, taken in turn: a busy machine is busy for both."""
 
-    engine: Engine
-    transactions: list[list[tuple[str, Any, bool]]] = field(default_factory=list)
+    whole: float = 0.0
+    """From events to committed."""
+    ours: float = 0.0
+    """The database's part of it: the head locked and moved, streams and names, rows, chain, commit."""
+    raw: float = 0.0
+    """``executemany`` of the event rows alone into a table with the same indexes, and commit."""
 
 
-def recorded(engine: Engine, act: Callable[[], object]) -> Recorded:
-    found = Recorded(engine)
+class _Timed(EventLog):
+    """Knows how long it turned events into rows, which no driver does."""
 
-    def begin(_: object) -> None:
-        found.transactions.append([])
+    encoding = 0.0
+    _began = 0.0
 
-    def execute(_c: object, _cursor: object, statement: str, parameters: Any, _context: object, many: bool) -> None:
-        if statement.startswith("INSERT INTO events"):
-            found.transactions[-1].append((statement, parameters, many))
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[Connection, Head]]:
+        with super()._writing() as found:
+            self._began = time.perf_counter()
+            yield found
 
-    event.listen(engine, "begin", begin)
-    event.listen(engine, "before_cursor_execute", execute)
-    try:
-        act()
-    finally:
-        event.remove(engine, "begin", begin)
-        event.remove(engine, "before_cursor_execute", execute)
-    found.transactions = [one for one in found.transactions if one]
+    def _store(self, connection: Connection, batch: Batch) -> bytes:
+        self.encoding += time.perf_counter() - self._began
+        return super()._store(connection, batch)
+
+
+def beside_driver(ours: Engine, other: Engine, batches: Sequence[list[NewEvent]]) -> Beside:
+    """Two empty databases of one kind; the driver's has the one table."""
+    migrate(ours)
+    log = _Timed(ours, (), cluster="bench")
+    log.issue_fence()
+    log.encoding = 0.0
+    found, insert = Beside(), _driver(other)
+    for batch in batches:
+        began, encoding = time.perf_counter(), log.encoding
+        appended = log.append(batch, now=batch[-1].occurred_at)
+        taken = time.perf_counter() - began
+        found.whole += taken
+        found.ours += taken - (log.encoding - encoding)
+        with ours.connect() as connection:
+            sql = f"SELECT * FROM events WHERE position >= {appended[0].position} ORDER BY position"
+            rows = [tuple(row) for row in connection.exec_driver_sql(sql)]
+        began = time.perf_counter()
+        insert(rows)
+        found.raw += time.perf_counter() - began
     return found
 
 
-def replayed(recorded: Recorded, *, raw: bool) -> float:
-    """Seconds for the same rows in the same batches, in a table of their own that is emptied before."""
-    engine = recorded.engine
-    with engine.connect().execution_options(**WRITE) as connection, connection.begin():
-        connection.exec_driver_sql("DROP TABLE IF EXISTS replayed")
-        connection.exec_driver_sql("CREATE TABLE replayed AS SELECT * FROM events WHERE position < 0")
-        connection.exec_driver_sql("CREATE UNIQUE INDEX replayed_position ON replayed (position)")
-        connection.exec_driver_sql("CREATE UNIQUE INDEX replayed_place ON replayed (stream_id, stream_version)")
-    return _by_driver(recorded) if raw else _by_store(recorded)
+def _driver(engine: Engine) -> Callable[[list[Any]], None]:
+    with engine.connect() as connection, connection.begin():
+        schema(()).tables["events"].create(connection)
+        width = len(connection.exec_driver_sql("SELECT * FROM events").keys())
+    sqlite = engine.dialect.name == "sqlite"
+    sql = f"INSERT INTO events VALUES ({', '.join(['?' if sqlite else '%s'] * width)})"
+    raw = engine.raw_connection()
 
-
-def _by_store(recorded: Recorded) -> float:
-    began = time.perf_counter()
-    for transaction in recorded.transactions:
-        with recorded.engine.connect().execution_options(**WRITE) as connection, connection.begin():
-            for statement, parameters, _ in transaction:
-                connection.exec_driver_sql(_elsewhere(statement), list(parameters))
-    return time.perf_counter() - began
-
-
-def _by_driver(recorded: Recorded) -> float:
-    raw = recorded.engine.raw_connection()
-    cursor = raw.cursor()
-    sqlite = recorded.engine.dialect.name == "sqlite"
-    began = time.perf_counter()
-    for transaction in recorded.transactions:
+    def insert(rows: list[Any]) -> None:
+        cursor = raw.cursor()
         if sqlite:
             cursor.execute("BEGIN IMMEDIATE")
-        for statement, parameters, _ in transaction:
-            cursor.executemany(_elsewhere(statement), parameters)
+        cursor.executemany(sql, rows)
         cursor.execute("COMMIT") if sqlite else raw.commit()
-    taken = time.perf_counter() - began
-    raw.close()
-    return taken
 
-
-def _elsewhere(statement: str) -> str:
-    return statement.replace("INTO events", "INTO replayed", 1)
+    return insert

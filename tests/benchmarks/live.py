@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import pickle
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from kro_es.events.types import NewEvent
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
@@ -33,10 +37,16 @@ def lag_figures(folder: Path) -> list[Figure]:
 
 
 def memory_figures(folder: Path, count: int) -> list[Figure]:
-    """In a process of its own that makes its events as it goes."""
-    words = [sys.executable, "-m", "tests.benchmarks.live", str(folder / "memory.db"), str(count)]
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
-    return [Figure("rss_writer_mb", float(done.stdout) / 1024, f"MB after {count} events, projections live")]
+    """In a process of its own that is given its events as it goes."""
+    words = [sys.executable, "-m", "tests.benchmarks.live", str(folder / "memory.db")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for batch in Generator().batches(count):
+            pickle.dump(batch, process.stdin)
+        process.stdin.close()
+        most = float(process.stdout.read())
+    return [Figure("rss_writer_mb", most / 1024, f"MB after {count} events, projections live")]
 
 
 async def _steady(path: Path, rate: int, *, look: bool) -> list[float]:
@@ -46,11 +56,11 @@ async def _steady(path: Path, rate: int, *, look: bool) -> list[float]:
     log = EventLog(engine, PROJECTIONS, cluster="bench")
     log.issue_fence()
     writer, pool = LogWriter(log), ReaderPool(engine, PROJECTIONS)
-    generator = Generator()
+    # Made before: an object costs its maker more than the writer.
+    groups = list(Generator().batches(int(_SECONDS * rate), _GROUP))
     taken: list[float] = []
 
-    async def send() -> None:
-        events = [generator.event() for _ in range(_GROUP)]
+    async def send(events: list[NewEvent]) -> None:
         began = time.perf_counter()
         appended = await writer.append(events)
         if look:
@@ -59,11 +69,11 @@ async def _steady(path: Path, rate: int, *, look: bool) -> list[float]:
         taken.append(time.perf_counter() - began)
 
     sent, started = [], time.perf_counter()
-    for number in range(int(_SECONDS * rate / _GROUP)):
+    for number, group in enumerate(groups):
         wait = started + number * _GROUP / rate - time.perf_counter()
         if wait > 0:
             await asyncio.sleep(wait)
-        sent.append(asyncio.create_task(send()))
+        sent.append(asyncio.create_task(send(group)))
     await asyncio.gather(*sent)
     await writer.close()
     engine.dispose()
@@ -74,18 +84,24 @@ def _p99(taken: list[float]) -> float:
     return sorted(taken)[int(0.99 * len(taken))] * 1000
 
 
-async def _fill(path: str, count: int) -> None:
+async def _fill(path: str, batches: Iterator[list[NewEvent]]) -> None:
     engine = open_engine(f"sqlite:///{path}")
     migrate(engine)
     log = EventLog(engine, PROJECTIONS, cluster="bench")
     log.issue_fence()
     writer = LogWriter(log)
-    for batch in Generator().batches(count):
+    for batch in batches:
         await writer.append(batch)
     await writer.close()
 
 
+def _given() -> Iterator[list[NewEvent]]:
+    with contextlib.suppress(EOFError):
+        while True:
+            yield pickle.load(sys.stdin.buffer)
+
+
 if __name__ == "__main__":
-    asyncio.run(_fill(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(_fill(sys.argv[1], _given()))
     # the usage of resources would count what this process was before it became this program
     print(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0])

@@ -11,15 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
 
-from kro_es.events.types import NewEvent
+from kro_es.events.types import Actor, NewEvent
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
 from kro_es.store.log_reader import LogReader
 from kro_es.store.migrate import migrate
+from kro_es.store.retrain import retrain
 from kro_es.store.sql import run
-from tests.benchmarks.drivers import Recorded, recorded, replayed
+from tests.benchmarks.drivers import beside_driver
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.folding import fold_figures
 from tests.benchmarks.generator import DEFINITIONS, Generator
@@ -34,22 +36,31 @@ _ASKED = 2_000
 
 def log() -> list[Figure]:
     figures: list[Figure] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name, engine in _databases(Path(folder)):
+    with tempfile.TemporaryDirectory() as folder, _server(Path(folder)) as server:
+        for name, make in (("sqlite", _files(Path(folder))), *((("postgres", _databases(server)),) if server else ())):
+            engine, ours, other = make("log"), make("ours"), make("other")
             figures += _written(name, engine)
             figures += _asked(name, engine)
-            engine.dispose()
+            figures += _beside(name, ours, other)
+            for one in (engine, ours, other):
+                one.dispose()
         figures += commit_figures(Path(folder))
         figures += lag_figures(Path(folder))
         figures += memory_figures(Path(folder), EVENTS)
     return [*figures, *fold_figures(min(EVENTS, 100_000))]
 
 
-def _databases(folder: Path) -> Iterator[tuple[str, Engine]]:
-    yield "sqlite", open_engine(f"sqlite:///{folder}/log.db")
-    with _server(folder) as url:
-        if url:
-            yield "postgres", open_engine(url)
+def _files(folder: Path) -> Callable[[str], Engine]:
+    return lambda name: open_engine(f"sqlite:///{folder}/{name}.db")
+
+
+def _databases(server: str) -> Callable[[str], Engine]:
+    def make(name: str) -> Engine:
+        with open_engine(server).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        return open_engine(make_url(server).set(database=name).render_as_string(hide_password=False))
+
+    return make
 
 
 @contextmanager
@@ -70,7 +81,7 @@ def _server(folder: Path) -> Iterator[str]:
 
 
 def _written(name: str, engine: Engine) -> list[Figure]:
-    """Dict to disk without projections on an empty log, the same statements by the driver, and the tail of a full log."""
+    """Dict to disk without projections on an empty log, and on the tail of a full one."""
     migrate(engine)
     writer = EventLog(engine, (), cluster="bench")
     writer.issue_fence()
@@ -79,20 +90,18 @@ def _written(name: str, engine: Engine) -> list[Figure]:
     batches, cpu = list(generator.batches(first, BATCH)), time.process_time()
     empty = _appended(writer, batches)
     cpu = time.process_time() - cpu
-    statements = recorded(engine, lambda: _appended(writer, list(generator.batches(2_000, BATCH))))
-    ours, raw = _replays(statements)
     figures = [
         Figure(f"append.{name}.empty", first / empty, "events/s"),
         Figure(f"append.{name}.cpu", first / cpu, "events per second of this process's CPU"),
-        Figure(f"append.{name}.ratio", raw / ours, "", raw / ours, "the raw driver on the same rows, batches of 500"),
     ]
-    middle = EVENTS - 2 * first - 2_000
+    middle = EVENTS - 2 * first
     for batch in generator.batches(max(middle, 0), 1000):
         writer.append(batch, now=batch[-1].occurred_at)
     if middle > 0:
         full = _appended(writer, list(generator.batches(first, BATCH)))
         figures.append(Figure(f"append.{name}.5m", first / full, f"events/s at {EVENTS} events", empty / full, "empty"))
-    figures += [Figure("bytes_per_event", _bytes(engine) / writer.head(), "B")] if name == "sqlite" else []
+    if name == "sqlite":
+        figures += _sizes(engine, writer, generator)
     # the read models of what is asked next
     EventLog(engine, PROJECTIONS).issue_fence()
     return figures
@@ -105,11 +114,26 @@ def _appended(writer: EventLog, batches: Sequence[list[NewEvent]]) -> float:
     return time.perf_counter() - began
 
 
-def _replays(statements: Recorded) -> tuple[float, float]:
-    """Seconds of our way and of the driver's, the median of five turns each, taken in turn."""
-    turns = [(replayed(statements, raw=False), replayed(statements, raw=True)) for _ in range(5)]
-    ours, raw = zip(*turns, strict=True)
-    return sorted(ours)[2], sorted(raw)[2]
+def _beside(name: str, ours: Engine, other: Engine) -> list[Figure]:
+    found = beside_driver(ours, other, list(Generator().batches(_TAIL, BATCH)))
+    told = f"the driver alone inserting the same event rows, batches of {BATCH}"
+    return [
+        Figure(f"append.{name}.ratio", found.raw / found.ours, "of the database's part", found.raw / found.ours, told),
+        Figure(f"append.{name}.whole_ratio", found.raw / found.whole, "dict to disk", found.raw / found.whole, told),
+    ]
+
+
+def _sizes(engine: Engine, writer: EventLog, generator: Generator) -> list[Figure]:
+    """Of all there is, by the dictionary a database begins with; and of what comes after it was retrained."""
+    whole, count = _bytes(engine), writer.head()
+    retrain(engine, actor=Actor("bench", "cli"), now=0)
+    before = _bytes(engine)
+    _appended(writer, list(generator.batches(_TAIL, BATCH)))
+    after = (_bytes(engine) - before) / _TAIL
+    return [
+        Figure("bytes_per_event", whole / count, f"B at {count} events"),
+        Figure("bytes_per_event.retrained", after, "B of each event after kro-es db retrain"),
+    ]
 
 
 def _bytes(engine: Engine) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from kro_es.errors import UserError
 from kro_es.events.types import CommandPin
-from kro_es.history import nodes, pinning, pins, rollback, targets, timeline
+from kro_es.history import nodes, pinning, pins, preview, rollback, targets, timeline
 from kro_es.history.progress import Progress, progress
 from kro_es.history.revisions import revisions, rollouts
 from kro_es.history.timeline import Filters
@@ -372,3 +372,29 @@ async def test_whoever_may_not_write_the_log_pins_nobody(twenty: Desk) -> None:
     with pytest.raises(UserError, match="could not be written to the log, and nothing is done without: may not"):
         await rollback.carry_out(twenty.history, twenty._connected(), made, "r")
     assert MARK not in twenty.inside.get("WebShop", "shop-03")["metadata"]["annotations"]
+
+
+async def test_a_held_instance_can_be_pinned_and_each_ends_by_itself(twenty: Desk) -> None:
+    await twenty.roll_back("webshop/shop-03", to=twenty.position(), hold=True)
+    await twenty.inside.define(web("blue"))
+    assert (await _pin(twenty, to=1)).verdict == "done"
+    await twenty.inside.edit("WebShop", "shop-03", {"spec": {"key": "two"}}, manager="argocd")
+    assert twenty.inside.data("shop-03-cfg") == {"color": "red", "key": "one"}
+    kinds = {item["type"] for item in twenty.inside.get("WebShop", "shop-03")["status"]["conditions"]}
+    assert {"Held", "Pinned"} <= kinds
+    assert (await _unpin(twenty)).verdict == "done"
+    assert twenty.inside.data("shop-03-cfg") == {"color": "blue", "key": "one"}
+    history = twenty.history
+    target = targets.find(history, "webshop/shop-03", "team-a")
+    await rollback.release(history, twenty._connected(), target, "mended")
+    await twenty.inside.rest()
+    assert twenty.inside.data("shop-03-cfg") == {"color": "blue", "key": "two"}
+    report = twenty.inside.replayed()
+    assert (report.differences, report.unknown) == ([], [])
+
+
+async def test_a_preview_of_a_new_definition_leaves_out_who_is_pinned(twenty: Desk) -> None:
+    await _pin(twenty, to=1)
+    kinds = twenty.inside.server.kinds()
+    found = preview.of(twenty.history, web("blue"), kinds, lambda graph, obj: obj)
+    assert len(found.forecasts) == MANY - 1

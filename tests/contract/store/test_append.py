@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
 
 from kro_es.errors import FenceLost
 from kro_es.store.digest import decision_id
@@ -26,6 +27,27 @@ def test_what_is_read_is_what_was_appended(log: EventLog) -> None:
     assert tuple(log.read(1, 100)) == appended
     assert log.event(2) == appended[1]
     assert log.event(5) is None
+
+
+def test_a_large_group_is_stored_like_many_small_ones(log: EventLog) -> None:
+    many = [one for number in range(1, 31) for one in (seen("a", number, tab="a\tb\\N\n"), settled("i"))]
+    appended = log.append(many, now=NOW)
+    assert len(appended) == 60
+    assert tuple(log.read(1, 100)) == appended
+    assert log.append(many[::2], now=NOW) == ()
+    assert log.verify().ok
+
+
+def test_a_large_group_that_fails_leaves_nothing(log: EventLog, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE UNIQUE INDEX once ON events (subject_id)")
+    with pytest.raises(IntegrityError):
+        log.append([seen("a", number) for number in range(1, 31)], now=NOW)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP INDEX once")
+    assert log.read(1, 100) == []
+    assert len(log.append([seen("a", number) for number in range(1, 31)], now=NOW)) == 30
+    assert log.verify().ok
 
 
 def test_events_without_identity_are_named_by_their_place(log: EventLog) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 from sqlalchemy import Engine
+from typer.testing import CliRunner
 
+from kro_es.cli.history import app as history
 from kro_es.projections.projection import Projection
 from kro_es.projections.registry import FOR_PEOPLE, NEEDED
 from kro_es.projections.registry import PROJECTIONS as ALL
@@ -158,6 +160,12 @@ def test_a_projector_that_is_behind_is_told_and_verified_where_it_is(engine: Eng
     log.append([seen("a", version) for version in range(2, 5)], now=NOW)
     assert {found.behind for found in standings(engine, FOR_PEOPLE)} == {3}
     assert compare_with_log(engine, ALL) == []
+    # and an answer says what it may lack
+    url = engine.url.render_as_string(hide_password=False)
+    late = CliRunner().invoke(history, ["--database", url, "log"])
+    assert "timeline is 3 event(s) behind the log" in late.stderr
+    one.caught_up()
+    assert "behind" not in CliRunner().invoke(history, ["--database", url, "log"]).stderr
 
 
 def test_a_rebuild_changes_the_rows_under_a_projector(engine: Engine, one: Process) -> None:
