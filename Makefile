@@ -44,7 +44,7 @@ $(STAMP): uv.lock pyproject.toml
 	  "$(BIN)/python" -m pip install --quiet --disable-pip-version-check 'uv==$(UV_VERSION)' || exit 1; \
 	fi; \
 	echo 'setup: installing what uv.lock names'; \
-	UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT="$(VENV)" "$(BIN)/uv" sync --locked --quiet || exit 1; \
+	UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT="$(VENV)" "$(BIN)/uv" sync --locked --compile-bytecode --quiet || exit 1; \
 	touch "$@"
 
 demo: $(STAMP)

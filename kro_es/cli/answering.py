@@ -7,9 +7,12 @@ The rest is what the command said (:mod:`kro_es.cli.spoken`); ``{exit: code}`` e
 
 from __future__ import annotations
 
+import os
+import resource
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -18,7 +21,7 @@ import orjson
 import typer
 
 from kro_es.api import metadata
-from kro_es.cli import history_changes, history_log, history_verify
+from kro_es.cli import history_changes, history_log, history_pin, history_rollback, history_verify
 from kro_es.cli.history_state import State
 from kro_es.cli.spoken import SpokenScreen
 from kro_es.errors import KroEsError, UserError
@@ -29,10 +32,11 @@ from kro_es.store.narrowed import Scope
 _COMMANDS = (
     history_log.log, history_log.show, history_changes.revisions, history_changes.rollouts, history_changes.diff,
     history_changes.blame, history_changes.why, history_log.instance, history_changes.graph, history_changes.doctor,
-    history_changes.drift, history_changes.stats, history_log.gaps,
+    history_changes.drift, history_changes.stats, history_log.gaps, history_rollback.holds, history_pin.pins,
 )  # fmt: skip
 _OF_THE_WHOLE = (history_log.sql, history_log.export, history_verify.verify)
 QUESTIONS = tuple(command.__name__ for command in (*_COMMANDS, *_OF_THE_WHOLE))
+_NICE, _MOST_MEMORY = 10, 512 << 20
 _WHOLE_ONLY = tuple(command.__name__ for command in _OF_THE_WHOLE)
 _app = typer.Typer(
     add_completion=False,
@@ -46,6 +50,7 @@ for _command in (*_COMMANDS, *_OF_THE_WHOLE):
 
 def main() -> None:
     """Exit code 0 whatever was answered: what went wrong is in the answer."""
+    _give_way()
     asked = _read()
     screen = SpokenScreen(time.time_ns() // 1000, _say)
     code, opened = 1, None
@@ -54,10 +59,22 @@ def main() -> None:
         code = answer(opened, asked["question"], screen)
     except (KroEsError, typer.TyperException) as error:
         _say(orjson.dumps({"error": str(error)}) + b"\n")
+    except MemoryError:
+        _say(
+            orjson.dumps({"error": f"the answer needs more than {_MOST_MEMORY >> 20} MiB: narrow the question"}) + b"\n"
+        )
     finally:
         if opened is not None:
             opened.close()
     _say(orjson.dumps({"exit": code}) + b"\n")
+
+
+def _give_way() -> None:
+    """The controller has the processor first, and where memory runs out it is this process that ends."""
+    os.nice(_NICE)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
 
 
 def answer(history: History, question: Sequence[str], screen: SpokenScreen) -> int:

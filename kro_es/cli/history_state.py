@@ -61,6 +61,7 @@ class State:
 
     def show(self, answer: Answer, form: Format) -> None:
         self.screen.answer(answer, form)
+        self.screen.notes(self.history.lag())
 
     def since(self, text: str | None) -> int:
         """Position after which events count; a time before the log began counts all of them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import orjson
 
@@ -55,7 +56,7 @@ class FrontProxy:
         uid = next((headers[key][0] for key in self.uid if headers.get(key)), "")
         groups = tuple(value for key in self.groups for value in headers.get(key, ()))
         extra = sorted(
-            (key.removeprefix(prefix), values)
+            (unquote(key.removeprefix(prefix)), values)
             for prefix in self.extra
             for key, values in headers.items()
             if key.startswith(prefix)

@@ -60,7 +60,9 @@ async def connect(
 def _refuse_missing(paths: str) -> None:
     """The library would complain of a key that is not in the file. Raises UserError when none of them is there."""
     if not any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path):
-        raise UserError(f"there is no kubeconfig at {paths}: name one with --kubeconfig or KUBECONFIG")
+        raise UserError(
+            f"no usable cluster configuration: there is no kubeconfig {paths}, name one with --kubeconfig or KUBECONFIG"
+        )
 
 
 class ApiClient:

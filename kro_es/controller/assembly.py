@@ -89,5 +89,6 @@ def started(settings: Settings, fence: int) -> ControllerStarted:
         "omit": settings.omit,
         "functions": settings.functions,
         "instance_events": settings.instance_events,
+        "redact": list(settings.redact),
     }
     return ControllerStarted(VERSION, fence, configuration)

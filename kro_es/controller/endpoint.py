@@ -55,6 +55,7 @@ class Endpoint:
         self._answering = asyncio.Semaphore(AT_ONCE)
         self._asked = 0
         self._followers = 0
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str, port: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -78,6 +79,8 @@ class Endpoint:
                 await self._registering
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=_RETRY)
 
     async def _keep_registered(self) -> None:
         """The authority of the API server is renewed some day, and manifests are applied anew."""
@@ -148,19 +151,17 @@ class Endpoint:
     async def _answer(
         self, request: web.Request, caller: Caller, question: list[str], deadline: float
     ) -> web.StreamResponse:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "kro_es.cli.answering",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LINE,
-        )  # fmt: skip
+        starting = asyncio.ensure_future(_start())
         try:
+            process = await asyncio.shield(starting)
             async with asyncio.timeout_at(deadline):
                 first = await self._begun(process, caller, question)
             return await _passed_on(request, first, process, deadline)
         finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+            # whoever asked may go away at any moment, also before the process is there
+            ending = asyncio.create_task(_end(starting))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
     async def _begun(self, process: asyncio.subprocess.Process, caller: Caller, question: list[str]) -> bytes:
         """The first of the answer, when the process knows what the caller may see."""
@@ -174,6 +175,21 @@ class Endpoint:
         seen = await self._access.open(caller, concerned)
         await _tell(process, {"open": [list(one) for one in seen], "closed": len(concerned) - len(seen)})
         return await _heard(process)
+
+
+async def _start() -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "kro_es.cli.answering",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LINE,
+    )  # fmt: skip
+
+
+async def _end(starting: asyncio.Future[asyncio.subprocess.Process]) -> None:
+    process = await starting
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+    await process.wait()
 
 
 async def _tell(process: asyncio.subprocess.Process, what: object) -> None:

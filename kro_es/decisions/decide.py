@@ -188,9 +188,12 @@ class _Observed:
 def _look(inputs: InstanceInputs) -> _Pass:
     """Resolve every node against what is observed, and compare what should be with what is."""
     assert inputs.followed is not None
+    # what was applied as a node is that node's, whatever somebody makes of its label
+    applied = {str(row["uid"]): name.split("/")[0] for name, row in inputs.nodes.items()}
+    nodes = {child.uid: applied.get(child.uid) or str(child.row["node"]) for child in inputs.children}
     by_node: dict[str, list[JsonObject]] = {}
     for child in inputs.children:
-        by_node.setdefault(str(child.row["node"]), []).append(child.object)
+        by_node.setdefault(nodes[child.uid], []).append(child.object)
     observed = _Observed(by_node, inputs.externals)
     results = resolve(inputs.followed.graph, inputs.instance, observed, limit=inputs.max_collection)
     by_uid = {child.uid: child for child in inputs.children}
@@ -199,7 +202,7 @@ def _look(inputs: InstanceInputs) -> _Pass:
     )
     wanted = {item.ref for item in comparisons}
     unknown = {result.node.id for result in results if result.desired is None and result.state != "SKIPPED"}
-    kept = tuple(child for child in inputs.children if str(child.row["node"]) not in unknown)
+    kept = tuple(child for child in inputs.children if nodes[child.uid] not in unknown)
     return _Pass(results, comparisons, children.orphans(inputs, kept, wanted))
 
 

@@ -16,6 +16,12 @@ class Taints:
         self._rules = rules
         self._paths: dict[tuple[str, str, str], frozenset[Path]] = {}
 
+    def under(self, rules: tuple[Rule, ...]) -> Taints:
+        """The same paths, those learned later too, under other rules."""
+        found = Taints(rules)
+        found._paths = self._paths
+        return found
+
     def learn(self, group: str, kind: str, tainted: dict[str, list[list[str | int]]]) -> None:
         """``tainted``: node id (``status`` for the instance's status) to paths, as a revision records them."""
         for node, paths in tainted.items():

@@ -120,13 +120,34 @@ def of_definition(
         forecast(Recorded(history, str(row["uid"])), Side(before, obj), Side(after, _instead(besides, row, obj)))
         for row in _instances(history, newest)
         for obj in [parsed(row["object"])]
-        # one that is pinned stays as it is, unless its own spec is put back: then its own plan tells
         if row["uid"] not in pinned
     )
+    forecasts += _of_pinned(history, newest, besides, pinned, Revisions(history, kinds))
     forecasts += tuple(forecast(Recorded(history, ""), Side(before, obj), Side(after, obj)) for obj in besides.again)
     breaking = tuple(f"{one.path}: {one}" for one in compare(before.crd, after.crd).breaking)
     risks = (Risk("breaking-change", breaking),) if breaking else ()
     return replace(made, forecasts=forecasts, risks=(*risks, *_losses(forecasts)))
+
+
+def _of_pinned(
+    history: History, newest: Row, besides: Instances, pinned: Mapping[str, int], revisions: Revisions
+) -> tuple[Forecast, ...]:
+    """Of those whose spec is put back too: they go on with the revision they are pinned to."""
+    found = []
+    for row in _instances(history, newest):
+        if row["uid"] in pinned and row["key"] in besides.specs:
+            obj = parsed(row["object"])
+            name = RevisionName(str(newest["definition"]), pinned[str(row["uid"])])
+            try:
+                graph = revisions.graph(revision(history, name))
+            except UserError as error:
+                meta = obj["metadata"]
+                text = f"{obj['kind'].lower()} {meta.get('namespace', '')}/{meta['name']}"
+                found.append(Forecast(text, (), (str(error),)))
+            else:
+                pair = Side(graph, obj), Side(graph, _instead(besides, row, obj))
+                found.append(forecast(Recorded(history, str(row["uid"])), *pair))
+    return tuple(found)
 
 
 def number_at(history: History, target: Target, position: int) -> int:

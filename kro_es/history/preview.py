@@ -13,6 +13,7 @@ from kro_es.errors import DefinitionErrors, UserError
 from kro_es.graph.compile import compile_graph, required_kinds
 from kro_es.graph.node import ResourceGraph
 from kro_es.history.forecast import Forecast, Recorded, Side, forecast
+from kro_es.history.pins import pinned_of
 from kro_es.history.plan import Kinds
 from kro_es.history.revisions import parsed
 from kro_es.history.source import History
@@ -77,7 +78,9 @@ Complete: TypeAlias = Callable[[ResourceGraph, JsonObject], JsonObject]
 
 
 def of(history: History, manifest: JsonObject, kinds: Kinds, complete: Complete) -> Preview:
-    """Of a definition or an instance. Raises UserError, DefinitionErrors for a definition that does not compile."""
+    """Of a definition, which nobody follows who is pinned, or of an instance.
+
+    Raises UserError, DefinitionErrors for a definition that does not compile."""
     row = active(history, manifest)
     if _is_instance(manifest):
         return _of_instance(history, manifest, row, kinds, complete)
@@ -90,8 +93,11 @@ def of(history: History, manifest: JsonObject, kinds: Kinds, complete: Complete)
         "SELECT uid, object FROM p_objects WHERE kind_key = ? ORDER BY key",
         (f"{row['instance_group']}/{row['instance_kind']}",),
     )
+    pinned = pinned_of(history, str(row["definition_uid"]))
     forecasts = tuple(
-        told(Recorded(history, str(one["uid"])), Side(before, parsed(one["object"])), after, complete) for one in rows
+        told(Recorded(history, str(one["uid"])), Side(before, parsed(one["object"])), after, complete)
+        for one in rows
+        if one["uid"] not in pinned
     )
     breaking = tuple(f"{one.path}: {one}" for one in compare(before.crd, after.crd).breaking)
     return Preview(about, int(str(row["number"])), forecasts, breaking)

@@ -9,6 +9,7 @@ import orjson
 
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, labels
 from kro_es.api.selector import Selector
+from kro_es.api.sensitive import parse_all
 from kro_es.api.watch import Watched
 from kro_es.decisions import deletion, record
 from kro_es.decisions.choice import Graphs
@@ -192,7 +193,7 @@ class _Run:
     def _standing(self, configuration: JsonObject) -> Standing:
         return Standing(
             self._redactor,
-            self._taints,
+            self._taints.under(tuple(parse_all(configuration.get("redact", ())))),
             configuration.get("label_version", Settings.label_version),
             configuration.get("max_collection", Settings.max_collection),
             configuration.get("instance_events", Settings.instance_events),

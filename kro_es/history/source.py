@@ -23,6 +23,11 @@ Table: TypeAlias = list[dict[str, object]]
 _STORE = Path(__file__).parents[1] / "store" / "migrations" / "versions"
 _CHECKOUT = Path(__file__).parents[2] / "migrations" / "versions"
 
+_BEHIND = (
+    "SELECT d.projection, h.position - c.position AS behind FROM delegated d"
+    " JOIN projection_checkpoints c ON c.name = d.projection JOIN log_head h ON h.position > c.position"
+    " ORDER BY d.projection"
+)
 _VERSION = "SELECT version_num FROM alembic_version"
 
 
@@ -82,6 +87,13 @@ class History:
     def head(self) -> int:
         return self.log.head()
 
+    def lag(self) -> list[str]:
+        """In words, which projections that processes of their own fold are behind the log; empty when none is."""
+        return [
+            f"{row['projection']} is {row['behind']} event(s) behind the log, which this answer may lack: kro-es db status"
+            for row in self.rows(_BEHIND)
+        ]
+
     @cached_property
     def cluster(self) -> str:
         """Id of the cluster the log was begun for."""
@@ -101,7 +113,11 @@ def open_history(database: str, now: int) -> History:
     if path is not None and not Path(path).is_file():
         raise UserError(f"there is no database {path!r}: name the one the controller writes")
     history = History(database, now)
-    _check_version(history)
+    try:
+        _check_version(history)
+    except UserError:
+        history.close()
+        raise
     return history
 
 

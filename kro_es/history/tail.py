@@ -31,9 +31,10 @@ def reach(history: History, projection: Projection) -> int:
 
 def rows(history: History, projection: Projection) -> Table:
     """Rows of a small projection as they will be once everything is folded, with their keys."""
+    late = events(history, projection)  # before the rows: what is folded in between is in both, and folds to the same
     found = {str(row["key"]): row for row in history.rows(f"SELECT * FROM p_{projection.name}")}  # noqa: S608 the name is ours
     memory = Memory([projection])
-    for event in events(history, projection):
+    for event in late:
         memory.fold(event)
         for key in projection.keys(event):
             row = memory.row(projection.name, key)

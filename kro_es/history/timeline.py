@@ -113,13 +113,15 @@ def _newest(history: History, filters: Filters) -> Table:
     parts = [bounds, *(sql for sql, _ in filters.conditions)]
     values = [key(filters.since), key(until), *(value for _, value in filters.conditions), filters.limit]
     sql = f"{_SELECT}{' AND '.join(parts)} ORDER BY t.key DESC LIMIT ?"
-    rows = history.rows(sql, values)[::-1]
     late = [row for row in unfolded(history) if filters.since < int(str(row["position"])) <= until and filters.fit(row)]
-    return [*rows, *late][-filters.limit :]
+    return _joined(history.rows(sql, values)[::-1], late)[-filters.limit :]
 
 
 def unfolded(history: History) -> Table:
-    """Rows of events the timeline has not got yet: commands that were given while no controller runs."""
+    """Rows of events the timeline has not got yet: commands that were given while no controller runs.
+
+    To be asked before the rows it has: what is folded in between is in both then, and else in neither.
+    """
     timeline = Timeline()
     return [
         dict(row)
@@ -129,9 +131,17 @@ def unfolded(history: History) -> Table:
     ]
 
 
+def _joined(rows: Table, late: Table) -> Table:
+    """Both in order, none twice."""
+    known = {row["position"] for row in rows}
+    return [*rows, *(row for row in late if row["position"] not in known)]
+
+
 def _among(history: History, filters: Filters, positions: list[int]) -> Table:
     until = filters.until or history.log.head()
     wanted = [position for position in positions if filters.since < position <= until][::-1]
+    chosen = set(wanted)
+    late = [row for row in unfolded(history) if int(str(row["position"])) in chosen and filters.fit(row)]
     found: Table = []
     for start in range(0, len(wanted), _AT_ONCE):
         keys = [key(position) for position in wanted[start : start + _AT_ONCE]]
@@ -140,9 +150,7 @@ def _among(history: History, filters: Filters, positions: list[int]) -> Table:
         found += history.rows(f"{_SELECT}{' AND '.join(parts)} ORDER BY t.key DESC", values)
         if len(found) >= filters.limit:
             break
-    chosen = set(wanted)
-    late = [row for row in unfolded(history) if int(str(row["position"])) in chosen and filters.fit(row)]
-    return [*found[: filters.limit][::-1], *late][-filters.limit :]
+    return _joined(found[: filters.limit][::-1], late)[-filters.limit :]
 
 
 def concerning(history: History, target: Target, since: int = 0) -> list[int]:
@@ -173,7 +181,7 @@ def concerning(history: History, target: Target, since: int = 0) -> list[int]:
 def _indexed(history: History, column: str, value: str, since: int) -> Table:
     sql = f"SELECT position, api_group, kind, namespace, name FROM p_timeline WHERE {column} = ? AND key > ?"  # noqa: S608
     late = [row for row in unfolded(history) if row[column] == value and int(str(row["position"])) > since]
-    return [*history.rows(sql, (value, key(since))), *late]
+    return _joined(history.rows(sql, (value, key(since))), late)
 
 
 def _is_about(row: dict[str, object], ref: ObjectRef) -> bool:
@@ -227,13 +235,21 @@ def told(row: dict[str, object]) -> dict[str, object]:
 def rows_at(history: History, positions: Iterable[int]) -> dict[int, dict[str, object]]:
     """Timeline rows by position."""
     wanted = sorted(set(positions))
+    found = _stored(history, wanted)
+    if len(found) < len(wanted):
+        late = {int(str(row["position"])): row for row in unfolded(history)}
+        # what was folded meanwhile is stored by now
+        missing = [position for position in wanted if position not in found and position not in late]
+        found |= {position: late[position] for position in wanted if position in late} | _stored(history, missing)
+    return found
+
+
+def _stored(history: History, wanted: list[int]) -> dict[int, dict[str, object]]:
     found: dict[int, dict[str, object]] = {}
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
         rows = history.rows(f"{_SELECT}t.key IN ({marks(len(part))})", [key(position) for position in part])
         found |= {int(str(row["position"])): row for row in rows}
-    if len(found) < len(wanted):
-        found |= {int(str(row["position"])): row for row in unfolded(history) if row["position"] in wanted}
     return found
 
 

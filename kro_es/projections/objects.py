@@ -55,16 +55,24 @@ class Objects:
         ):
             return row
         same = row is not None and row["uid"] == event.subject.uid
-        before = str(row["editor"]) if row is not None and same else ""
-        ours = event.actor.source == "controller" or event.actor.name == metadata.CONTROLLER_MANAGER
-        kept = ours or (row is not None and same and _content(row["object"]) == _content(body.object))
-        return _row(body.object, event, before if kept else event.actor.name)
+        return _row(body.object, event, _editor(row if same else None, event, body.object))
 
 
-def _content(obj: object) -> JsonObject:
-    """Without what a status update touches."""
-    assert isinstance(obj, dict)
-    meta = {name: value for name, value in obj["metadata"].items() if name != "resourceVersion"}
+def _editor(row: Row | None, event: Event, obj: JsonObject) -> str:
+    """What we apply is a new beginning. A controller answers an edit with a status, often an annotation: no edit of its own."""
+    before = str(row["editor"]) if row is not None else ""
+    if event.actor.source == "controller" or event.actor.name == metadata.CONTROLLER_MANAGER:
+        return "" if event.actor.name == metadata.CHILD_MANAGER else before
+    if row is None:
+        return event.actor.name
+    found = row["object"]
+    assert isinstance(found, dict)
+    answer = ("resourceVersion", "annotations") if before else ("resourceVersion",)
+    return before if _content(found, answer) == _content(obj, answer) else event.actor.name
+
+
+def _content(obj: JsonObject, without: tuple[str, ...]) -> JsonObject:
+    meta = {name: value for name, value in obj["metadata"].items() if name not in without}
     return {**obj, "metadata": meta, "status": None}
 
 

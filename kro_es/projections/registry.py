@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from kro_es.events import types as e
 from kro_es.projections.bookkeeping import FieldSets, Gaps, OpenWrites, SeenFields
 from kro_es.projections.drift import Drifts, Offenders
 from kro_es.projections.holds import Holds
@@ -49,16 +46,6 @@ BY_STREAM = frozenset(
 
 Their keys are made of the stream's name, or of the position of an event of it, which only later events of that stream
 name: the outcome of a write is in the stream of its intent, the end of drift in that of the decision that found it.
-So the streams may be folded apart, in any order, as long as each is folded in its own.
+So the streams may be folded apart, in any order, as long as each is folded in its own. The keys of the others are digests
+and uids that several streams share.
 """
-ACROSS: Mapping[str, frozenset[str]] = {
-    "schemas": frozenset({e.SchemaRecorded.TYPE}),
-    "field_sets": frozenset({e.ResourceApplied.TYPE, e.FieldsSeen.TYPE}),
-    "seen_fields": frozenset(
-        {e.FieldsSeen.TYPE, e.ResourceApplied.TYPE, e.ResourceTakenOver.TYPE, e.ObjectDeleted.TYPE}
-        | {e.ObjectGoneUnseen.TYPE}
-    ),
-    "holds": frozenset({e.CommandHold.TYPE, e.CommandRelease.TYPE, e.InstanceGone.TYPE}),
-    "pins": frozenset({e.CommandPin.TYPE, e.CommandUnpin.TYPE, e.InstanceGone.TYPE}),
-}
-"""Those that cannot, with the types of event they are made of: their keys are digests and uids that several streams share."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect
 
 from kro_es.projections.registry import PROJECTIONS
+from kro_es.store.delegation import kept_still
 from kro_es.store.engine import WRITE
 from kro_es.store.errors import SchemaError
 from kro_es.store.sql import run
@@ -46,6 +47,8 @@ def fit_projections(connection: Connection) -> None:
     Rows can be folded from the log at any time: a table of another form is made anew, empty, and its checkpoint goes;
     the next writer fills it.
     """
+    # As in a rebuild: a projector is in the middle of nothing, and does not wait for a table that waits for it.
+    kept_still(connection, [projection.name for projection in PROJECTIONS])
     drop_views(connection)
     metadata = projection_schema(PROJECTIONS)
     inspector = inspect(connection)

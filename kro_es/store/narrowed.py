@@ -35,6 +35,7 @@ SCOPES = "SELECT DISTINCT api_group, kind, namespace FROM subjects WHERE kind <>
 _WORDS = (
     "alembic_version", "log_head", "heartbeat", "projection_checkpoints", "dictionaries", "clusters", "types", "actors",
     "correlations", "streams", "p_schemas", "pruned",
+    "delegated",
 )  # fmt: skip
 """Tables that say nothing about an object: they name what other rows refer to."""
 _OWN = "EXISTS (SELECT 1 FROM open_scopes o WHERE o.api_group = t.api_group AND o.kind = t.kind AND o.namespace = t.namespace)"

@@ -24,8 +24,14 @@ from kro_es.store.sql import run
 _AT_ONCE = 2000
 """Events folded in one transaction: as long may those who follow closely wait for one that catches up."""
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
-_SESSION = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
-"""A server that lost a projector's machine without a word ends its session, and with it its claims, in seconds."""
+_SESSION = {
+    # A server that lost a projector's machine without a word ends its session, and with it its claims, in seconds.
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    # What a crash of the server takes, rows and checkpoint together, is folded again: nobody has to wait for the disk.
+    "synchronous_commit": "off",
+}
 logger = structlog.get_logger(__name__)
 
 

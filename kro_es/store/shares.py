@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from kro_es.events.types import Event
 from kro_es.projections.projection import Projection
-from kro_es.projections.registry import ACROSS, BY_STREAM
+from kro_es.projections.registry import BY_STREAM
 from kro_es.store.engine import WRITE, open_engine
 from kro_es.store.folding import FoldedProjection
 from kro_es.store.packing import Packer
@@ -37,27 +37,25 @@ _OF_SHARE = f"({_STREAM}) - ({_STREAM}) / ? * ? = ?"
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one process folds: some streams of some projections, or some types of event of all streams."""
+    """What one process folds: some streams, or all of them, for some projections."""
 
     projections: tuple[Projection, ...]
     number: int = 0
     of: int = 1
-    types: frozenset[str] = frozenset()
-    """Empty: every type."""
+
+    @property
+    def types(self) -> list[str]:
+        """Of the events these projections are made of."""
+        return sorted({body.TYPE for projection in self.projections for body in projection.bodies})
 
 
 def shares(projections: Sequence[Projection], origins: Sequence[str], processes: int) -> list[Share]:
     """``origins``: the names by which the registry knows the projections."""
     pairs = list(zip(projections, origins, strict=True))
     split = tuple(projection for projection, origin in pairs if origin in BY_STREAM)
-    rest = [(projection, ACROSS.get(origin)) for projection, origin in pairs if origin not in BY_STREAM]
+    rest = tuple(projection for projection, origin in pairs if origin not in BY_STREAM)
     found = [Share(split, number, processes) for number in range(processes)] if split else []
-    known = [(projection, types) for projection, types in rest if types is not None]
-    if known:
-        every = frozenset[str]().union(*(types for _, types in known))
-        found.append(Share(tuple(projection for projection, _ in known), types=every))
-    unknown = tuple(projection for projection, types in rest if types is None)
-    return [*found, Share(unknown)] if unknown else found
+    return [*found, Share(rest)] if rest else found
 
 
 def fold_shares(engine: Engine, work: Sequence[Share], until: int, processes: int) -> None:
@@ -120,9 +118,9 @@ def _events(source: Engine, share: Share, until: int) -> Iterator[list[Event]]:
     if share.of > 1:
         conditions.append(_OF_SHARE)
         values += [share.of, share.of, share.number]
-    if share.types:
-        conditions.append(f"t.name IN ({marks(len(share.types))})")
-        values += sorted(share.types)
+    types = share.types
+    conditions.append(f"t.name IN ({marks(len(types))})")
+    values += types
     sql = f"{SELECT} WHERE {' AND '.join(conditions)} ORDER BY e.position LIMIT ?"
     position, decoder = 0, None
     while position < until:

@@ -9,7 +9,17 @@ import pytest
 
 from tests.conftest import Cluster
 from tests.support.operator import Operator
+from tests.support.replayed import differences
 from tests.support.steps import Steps
+
+
+@pytest.fixture(autouse=True)
+def every_decision_is_made_again() -> Iterator[None]:
+    """When a test and its controllers have ended: their logs give the decisions that are recorded in them."""
+    before = len(Operator.made)
+    yield
+    logs = {operator.database: operator.redaction_key for operator in Operator.made[before:]}
+    assert {log: found for log, key in logs.items() if key.exists() and (found := differences(log, key))} == {}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -68,10 +69,11 @@ class Endpoint:
         elsewhere = {"KUBECONFIG": config, "KRO_ES_CONFIG": "/nowhere", "KRO_ES_DATABASE": "sqlite:////nowhere"}
         return command, {**env, **elsewhere}
 
-    def rows(self, user: str, *question: str) -> Any:
-        said = self.ask(user, *question, "-o", "json")
-        assert said.returncode == 0, said.stderr
-        return json.loads(said.stdout)
+    def raw(self, user: str, question: str, *args: str) -> list[dict[str, Any]]:
+        """The answer as kubectl shows it."""
+        query = urllib.parse.urlencode([("arg", item) for item in args])
+        lines = self.cluster.kubectl("get", "--raw", f"{RAW}/{question}?{query}", user=user).splitlines()
+        return [json.loads(line) for line in lines]
 
 
 @pytest.fixture
@@ -130,55 +132,55 @@ def test_everybody_is_told_what_they_may_get_in_the_cluster(endpoint: Endpoint, 
     grant(cluster, "nobody", cluster.namespace)
 
     assert {"application/mine", "application/theirs", "service/mine"} <= seen(
-        endpoint.rows("admin", "log", "--limit", "500")
+        endpoint.raw("admin", "log", "--limit=500")
     )
-    assert endpoint.rows("admin", "sql", "SELECT count(*) AS n FROM v_events")[0]["n"] > 0
+    assert rows(endpoint.raw("admin", "sql", "SELECT count(*) AS n FROM v_events"))[0]["n"] > 0
 
     answer = endpoint.ask("nobody", "log", "-o", "json")
-    assert seen(json.loads(answer.stdout)) == {"application/mine", "deployment/mine"}
+    assert {row["object"] for row in json.loads(answer.stdout)} == {"application/mine", "deployment/mine"}
     assert "left out is what you may not get in the cluster" in answer.stderr
     assert "theirs" not in answer.stdout + answer.stderr
+    assert seen(endpoint.raw("nobody", "graph", "application/mine")) == {"deployment/mine"}
+    hidden = endpoint.raw("nobody", "graph", "application/theirs")
+    (unknown,) = [one["error"] for one in hidden if "error" in one]
+    assert unknown == "nothing called 'application/theirs' in this log; did you mean application/mine?"
+    (refused,) = [one["error"] for one in endpoint.raw("nobody", "sql", "SELECT 1") if "error" in one]
+    assert refused == "sql needs the right to see the whole log: get of wholelog.history.kro-es.dev"
+
     with endpoint.following("admin", tmp_path / "follow", "log", "-f", "--limit", "1") as followed:
         eventually(followed.read_text, lambda text: text.count("\n") > 1, "the first page")
         cluster.kubectl("delete", "application/theirs", "-n", "default", "--timeout=30s")
         eventually(followed.read_text, lambda text: "application/theirs  deleted" in text, "the deletion")
-    refused = endpoint.ask("nobody", "sql", "SELECT 1")
-    assert refused.returncode == 1
-    assert "sql needs the right to see the whole log: get of wholelog.history.kro-es.dev" in refused.stderr
-
-    hidden = endpoint.ask("nobody", "graph", "application/theirs")
-    assert (hidden.returncode, hidden.stdout) == (1, "")
-    assert "nothing called 'application/theirs' in this log" in hidden.stderr
-
-    # kubectl asks as well
-    lines = cluster.kubectl("get", "--raw", f"{RAW}/graph?arg=application/mine&arg=-o&arg=json", user="nobody")
-    nodes = next(json.loads(line) for line in lines.splitlines() if "answer" in line)["answer"]["rows"]
-    assert [node["object"] for node in nodes] == ["deployment/mine"]
 
 
-def seen(rows: list[dict[str, Any]]) -> set[str]:
-    return {row["object"] for row in rows}
+def rows(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return next(one["answer"]["rows"] for one in said if "answer" in one)
 
 
-def status_of(url: str, headers: dict[str, str]) -> int:
+def seen(said: list[dict[str, Any]]) -> set[str]:
+    return {row["object"] for row in rows(said)}
+
+
+def got(url: str, headers: dict[str, str]) -> tuple[int, str]:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         with urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), context=context, timeout=10
+            urllib.request.Request(url, headers=headers), context=context, timeout=30
         ) as answer:
-            return int(answer.status)
+            return int(answer.status), answer.read().decode()
     except urllib.error.HTTPError as error:
-        return int(error.code)
+        return int(error.code), error.read().decode()
 
 
 def test_who_asks_is_what_the_api_server_says_and_nothing_else(endpoint: Endpoint) -> None:
-    forged = {"X-Remote-User": "admin", "X-Remote-Group": "system:masters"}
-    assert status_of(f"https://{endpoint.address}{RAW}/log", forged) == 401
     plane = endpoint.cluster.plane
     assert isinstance(plane, ControlPlane)
-    assert status_of(f"{plane.url}{RAW}/log", {}) == 403
+    forged = {"X-Remote-User": "admin", "X-Remote-Group": "system:masters"}
+    assert got(f"https://{endpoint.address}{RAW}/log", forged)[0] == 401
+    assert got(f"{plane.url}{RAW}/log", {})[0] == 403
+    assert rows(endpoint.raw("admin", "log")) != []
     # the API server itself drops what somebody else says about who they are
-    asked = {"Authorization": "Bearer nobody-token", **forged}
-    assert status_of(f"{plane.url}{RAW}/log", asked) == 200
-    assert endpoint.rows("nobody", "log") == []
+    status, said = got(f"{plane.url}{RAW}/log", {"Authorization": "Bearer nobody-token", **forged})
+    assert status == 200
+    assert rows([json.loads(line) for line in said.splitlines()]) == []

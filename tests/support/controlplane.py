@@ -229,6 +229,11 @@ class ControlPlane:
             "--controllers=*,-serviceaccount-token-controller,-bootstrap-signer-controller,-persistentvolume-binder-controller",
         ])  # fmt: skip
 
+    @property
+    def pids(self) -> list[int]:
+        """Processes of etcd, the API server and the controller manager."""
+        return [process.pid for process in self._processes]
+
     def _launch(self, name: str, flags: Sequence[str]) -> None:
         with (self.directory / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(

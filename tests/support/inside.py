@@ -205,6 +205,10 @@ class Inside:
         await self.end()
         await self.start()
 
+    async def moment(self) -> None:
+        """The controller goes on for a little."""
+        await asyncio.sleep(0.0005)
+
     async def rest(self) -> None:
         """Until nothing is under way; retries wait for ``pass_time``."""
         assert self.controller is not None

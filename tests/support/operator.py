@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 READY_SECONDS = 60.0
 
@@ -29,6 +30,9 @@ class Operator:
     Without a kubeconfig: another command that serves probes.
     """
 
+    made: ClassVar[list[Operator]] = []
+    """All of this run of the tests."""
+
     def __init__(
         self, kubeconfig: Path | None, directory: Path, *, database: str | None = None, arguments: Sequence[str] = ()
     ) -> None:
@@ -40,6 +44,15 @@ class Operator:
         self.output = directory / "operator.log"
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        Operator.made.append(self)
+
+    @property
+    def redaction_key(self) -> Path:
+        """Its file; beside a SQLite log unless it was told otherwise."""
+        words = list(self._arguments)
+        if "--redaction-key-file" in words:
+            return Path(words[words.index("--redaction-key-file") + 1])
+        return Path(self.database.removeprefix("sqlite:///") + ".key")
 
     def start(self, *, wait: bool = True) -> Operator:
         address = f"127.0.0.1:{self.port}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.contract.instances.shapes import CFG, cm, rgd, shop
 from tests.support.inside import Inside
 
@@ -27,4 +29,16 @@ async def test_what_was_made_of_a_secret_value_is_told_apart_from_a_difference(i
     report = inside.replayed()
     assert report.differences == []
     assert {why for _, _, why in report.unknown} == {"it depends on a redacted value"}
+    assert report.equal > 0
+
+
+async def test_the_rules_that_redact_are_known_from_the_log(inside: Inside) -> None:
+    await inside.end()
+    inside.settings = replace(inside.settings, redact=("ConfigMap:data.token",))
+    await inside.start()
+    await inside.define(rgd(cm("cfg", {"token": "a literal", "color": "${schema.spec.color}"})))
+    await inside.create(shop(color="red"))
+    await inside.edit("WebShop", "shop", {"spec": {"color": "blue"}})
+    report = inside.replayed()
+    assert (report.differences, report.unknown) == ([], [])
     assert report.equal > 0

@@ -10,70 +10,34 @@ import pytest
 
 from kro_es.errors import UserError
 from kro_es.events.types import CommandPin
-from kro_es.history import nodes, pinning, pins, rollback, targets, timeline
-from kro_es.history.progress import Progress, progress
+from kro_es.history import nodes, pinning, pins, preview, rollback, targets, timeline
+from kro_es.history.progress import progress
 from kro_es.history.revisions import revisions, rollouts
 from kro_es.history.timeline import Filters
 from kro_es.store.engine import open_engine
 from tests.contract.instances.shapes import cm, rgd, shop
 from tests.contract.rollback.conftest import MANY, NAMES, Desk, web
+from tests.contract.rollback.pinned import LABEL, MARK, color, condition, lost_log, pin, unpin
 from tests.support.fake_cluster import Call, Fault
-from tests.support.inside import Inside, copied
 from tests.support.steps import faults
-
-MARK, LABEL = "kro.run/pinned", "kro.run/pinned-revision"
-
-
-async def _change(desk: Desk, target: str, number: int | None, selector: str | None = None) -> Progress:
-    history = desk.history
-    found = pinning.chosen(history, target, "team-a", selector)
-    made = await rollback.planned_pins(history, desk._connected(), found, number)
-    return progress(desk.history, made, await desk.carry_out(made))
-
-
-async def _pin(desk: Desk, target: str = "webshop/shop-03", *, to: int, selector: str | None = None) -> Progress:
-    return await _change(desk, target, to, selector)
-
-
-async def _unpin(desk: Desk, target: str = "webshop/shop-03") -> Progress:
-    return await _change(desk, target, None)
-
-
-def _color(desk: Desk, name: str) -> str:
-    return desk.inside.data(f"{name}-cfg")["color"]
-
-
-def _condition(desk: Desk, name: str = "shop-03") -> dict[str, Any]:
-    obj = desk.inside.get("WebShop", name)
-    found = {item["type"]: item for item in obj["status"]["conditions"]}
-    return found.get("Pinned", {})
-
-
-async def _lost_log(desk: Desk, template: Path, folder: Path) -> None:
-    """The controller starts with an empty log on the same cluster."""
-    await desk.inside.end()
-    other = Inside(copied(template, folder / "other.db"))
-    other.server = desk.inside.server
-    desk.inside = other
-    await other.start()
 
 
 async def test_a_pinned_instance_stays_while_the_others_go_on(twenty: Desk) -> None:
-    end = await _pin(twenty, to=1)
+    end = await pin(twenty, to=1)
     assert (end.done, end.verdict) == (1, "done")
     await twenty.inside.define(web("blue", cm("extra")))
-    assert (_color(twenty, "shop-03"), _color(twenty, "shop-04")) == ("red", "blue")
+    assert (color(twenty, "shop-03"), color(twenty, "shop-04")) == ("red", "blue")
     assert "shop-03-extra" not in twenty.inside.names("ConfigMap")
     await twenty.inside.edit("WebShop", "shop-03", {"spec": {"key": "two"}})
     assert twenty.inside.data("shop-03-cfg") == {"color": "red", "key": "two"}
     await twenty.inside.edit("ConfigMap", "shop-03-cfg", {"data": {"color": "green"}}, manager="somebody")
-    assert _color(twenty, "shop-03") == "red"
+    assert color(twenty, "shop-03") == "red"
     live = twenty.inside.get("WebShop", "shop-03")
     assert live["metadata"]["labels"][LABEL] == "1"
     assert live["metadata"]["annotations"][MARK].startswith("revision 1@")
-    assert (_condition(twenty)["status"], twenty.inside.condition("shop-03", "Ready")[0]) == ("True", "True")
-    assert "by dana: it was better" in _condition(twenty)["message"]
-    assert _condition(twenty, "shop-04") == {}
+    assert (condition(twenty)["status"], twenty.inside.condition("shop-03", "Ready")[0]) == ("True", "True")
+    assert "by dana: it was better" in condition(twenty)["message"]
+    assert condition(twenty, "shop-04") == {}
     target = targets.find(twenty.history, "webshop/shop-03", "team-a")
     assert "by dana: it was better" in nodes.doctor(twenty.history, target)[1]["pinned"]
     told = [row["summary"] for row in timeline.listed(twenty.history, Filters(), target).rows]
@@ -85,17 +49,17 @@ async def test_a_pin_goes_back_to_an_older_revision_and_its_end_to_the_active_on
     red = twenty.graph()
     await twenty.inside.define(web("blue", cm("extra")))
     blue = twenty.graph()
-    end = await _pin(twenty, to=1)
+    end = await pin(twenty, to=1)
     assert (end.revision, end.verdict) == (1, "done")
     mine = {key: value for key, value in twenty.graph().items() if "/shop-03" in key}
     assert mine == {key: value for key, value in red.items() if "/shop-03" in key}
-    assert (await _unpin(twenty)).verdict == "done"
+    assert (await unpin(twenty)).verdict == "done"
     assert twenty.graph() == blue
     live = twenty.inside.get("WebShop", "shop-03")
     assert (LABEL in live["metadata"]["labels"], MARK in live["metadata"]["annotations"]) == (False, False)
-    assert (_condition(twenty), pins.pins(twenty.history).rows) == ({}, [])
+    assert (condition(twenty), pins.pins(twenty.history).rows) == ({}, [])
     with pytest.raises(UserError, match="webshop team-a/shop-03: not pinned"):
-        await _unpin(twenty)
+        await unpin(twenty)
     report = twenty.inside.replayed()
     assert (report.differences, report.unknown) == ([], [])
     assert faults(twenty.inside.url) == []
@@ -105,16 +69,16 @@ async def test_all_that_a_selector_selects_are_pinned(twenty: Desk) -> None:
     for name in ("shop-01", "shop-02"):
         await twenty.inside.edit("WebShop", name, {"metadata": {"labels": {"tier": "gold"}}})
     await twenty.inside.define(web("blue"))
-    end = await _pin(twenty, "webshop", to=1, selector="tier in (gold, silver),!never")
+    end = await pin(twenty, "webshop", to=1, selector="tier in (gold, silver),!never")
     assert (end.done, end.verdict) == (2, "done")
-    assert [_color(twenty, name) for name in ("shop-01", "shop-02", "shop-03")] == ["red", "red", "blue"]
+    assert [color(twenty, name) for name in ("shop-01", "shop-02", "shop-03")] == ["red", "red", "blue"]
     assert [row["object"] for row in pins.pins(twenty.history).rows] == ["webshop/shop-01", "webshop/shop-02"]
     with pytest.raises(UserError, match="no instance of webshop in namespace team-a has labels that fit 'tier=tin'"):
-        await _pin(twenty, "webshop", to=1, selector="tier=tin")
+        await pin(twenty, "webshop", to=1, selector="tier=tin")
 
 
 async def test_a_rollout_shows_who_is_pinned_and_waits_for_nobody(twenty: Desk) -> None:
-    await _pin(twenty, to=1)
+    await pin(twenty, to=1)
     await twenty.inside.define(web("blue"))
     first, second = rollouts(twenty.history, "webshop-rgd").rows
     assert (first["pinned"], second["done"], second["pending"], second["pinned"]) == (0, MANY - 1, 0, 1)
@@ -125,26 +89,26 @@ async def test_a_rollout_shows_who_is_pinned_and_waits_for_nobody(twenty: Desk) 
 
 
 async def test_a_pin_survives_a_restart_and_the_loss_of_its_mark(twenty: Desk) -> None:
-    await _pin(twenty, to=1)
+    await pin(twenty, to=1)
     await twenty.inside.define(web("blue"))
     await twenty.inside.restart()
     nothing = {"metadata": {"annotations": {MARK: None}, "labels": {LABEL: None}}, "spec": {"key": "two"}}
     await twenty.inside.edit("WebShop", "shop-03", nothing, manager="argocd")
     assert twenty.inside.data("shop-03-cfg") == {"color": "red", "key": "two"}
-    assert (await _unpin(twenty)).verdict == "done"
-    assert _color(twenty, "shop-03") == "blue"
+    assert (await unpin(twenty)).verdict == "done"
+    assert color(twenty, "shop-03") == "blue"
 
 
 async def test_a_pin_outlives_the_log(twenty: Desk, database_template: Path, tmp_path: Path) -> None:
     await twenty.inside.define(web("blue"))
-    await _pin(twenty, to=1)
-    await _lost_log(twenty, database_template, tmp_path)
+    await pin(twenty, to=1)
+    await lost_log(twenty, database_template, tmp_path)
     await twenty.inside.define(web("green"))
     await twenty.inside.edit("WebShop", "shop-03", {"spec": {"key": "two"}})
     assert twenty.inside.data("shop-03-cfg") == {"color": "red", "key": "two"}
-    assert _color(twenty, "shop-04") == "green"
-    assert (await _unpin(twenty)).verdict == "done"
-    assert _color(twenty, "shop-03") == "green"
+    assert color(twenty, "shop-04") == "green"
+    assert (await unpin(twenty)).verdict == "done"
+    assert color(twenty, "shop-03") == "green"
 
 
 async def test_a_revision_the_log_does_not_know_stops_everything_but_a_deletion(twenty: Desk) -> None:
@@ -154,9 +118,9 @@ async def test_a_revision_the_log_does_not_know_stops_everything_but_a_deletion(
     assert twenty.inside.data("shop-03-cfg")["key"] == "one"
     assert twenty.inside.condition("shop-03", "Ready")[:2] == ("False", "PinNotKept")
     assert twenty.inside.state("shop-03") == "ERROR"
-    assert "which this log does not know: nothing is applied until kro-history unpin" in _condition(twenty)["message"]
+    assert "which this log does not know: nothing is applied until kro-history unpin" in condition(twenty)["message"]
     await twenty.inside.edit("WebShop", "shop-03", {"spec": {"key": "one"}})
-    await _unpin(twenty)
+    await unpin(twenty)
     assert twenty.graph() == before
     await twenty.inside.edit("WebShop", "shop-04", mark)
     await twenty.inside.delete("WebShop", "shop-04")
@@ -166,7 +130,7 @@ async def test_a_revision_the_log_does_not_know_stops_everything_but_a_deletion(
 
 
 async def test_a_pinned_instance_can_be_deleted(twenty: Desk) -> None:
-    await _pin(twenty, to=1)
+    await pin(twenty, to=1)
     await twenty.inside.define(web("blue"))
     await twenty.inside.delete("WebShop", "shop-03")
     assert "shop-03-cfg" not in twenty.inside.names("ConfigMap")
@@ -179,7 +143,7 @@ async def test_a_pin_is_refused_when_the_crd_would_prune_what_the_revision_needs
     await _narrow(twenty, wide)
     before = len(twenty.inside.events())
     with pytest.raises(UserError, match=r"shop-03 cannot run revision 1: the CRD lacks .*: spec.team \(revision 2"):
-        await _pin(twenty, to=1)
+        await pin(twenty, to=1)
     assert len(twenty.inside.events()) == before
 
 
@@ -193,39 +157,39 @@ async def _narrow(desk: Desk, wanted: dict[str, Any]) -> None:
 
 
 async def test_a_pin_is_not_kept_when_the_crd_becomes_too_narrow_for_it(twenty: Desk) -> None:
-    await _pin(twenty, to=1)
+    await pin(twenty, to=1)
     narrow = web("blue")
     del narrow["spec"]["schema"]["spec"]["team"]
     await _narrow(twenty, narrow)
-    assert (_color(twenty, "shop-03"), _color(twenty, "shop-04")) == ("red", "blue")
-    assert "the CRD lacks what revision 1 needs: spec.team" in _condition(twenty)["message"]
+    assert (color(twenty, "shop-03"), color(twenty, "shop-04")) == ("red", "blue")
+    assert "the CRD lacks what revision 1 needs: spec.team" in condition(twenty)["message"]
     await twenty.inside.define(web("green"))
     await twenty.inside.pass_time()
     assert twenty.inside.condition("shop-03", "Ready")[0] == "True"
-    assert _color(twenty, "shop-03") == "red"
+    assert color(twenty, "shop-03") == "red"
     report = twenty.inside.replayed()
     assert (report.differences, report.unknown) == ([], [])
 
 
 async def test_a_pin_to_nothing_is_refused(twenty: Desk) -> None:
     with pytest.raises(UserError, match="webshop-rgd has no revision 9; there are 1"):
-        await _pin(twenty, to=9)
+        await pin(twenty, to=9)
     with pytest.raises(UserError, match="'webshop' is no instance: write KIND/NAME, or KIND with -l SELECTOR"):
-        await _pin(twenty, "webshop", to=1)
+        await pin(twenty, "webshop", to=1)
     with pytest.raises(UserError, match="cfg is no instance: a pin is for instances, rollback for definitions"):
-        await _pin(twenty, "cm/shop-03-cfg", to=1)
+        await pin(twenty, "cm/shop-03-cfg", to=1)
 
 
 async def test_a_revision_somebody_runs_is_not_collected_and_one_that_was_is_no_place_to_pin_to(twenty: Desk) -> None:
-    await _pin(twenty, to=1)
+    await pin(twenty, to=1)
     for number in range(2, 9):
         await twenty.inside.define(web(f"color-{number}"))
     kept = twenty.inside.names("GraphRevision")
     assert kept == [f"webshop-rgd-r{number:05d}" for number in (1, 4, 5, 6, 7, 8)]
-    assert _color(twenty, "shop-03") == "red"
+    assert color(twenty, "shop-03") == "red"
     with pytest.raises(UserError, match=r"revision 2 of webshop-rgd was collected.*rollback webshop-rgd --to 2"):
-        await _pin(twenty, "webshop/shop-04", to=2)
-    await _unpin(twenty)
+        await pin(twenty, "webshop/shop-04", to=2)
+    await unpin(twenty)
     await twenty.inside.define(web("last"))
     assert "webshop-rgd-r00001" not in twenty.inside.names("GraphRevision")
 
@@ -233,12 +197,12 @@ async def test_a_revision_somebody_runs_is_not_collected_and_one_that_was_is_no_
 async def test_a_pin_again_changes_nothing_and_another_one_moves_it(twenty: Desk) -> None:
     await twenty.inside.define(web("blue"))
     await twenty.inside.define(web("green"))
-    await _pin(twenty, to=1)
+    await pin(twenty, to=1)
     history = twenty.history
     found = pinning.chosen(history, "webshop/shop-03", "team-a", None)
     assert (await rollback.planned_pins(history, twenty._connected(), found, 1)).steps == ()
-    assert (await _pin(twenty, to=2)).verdict == "done"
-    assert _color(twenty, "shop-03") == "blue"
+    assert (await pin(twenty, to=2)).verdict == "done"
+    assert color(twenty, "shop-03") == "blue"
     commands = [event.body.number for event in twenty.inside.events() if isinstance(event.body, CommandPin)]
     assert commands == [1, 2]
 
@@ -257,7 +221,7 @@ async def test_a_rolled_back_instance_runs_the_revision_it_ran(twenty: Desk) -> 
     assert (end.revision, end.verdict) == (1, "done")
     mine = {key: value for key, value in twenty.graph().items() if "/shop-03" in key}
     assert mine == {key: value for key, value in before.items() if "/shop-03" in key}
-    assert _color(twenty, "shop-04") == "blue"
+    assert color(twenty, "shop-04") == "blue"
     assert made.way_back == f"kro-history rollback webshop/shop-03 -n team-a --to {later} --reason ..."
     end = await twenty.roll_back("webshop/shop-03", to=later)
     assert (end.revision, end.verdict) == (2, "done")
@@ -306,7 +270,7 @@ async def test_killed_in_the_middle_the_same_pin_goes_on(twenty: Desk, when: str
     await twenty.killed(made)
     rest = await rollback.planned_pins(twenty.history, twenty._connected(), found, 1)
     assert 10 <= len(rest.steps) <= 11
-    end = await _pin(twenty, "webshop", to=1, selector="all")
+    end = await pin(twenty, "webshop", to=1, selector="all")
     assert end.verdict == "done"
     assert twenty.graph() == before
     assert len(pins.pins(twenty.history).rows) == MANY
@@ -342,7 +306,7 @@ def _beyond_kro() -> dict[str, Any]:
 async def test_a_pinned_revision_that_does_not_compile_any_more_is_told_and_nothing_else_is_done(desk: Desk) -> None:
     await desk.inside.define(_beyond_kro())
     await desk.inside.create(shop("shop-03", key="one"))
-    await _pin(desk, to=1)
+    await pin(desk, to=1)
     await desk.inside.define(web("blue"))
     before = desk.graph()
     desk.inside.settings = replace(desk.inside.settings, functions="kro")
@@ -350,15 +314,15 @@ async def test_a_pinned_revision_that_does_not_compile_any_more_is_told_and_noth
     await desk.inside.edit("WebShop", "shop-03", {"spec": {"key": "two"}})
     assert desk.inside.data("shop-03-cfg") == {"key": "one"}
     assert desk.inside.condition("shop-03", "Ready")[:2] == ("False", "PinNotKept")
-    assert "revision 1 does not compile any more: " in _condition(desk)["message"]
+    assert "revision 1 does not compile any more: " in condition(desk)["message"]
     with pytest.raises(UserError, match="revision 1 of webshop-rgd does not compile with this version"):
-        await _pin(desk, to=1)
+        await pin(desk, to=1)
     await desk.inside.edit("WebShop", "shop-03", {"spec": {"key": "one"}})
     assert desk.graph() == before
     report = desk.inside.replayed()
     assert (report.differences, report.unknown) == ([], [])
-    assert (await _unpin(desk)).verdict == "done"
-    assert _color(desk, "shop-03") == "blue"
+    assert (await unpin(desk)).verdict == "done"
+    assert color(desk, "shop-03") == "blue"
 
 
 async def test_whoever_may_not_write_the_log_pins_nobody(twenty: Desk) -> None:
@@ -372,3 +336,45 @@ async def test_whoever_may_not_write_the_log_pins_nobody(twenty: Desk) -> None:
     with pytest.raises(UserError, match="could not be written to the log, and nothing is done without: may not"):
         await rollback.carry_out(twenty.history, twenty._connected(), made, "r")
     assert MARK not in twenty.inside.get("WebShop", "shop-03")["metadata"]["annotations"]
+
+
+async def test_a_held_instance_can_be_pinned_and_each_ends_by_itself(twenty: Desk) -> None:
+    await twenty.roll_back("webshop/shop-03", to=twenty.position(), hold=True)
+    await twenty.inside.define(web("blue"))
+    assert (await pin(twenty, to=1)).verdict == "done"
+    await twenty.inside.edit("WebShop", "shop-03", {"spec": {"key": "two"}}, manager="argocd")
+    assert twenty.inside.data("shop-03-cfg") == {"color": "red", "key": "one"}
+    kinds = {item["type"] for item in twenty.inside.get("WebShop", "shop-03")["status"]["conditions"]}
+    assert {"Held", "Pinned"} <= kinds
+    assert (await unpin(twenty)).verdict == "done"
+    assert twenty.inside.data("shop-03-cfg") == {"color": "blue", "key": "one"}
+    history = twenty.history
+    target = targets.find(history, "webshop/shop-03", "team-a")
+    await rollback.release(history, twenty._connected(), target, "mended")
+    await twenty.inside.rest()
+    assert twenty.inside.data("shop-03-cfg") == {"color": "blue", "key": "two"}
+    report = twenty.inside.replayed()
+    assert (report.differences, report.unknown) == ([], [])
+
+
+async def test_a_preview_of_a_new_definition_leaves_out_who_is_pinned(twenty: Desk) -> None:
+    await pin(twenty, to=1)
+    kinds = twenty.inside.server.kinds()
+    found = preview.of(twenty.history, web("blue"), kinds, lambda graph, obj: obj)
+    assert len(found.forecasts) == MANY - 1
+
+
+async def test_the_whole_graph_goes_back_and_who_is_pinned_stays_on_its_revision(twenty: Desk) -> None:
+    await twenty.inside.define(web("blue"))
+    position = twenty.position()
+    await pin(twenty, to=1)
+    await twenty.inside.define(web("green"))
+    await twenty.inside.edit("WebShop", "shop-03", {"spec": {"key": "two"}})
+    made = await twenty.plan(to=position, whole=True)
+    mine = next(one for one in made.forecasts if one.instance.endswith("shop-03"))
+    assert [field["path"] for one in mine.differences for field in one.fields] == ["data.key"]
+    assert made.counts() == {"created": 0, "updated": MANY, "deleted": 0}
+    end = await twenty.roll_back(to=position, whole=True)
+    assert end.verdict == "done"
+    assert twenty.inside.data("shop-03-cfg") == {"color": "red", "key": "one"}
+    assert color(twenty, "shop-04") == "blue"

@@ -235,3 +235,51 @@ async def test_the_log_of_another_cluster_is_refused(twenty: Desk) -> None:
     target = targets.find(twenty.history, "webshop-rgd")
     with pytest.raises(UserError, match="this log is of cluster cluster, the kubeconfig leads to another"):
         await rollback.planned(twenty.history, twenty.connection, target, Wanted("1"))
+
+
+async def test_a_definition_that_narrows_goes_back_alone_when_that_is_meant(desk: Desk) -> None:
+    await desk.inside.define(_sized(wide=False))
+    await desk.inside.create(*(shop(name, key="one") for name in NAMES))
+    before = desk.graph()
+    await desk.inside.define(_sized(wide=True))
+    made = await desk.plan(to="1")
+    assert [risk.name for risk in made.risks] == ["breaking-change"]
+    assert [risk.name for risk in made.refused({"deletes-objects"})] == ["breaking-change"]
+    end = await desk.roll_back(to="1", breaking=True)
+    assert (end.revision, end.done, end.verdict) == (3, MANY, "done")
+    assert desk.graph() == before
+
+
+async def test_one_instance_back_to_a_time_nobody_watched_has_to_be_accepted_too(twenty: Desk) -> None:
+    before = twenty.graph()
+    twenty.inside.server.break_watches(expired=True)
+    await twenty.inside.pass_time(60)
+    await twenty.inside.edit("WebShop", "shop-03", {"spec": {"key": "two"}})
+    gap = next(body for body in map(_gap, twenty.inside.events()) if body and body.kind == "kro.run/WebShop")
+    made = await twenty.plan("webshop/shop-03", to=iso((gap.since + gap.until) // 2))
+    assert [risk.name for risk in made.risks] == ["blind-spot"]
+    assert progress(twenty.history, made, await twenty.carry_out(made)).verdict == "done"
+    assert twenty.graph() == before
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_one_instance_whose_rollback_was_killed_goes_back_with_the_same_command(twenty: Desk, when: str) -> None:
+    before, position = twenty.graph(), twenty.position()
+    await twenty.inside.define(web("blue", cm("extra")))
+    await twenty.inside.edit("WebShop", "shop-03", {"spec": {"key": "two"}})
+    after = twenty.graph()
+    made = await twenty.plan("webshop/shop-03", to=position)
+
+    def at_the_write(call: Call) -> Fault | None:
+        replaced = [one for one in twenty.connection.calls if one.verb == "replace"]
+        return Fault(when) if call.verb == "replace" and len(replaced) == 2 else None
+
+    twenty.fault = at_the_write
+    await twenty.killed(made)
+    end = await twenty.roll_back("webshop/shop-03", to=position)
+    assert end.verdict == "done"
+    mine = {key: value for key, value in twenty.graph().items() if "/shop-03" in key}
+    assert mine == {key: value for key, value in before.items() if "/shop-03" in key}
+    others = {key: value for key, value in twenty.graph().items() if "/shop-03" not in key}
+    assert others == {key: value for key, value in after.items() if "/shop-03" not in key}
+    assert faults(twenty.inside.url) == []

@@ -8,7 +8,9 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ from tests.contract.store.support import NOW, PROJECTIONS, create, seen, settled
 KILLS = int(os.environ.get("KRO_ES_TEST_KILLS", "30"))
 """More, for a night: KRO_ES_TEST_KILLS=200."""
 SEED = 7
+_SECTOR = 512
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.contract.store.test_crashes", "psycopg"])
 
@@ -130,5 +133,35 @@ def test_a_torn_write_ahead_log_leaves_a_prefix(
             log = EventLog(engine, PROJECTIONS, cluster="cluster-1")
             log.issue_fence()
             assert log.append([seen("after", 1)], now=NOW)[0].position == last + 1
+        finally:
+            engine.dispose()
+
+
+def test_a_checkpoint_torn_anywhere_is_done_again(history: tuple[Path, list[tuple[int, int]]], tmp_path: Path) -> None:
+    """The power goes while the write-ahead log is put into the file: any sectors of it are old, new, or in between."""
+    folder, sizes = history
+    before = (folder / "kept-log.db").read_bytes()
+    done = tmp_path / "done.db"
+    for name in ("", "-wal"):
+        shutil.copy(folder / f"kept-log.db{name}", f"{done}{name}")
+    with closing(sqlite3.connect(done)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    after = done.read_bytes()
+    assert before != after[: len(before)]
+    chance = random.Random(SEED)
+    for number in range(10):
+        torn = bytearray(before.ljust(len(after), b"\0"))
+        for start in range(0, len(after), _SECTOR):
+            if chance.random() < (number + 1) / 11:
+                end = start + chance.choice((_SECTOR, _SECTOR, chance.randrange(_SECTOR)))
+                torn[start:end] = after[start:end]
+        copy = tmp_path / f"{number}.db"
+        # how long the file became is as much a matter of chance
+        copy.write_bytes(torn[: chance.choice((len(before), len(after), chance.randrange(len(before), len(after))))])
+        shutil.copy(folder / "kept-log.db-wal", f"{copy}-wal")
+        engine = open_engine(f"sqlite:///{copy}")
+        try:
+            assert LogReader(engine).head() == sizes[-1][0]
+            assert _whole(engine) == []
         finally:
             engine.dispose()

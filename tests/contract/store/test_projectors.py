@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 from sqlalchemy import Engine
+from typer.testing import CliRunner
 
+from kro_es.cli.history import app as history
 from kro_es.projections.projection import Projection
 from kro_es.projections.registry import FOR_PEOPLE, NEEDED
 from kro_es.projections.registry import PROJECTIONS as ALL
-from kro_es.store.delegation import standings
+from kro_es.store.delegation import kept_still, standings
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
 from kro_es.store.live_rebuild import live_rebuild
@@ -158,6 +160,12 @@ def test_a_projector_that_is_behind_is_told_and_verified_where_it_is(engine: Eng
     log.append([seen("a", version) for version in range(2, 5)], now=NOW)
     assert {found.behind for found in standings(engine, FOR_PEOPLE)} == {3}
     assert compare_with_log(engine, ALL) == []
+    # and an answer says what it may lack
+    url = engine.url.render_as_string(hide_password=False)
+    late = CliRunner().invoke(history, ["--database", url, "log"])
+    assert "timeline is 3 event(s) behind the log" in late.stderr
+    one.caught_up()
+    assert "behind" not in CliRunner().invoke(history, ["--database", url, "log"]).stderr
 
 
 def test_a_rebuild_changes_the_rows_under_a_projector(engine: Engine, one: Process) -> None:
@@ -189,6 +197,27 @@ def test_rebuilds_while_a_projector_works_wait_for_each_other(engine: Engine, on
     one.caught_up()
     assert compare_with_log(engine, ALL) == []
     assert log.verify().ok
+
+
+def test_a_migration_while_a_projector_works_waits_for_it(engine: Engine, one: Process) -> None:
+    log = _controller(engine, leaves=True)
+    stop = threading.Event()
+    working = threading.Thread(target=one.projecting.work, args=(stop, one.tell))
+    working.start()
+    try:
+        for version in range(1, 6):
+            log.append([seen(name, version, counter=version) for name in "abcde"], now=NOW)
+            with engine.begin() as connection:
+                # tables of another form, as an older program left them
+                kept_still(connection, [projection.name for projection in ALL])
+                connection.exec_driver_sql("ALTER TABLE p_timeline DROP COLUMN summary CASCADE")
+                connection.exec_driver_sql("ALTER TABLE p_drift DROP COLUMN ended CASCADE")
+            migrate(engine)
+    finally:
+        stop.set()
+        working.join(PATIENCE)
+    one.caught_up()
+    assert compare_with_log(engine, ALL) == []
 
 
 def test_rows_of_a_newer_program_are_not_started_over(engine: Engine, one: Process) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from kro_es.cli.operator import app
 from kro_es.events.types import Actor, AuditMatched, Event, NewEvent
-from kro_es.projections.registry import ACROSS, BY_STREAM, PROJECTIONS
+from kro_es.projections.registry import BY_STREAM, PROJECTIONS
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
 from kro_es.store.live_rebuild import live_rebuild
@@ -77,24 +77,15 @@ def test_a_database_in_memory_is_refused() -> None:
         live_rebuild(engine, PROJECTIONS, actor=ACTOR, now=NOW, processes=2)
 
 
-def test_every_projection_says_whether_it_can_be_split() -> None:
-    names = {projection.name for projection in PROJECTIONS}
-    assert names == BY_STREAM | ACROSS.keys()
-    assert not BY_STREAM & ACROSS.keys()
-
-
-def test_rows_of_split_projections_are_of_one_stream_and_the_others_of_few_types() -> None:
+def test_rows_of_split_projections_are_of_one_stream() -> None:
     engine = open_engine("sqlite://")
     _filled(engine)
     events = LogReader(engine).read(1, 100_000)
     streams: dict[tuple[str, str], set[str]] = defaultdict(set)
     for event in events:
         for projection in PROJECTIONS:
-            keys = projection.keys(event)
-            if projection.name in BY_STREAM:
-                for key in keys:
+            if projection.name in BY_STREAM and isinstance(event.body, projection.bodies):
+                for key in projection.keys(event):
                     streams[projection.name, key].add(event.stream.removeprefix("audit/"))
-            elif keys:
-                assert event.type in ACROSS[projection.name], projection.name
     assert [item for item in streams.items() if len(item[1]) > 1] == []
     assert {name for name, _ in streams} >= BY_STREAM - {"gaps"}

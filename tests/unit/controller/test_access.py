@@ -94,14 +94,14 @@ PROXY = FrontProxy(
     "pem", frozenset({"front"}), ("x-remote-user",), ("x-remote-group",), ("x-remote-uid",), ("x-remote-extra-",)
 )
 HEADERS = {
-    "x-remote-user": ("dana",), "x-remote-group": ("team", "system:authenticated"), "x-remote-extra-scopes": ("s",),
+    "x-remote-user": ("dana",), "x-remote-group": ("team", "system:authenticated"), "x-remote-extra-example.org%2fscopes": ("s",),
     "x-remote-uid": ("7",), "accept": ("*/*",),
 }  # fmt: skip
 
 
 def test_the_user_is_whom_the_front_proxy_names() -> None:
     found = PROXY.caller("front", HEADERS)
-    assert found == Caller("dana", ("team", "system:authenticated"), "7", (("scopes", ("s",)),))
+    assert found == Caller("dana", ("team", "system:authenticated"), "7", (("example.org/scopes", ("s",)),))
 
 
 @pytest.mark.parametrize(("name", "headers"), [("other", HEADERS), ("", HEADERS), ("front", {"accept": ("*/*",)})])

@@ -111,7 +111,10 @@ def test_a_newer_schema_is_named(ask: Ask, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "answer"),
     [
-        (None, "there is no kubeconfig at {path}: name one with --kubeconfig or KUBECONFIG"),
+        (
+            None,
+            "no usable cluster configuration: there is no kubeconfig {path}, name one with --kubeconfig or KUBECONFIG",
+        ),
         ("a: b: c", "no usable cluster configuration ({path}): mapping values are not allowed here"),
         ("hello", "no usable cluster configuration ({path}): "),
         ("kind: Config", "no usable cluster configuration ({path}): "),

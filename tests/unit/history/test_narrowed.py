@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import yaml
 
 from kro_es.cli import answering
+from kro_es.cli.history import COMMANDS
+from kro_es.cli.history_state import DIFFERENT
 from kro_es.cli.output import Screen
+from kro_es.cli.remote import Place
 from kro_es.cli.spoken import SpokenScreen, perform
 from kro_es.errors import KroEsError, UserError
 from kro_es.history.narrowed import NarrowedHistory, scopes
@@ -18,6 +23,7 @@ from kro_es.history.source import History
 from kro_es.store.narrowed import Scope
 from tests.support.incident import END
 
+ROOT = Path(__file__).parents[3]
 STAGING = (Scope("kro.run", "WebShop", "staging"), Scope("apps", "Deployment", "staging"))
 PROD = (Scope("kro.run", "WebShop", "prod"), Scope("apps", "Deployment", "prod"))
 DEFINITIONS = (Scope("kro.run", "ResourceGraphDefinition", ""),)
@@ -119,12 +125,29 @@ def test_a_chain_of_causes_ends_where_the_rest_may_not_be_seen(narrowed: Callabl
 def test_everything_open_is_everything(history: History, narrowed: Callable[..., NarrowedHistory]) -> None:
     """But for what is about no object: the runs of the controller."""
     every = narrowed(*scopes(history))
-    for question in (["graph", "webshop/blog"], ["doctor", "webshop/blog"], ["drift"], ["rollouts"], ["stats"],
-                     ["revisions", "webshop"], ["blame", "deploy/blog"], ["why", "deploy/blog"], ["gaps"]):  # fmt: skip
+    questions = (
+        ["graph", "webshop/blog"], ["doctor", "webshop/blog"], ["blame", "deploy/blog"], ["why", "deploy/blog"],
+        ["revisions", "webshop"], ["rollouts"], ["stats"], ["drift"], ["gaps"], ["holds"], ["pins"],
+    )  # fmt: skip
+    for question in questions:
         assert told(every, *question, "-o", "json") == told(history, *question, "-o", "json"), question
     assert {row["type"] for row in rows(history, "log", "--limit", "999")} - {
         row["type"] for row in rows(every, "log", "--limit", "999")
     } <= {"controller.started", "controller.stopped"}
+
+
+def test_everybody_may_ask_what_can_be_asked() -> None:
+    role = next(yaml.safe_load_all((ROOT / "deploy" / "history" / "rbac.yaml").read_text()))
+    assert role["rules"][0]["resources"] == sorted(answering.QUESTIONS)
+    assert set(answering.QUESTIONS) < set(COMMANDS)
+
+
+def test_the_exit_code_is_the_command_s(unsolved: str, history: History) -> None:
+    def code(opened: History) -> int:
+        return answering.answer(opened, ["doctor", "webshop/blog"], SpokenScreen(END, lambda _: None))
+
+    assert code(history) == 0
+    assert code(History(unsolved, END)) == DIFFERENT
 
 
 @pytest.mark.parametrize("question", [("sql", "SELECT 1"), ("export",), ("verify",)])
@@ -149,6 +172,19 @@ def test_no_question_names_a_file_of_the_controller(question: tuple[str, ...], h
 def test_what_writes_is_no_question(name: str, history: History) -> None:
     with pytest.raises(UserError, match="is no question that can be asked through the cluster; there are log, show"):
         told(history, name, "--help")
+
+
+@pytest.mark.parametrize("name", ["rollback", "release", "redact", "checkpoint", "report", "pin"])
+def test_what_needs_the_database_says_so_before_anybody_is_asked(name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} cannot be asked through the cluster: say which log with --database"):
+        Place("/nowhere").ask([name, "x"], Screen(END))
+
+
+def test_an_answer_that_is_none_is_told() -> None:
+    with pytest.raises(UserError, match="the controller's answer cannot be read: b'<html>'"):
+        perform(b"<html>", Screen(END))
+    with pytest.raises(UserError, match="no such instance"):
+        perform(b'{"error": "no such instance"}', Screen(END))
 
 
 def test_an_answer_looks_as_if_it_had_been_given_here(

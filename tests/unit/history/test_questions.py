@@ -267,7 +267,7 @@ def test_the_file_of_settings_is_behind_flags_and_variables(
     monkeypatch.setenv("KRO_ES_CONFIG", str(file))
     monkeypatch.delenv("KRO_ES_DATABASE", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    assert "say which with --database or KRO_ES_DATABASE, or a cluster with --context: there is no kubeconfig" in head()
+    assert "say which with --database or KRO_ES_DATABASE, or a cluster with --context: no usable" in head()
     file.write_text(f'database = "{incident}"\nutc = true\n')
     assert head() == "180"
     assert head("--database", unsolved) != "180"
@@ -276,7 +276,7 @@ def test_the_file_of_settings_is_behind_flags_and_variables(
     assert "--database and --context (or --kubeconfig) exclude each other" in head(
         "--database", unsolved, "--context", "prod"
     )
-    assert "or a cluster with --context: there is no kubeconfig" in head("--context", "prod")
+    assert "or a cluster with --context: no usable" in head("--context", "prod")
     file.write_text('databse = "x"\n')
     assert "history.toml: 'databse' is no setting; there are database, pager, relative, utc" in head()
     file.write_text("utc = 1\n")
