@@ -8,6 +8,9 @@ from kro_es.events.types import Event, ObjectDeleted, ObjectGoneUnseen, ObjectLe
 from kro_es.projections.projection import Column, Row
 
 _PREFIX = "object/"
+_PARTS = frozenset({"metadata", "status"})
+_MOVED = frozenset({"resourceVersion"})
+_ANSWER = frozenset({"resourceVersion", "annotations"})
 
 
 class Objects:
@@ -65,15 +68,23 @@ def _editor(row: Row | None, event: Event, obj: JsonObject) -> str:
         return "" if event.actor.name == metadata.CHILD_MANAGER else before
     if row is None:
         return event.actor.name
+    if before == event.actor.name:
+        return before
     found = row["object"]
     assert isinstance(found, dict)
-    answer = ("resourceVersion", "annotations") if before else ("resourceVersion",)
-    return before if _content(found, answer) == _content(obj, answer) else event.actor.name
+    return before if _only_answered(found, obj, _ANSWER if before else _MOVED) else event.actor.name
 
 
-def _content(obj: JsonObject, without: tuple[str, ...]) -> JsonObject:
-    meta = {name: value for name, value in obj["metadata"].items() if name not in without}
-    return {**obj, "metadata": meta, "status": None}
+def _only_answered(before: JsonObject, after: JsonObject, free: frozenset[str]) -> bool:
+    """Whether nothing differs but the status and the ``free`` fields of the metadata; most differ in little else."""
+    return _same(before["metadata"], after["metadata"], free) and _same(before, after, _PARTS)
+
+
+def _same(before: JsonObject, after: JsonObject, free: frozenset[str]) -> bool:
+    for name, value in before.items():
+        if name not in free and (name not in after or value != after[name]):
+            return False
+    return after.keys() - before.keys() <= free
 
 
 def _row(obj: JsonObject, event: Event, editor: str) -> Row:
