@@ -108,10 +108,11 @@ def _written(name: str, engine: Engine) -> list[Figure]:
 
 
 def _appended(writer: EventLog, batches: Sequence[list[NewEvent]]) -> float:
-    began = time.perf_counter()
-    for batch in batches:
-        writer.append(batch, now=batch[-1].occurred_at)
-    return time.perf_counter() - began
+    with writer.connected():
+        began = time.perf_counter()
+        for batch in batches:
+            writer.append(batch, now=batch[-1].occurred_at)
+        return time.perf_counter() - began
 
 
 def _beside(name: str, ours: Engine, other: Engine) -> list[Figure]:
