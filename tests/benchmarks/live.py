@@ -38,7 +38,8 @@ def lag_figures(folder: Path) -> list[Figure]:
 
 
 def memory_figures(folder: Path, count: int) -> list[Figure]:
-    """In a process of its own that is given its events as it goes."""
+    """In a process of its own that finds a log and is given its events as it goes."""
+    migrate(open_engine(f"sqlite:///{folder}/memory.db"))
     words = [sys.executable, "-m", "tests.benchmarks.live", str(folder / "memory.db")]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -87,9 +88,7 @@ def _p99(taken: list[float]) -> float:
 
 
 async def _fill(path: str, batches: Iterator[list[NewEvent]]) -> None:
-    engine = open_engine(f"sqlite:///{path}")
-    migrate(engine)
-    log = EventLog(engine, PROJECTIONS, cluster="bench")
+    log = EventLog(open_engine(f"sqlite:///{path}"), PROJECTIONS, cluster="bench")
     log.issue_fence()
     collect_seldom()  # as the controller does
     writer = LogWriter(log)
