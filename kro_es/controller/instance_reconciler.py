@@ -143,7 +143,8 @@ class InstanceReconciler:
         if settled is not None:
             recorded.append(self._world.log.submit([thread.event(settled, self._world.clock(), cause=intent.position)]))
         await asyncio.gather(*recorded)
-        return settled is None
+        # patches of the instance have no precondition: what somebody did just before one is seen in its answer only
+        return settled is None or any(write.verb == "apply" and not write.node for write in decision.writes)
 
     async def _write_all(
         self, inputs: InstanceInputs, decision: Decision, thread: Thread, intent: Event, failed: dict[str, str]
