@@ -168,7 +168,10 @@ def _taken_over(
         fields = inputs.field_set(str(row["fields_digest"])) if row["desired_digest"] != digest else None
     if fields is None or not owned.agrees(wanted, recorded, fields):
         return None
-    return live, ResourceTakenOver(node, digest, owned.owned_digest(recorded, fields), owned.digest(fields))
+    return live, ResourceTakenOver(
+        node, digest, owned.owned_digest(recorded, fields), owned.digest(fields), inputs.position, inputs.served_by,
+        inputs.given,
+    )  # fmt: skip
 
 
 def _recorded_at(row: Row | None, ref: ObjectRef) -> bool:

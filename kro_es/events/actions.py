@@ -70,6 +70,12 @@ class ResourceTakenOver:
     desired_digest: str
     owned_digest: str
     fields_digest: str
+    position: int = 0
+    """The log position everything was read at; 0: not noted (version 1)."""
+    served_by: str = ""
+    """uid of the definition whose graph wants it so."""
+    given: JsonObject = field(default_factory=dict)
+    """As in :class:`ReconcileDecided`."""
 
 
 @dataclass(frozen=True, slots=True)
