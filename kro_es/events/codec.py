@@ -13,12 +13,9 @@ from kro_es.events.types import Body
 Upcaster = Callable[[JsonObject], JsonObject]
 _Convert = Callable[[JsonValue], JsonValue]
 
-VERSIONS: dict[str, int] = {"resource.taken_over": 2}
+VERSIONS: dict[str, int] = {}
 """Type to the version written today; a type that is not here is at version 1."""
-UPCASTERS: dict[tuple[str, int], Upcaster] = {
-    # the position it was decided at was not noted: 0 says so
-    ("resource.taken_over", 1): lambda payload: {**payload, "position": 0, "served_by": "", "given": {}},
-}
+UPCASTERS: dict[tuple[str, int], Upcaster] = {}
 """(type, version) to the function that turns a payload of that version into one of the next."""
 
 TYPES: dict[str, type[Body]] = {cls.TYPE: cls for cls in get_args(Body)}
