@@ -7,6 +7,7 @@ from kro_es.api.objects import JsonObject
 from kro_es.errors import DefinitionErrors, DefinitionFault
 from kro_es.events.types import (
     Actor,
+    CommandPinSelector,
     NewEvent,
     RevisionActivated,
     RevisionIssued,
@@ -22,7 +23,7 @@ CONTROLLER = Actor("kro-es", "controller")
 
 def event(
     obj: JsonObject,
-    body: RevisionIssued | RevisionRejected | RevisionActivated,
+    body: RevisionIssued | RevisionRejected | RevisionActivated | CommandPinSelector,
     now: int,
     *,
     actor: Actor = CONTROLLER,

@@ -21,6 +21,7 @@ from kro_es.controller.definition_writes import DefinitionWrites
 from kro_es.controller.generated_crds import GeneratedCrds
 from kro_es.controller.graph_revisions import GraphRevisions, imported
 from kro_es.controller.queue import Key
+from kro_es.controller.selector_pins import selector_pins
 from kro_es.controller.takeover import Redactions
 from kro_es.controller.world import World
 from kro_es.decisions import hold
@@ -70,7 +71,7 @@ class _Refused:
 
 
 class DefinitionReconciler:
-    """``serve`` starts the watches a graph needs and queues its instances; ``withdraw`` ends that."""
+    """``serve`` starts the watches a graph needs and queues its instances, ``again`` queues them; ``withdraw`` ends that."""
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class DefinitionReconciler:
         *,
         serve: Callable[..., Awaitable[None]],
         withdraw: Callable[[str], None],
+        again: Callable[[str], None],
         keep: Keep,
     ) -> None:
         self._world = world
@@ -87,6 +89,9 @@ class DefinitionReconciler:
         self._settled: dict[Key, object] = {}
         self._serve = serve
         self._withdraw = withdraw
+        self._again = again
+        # position of the last command about instances pinned by labels that they had a pass for
+        self._pinned_at: dict[str, int] = {}
         self._keep = keep
         self._writes = DefinitionWrites(world)
         self._crds = GeneratedCrds(world, self._writes)
@@ -147,6 +152,7 @@ class DefinitionReconciler:
         await self._writes.finalize(obj)
         if not head.get("newest"):
             head = await self._import(obj, head)
+        self._follow_pins(key.uid, head)
         conditions = Conditions.load(obj, DEPENDENTS)
         if text := hold.lost(obj, held):
             conditions.set("GraphAccepted", "Unknown", "HeldUnknown", text, self._now())
@@ -162,6 +168,13 @@ class DefinitionReconciler:
         except (DefinitionErrors, CompilerFailed) as error:
             return await self._refused(_Refused(obj, head, "", held), error, conditions)
         return await self._resolved(loaded, conditions)
+
+    def _follow_pins(self, definition_uid: str, head: Row) -> None:
+        """Pins by labels that began or ended since the last pass: each instance sees whether it is concerned."""
+        position = int(str(head.get("pins_position", 0)))
+        if self._pinned_at.setdefault(definition_uid, position) != position:
+            self._pinned_at[definition_uid] = position
+            self._again(definition_uid)
 
     async def _say(
         self, obj: JsonObject, conditions: Conditions, graph: ResourceGraph | None, number: int, held: Row | None
@@ -188,6 +201,7 @@ class DefinitionReconciler:
                 body = replace(body, tainted=facts.tainted(graph), schemas_digest=graph.schemas_digest, schemas=schemas)
                 self._world.taints.learn(body.instance_group, body.instance_kind, body.tainted)
             events.append(facts.event(obj, body, self._now()))
+        events += [facts.event(obj, body, self._now(), actor=asker) for body, asker in selector_pins(obj)]
         if not events:
             return head
         await self._world.log.append(events)

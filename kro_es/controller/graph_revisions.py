@@ -12,6 +12,7 @@ from kro_es.controller.definition_status import dependencies_of
 from kro_es.controller.definition_writes import DefinitionWrites
 from kro_es.controller.ports import Cluster
 from kro_es.controller.world import World
+from kro_es.decisions.pin import SelectorPin
 from kro_es.errors import ApiError, DefinitionErrors
 from kro_es.events.types import RevisionIssued
 from kro_es.graph.hash import spec_hash
@@ -102,8 +103,9 @@ class GraphRevisions:
         with self._world.open_reader() as reader:
             running = reader.rows("instances", "definition_uid", uid(obj))
             pinned = reader.rows("pins", "definition_uid", uid(obj))
+            head = reader.row("definitions", uid(obj))
         numbers = [row["settled_revision"] for row in running] + [row["number"] for row in pinned]
-        return {int(str(number)) for number in numbers}
+        return {int(str(number)) for number in numbers} | {one.number for one in SelectorPin.all_of(head)}
 
     async def _delete(self, obj: JsonObject, old: JsonObject) -> None:
         name = old["metadata"]["name"]
