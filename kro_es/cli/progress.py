@@ -37,12 +37,12 @@ class _Progress:
         self._said = now
         left = (now - self._began) * (of - done) / done if done else 0.0
         text = f"{self._what}: {done:,} of {of:,}" + (f", about {lasted(left)} left" if done else "")
-        print(
+        print(  # noqa: T201
             f"\r{text}\x1b[K" if self._terminal else text,
             end="" if self._terminal else "\n",
             file=sys.stderr,
             flush=True,
-        )  # noqa: T201
+        )
         self._shown = self._terminal
 
     def end(self) -> None:

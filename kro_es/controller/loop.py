@@ -45,7 +45,7 @@ class Loop:
         self._metrics = metrics
         self.custom_kinds = CustomKinds(queue.add)
         self._definitions = DefinitionReconciler(
-            world, self.custom_kinds, serve=self.serve, withdraw=self.withdraw, keep=keep
+            world, self.custom_kinds, serve=self.serve, withdraw=self.withdraw, again=projector.again, keep=keep
         )
         pinned = PinnedRevisions(world, Compiler(world, self.custom_kinds), self.watch)
         self._instances = InstanceReconciler(world, pinned)
