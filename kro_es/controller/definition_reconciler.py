@@ -332,8 +332,13 @@ class DefinitionReconciler:
                 await self._activate(obj, graph, number)
             # the same spec against a changed schema is another graph
             renewed = before is not None and before.schemas_digest != graph.schemas_digest
-            await self._serve(graph, name, definition_uid, again=renewed)
-            conditions.set("ControllerReady", "True", "Running", "controller is running", self._now())
+            try:
+                await self._serve(graph, name, definition_uid, again=renewed)
+            except ApiError as error:
+                conditions.set("ControllerReady", "False", "FailedToStart", error.message, self._now())
+                outcome = "retry"
+            else:
+                conditions.set("ControllerReady", "True", "Running", "controller is running", self._now())
         await self._say(obj, conditions, graph, number, loaded.hold)
         return "settled" if outcome == "settled" else "retry"
 
