@@ -108,6 +108,10 @@ class DefinitionReconciler:
         if edited is not None and self._settled.get(key) == (edited, self._custom_kinds.standing(key)):
             return "settled"
         outcome = await self._pass(key)
+        now = self._edited(key)
+        if now not in (edited, None):
+            # somebody was quicker than a patch of ours: the answer showed it, and no event will
+            return await self.reconcile(key)
         if outcome == "settled" and edited is not None:
             self._settled[key] = (edited, self._custom_kinds.standing(key))
         return outcome

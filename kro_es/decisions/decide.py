@@ -54,6 +54,12 @@ class _Pass:
         return tuple(item.write for item in self.comparisons if item.write is not None)
 
     @property
+    def new_drift(self) -> tuple[JsonObject, ...]:
+        """That of the writes, but for what was found before and could not be written."""
+        tried = [(item.write, item.drift) for item in self.comparisons if item.write is not None]
+        return tuple(change for write, drift in tried if not write.puts_back.get("since") for change in drift)
+
+    @property
     def errors(self) -> dict[str, str]:
         """By node id; a collection is told by its first item that failed."""
         found = {result.node.id: result.error for result in self.results if result.error and result.state == "ERROR"}
@@ -120,10 +126,11 @@ def _acting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ...
     if applies:
         coming = (result.node.resource for result in found.results if result.pending and not result.node.external)
         superset = upkeep.inventory(inputs, _desired(found), shrink=False, coming=coming)
-        drift = ledger.known(inputs, (change for item in found.comparisons if item.write for change in item.drift))
+        drift = ledger.known(inputs, found.new_drift)
         writes, reports = (*marks, *superset, *applies), _reports(inputs, found)
         accepted = _accepted(inputs, found)
-        return Decision(writes, reports, _under_way(inputs), drift, accepted=accepted, why=_why(drift))
+        why = "drift" if any(write.puts_back for write in applies) else "desired state changed"
+        return Decision(writes, reports, _under_way(inputs), drift, accepted=accepted, why=why)
     refused = deletion.refused(inputs, found.orphans)
     if refused:
         text = refused if refused == deletion.REPLACED else f"failed: {refused}"
@@ -296,10 +303,6 @@ def _same(inputs: InstanceInputs, settled: InstanceSettled) -> bool:
     return row is not None and (
         row["settled_revision"], row["settled_generation"], row["state"], row["ready"], row["message"],
     ) == (settled.revision, settled.generation, settled.state, int(settled.ready), settled.message)  # fmt: skip
-
-
-def _why(drift: tuple[JsonObject, ...]) -> str:
-    return "drift" if drift else "desired state changed"
 
 
 def releasing(write: PlannedWrite) -> Decision:

@@ -104,6 +104,8 @@ def applied(  # noqa: PLR0913 - the facts of one outcome, all of them needed
         created=before == 0 and not others,
         changed=resource_version(answer) != before,
         adopted=tuple(sorted(others)) if before == 0 else (),
+        # what this decision found itself is told by the intent
+        puts_back=write.put_back(intent) if write.puts_back.get("since") else {},
     )
 
 
@@ -137,7 +139,7 @@ def still_there(answer: JsonObject | None) -> bool:
 
 def failed(write: PlannedWrite, index: int, intent: int, error: ApiError, message: str) -> WriteFailed:
     """``message`` is the error's text with secret values taken out."""
-    return WriteFailed(intent, index, write.node, error.status, error.reason, message)
+    return WriteFailed(intent, index, write.node, error.status, error.reason, message, write.put_back(intent))
 
 
 def gone(inputs: InstanceInputs) -> InstanceGone:

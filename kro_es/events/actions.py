@@ -56,6 +56,8 @@ class ResourceApplied:
     changed: bool
     adopted: tuple[str, ...] = ()
     """Other field managers the object already had."""
+    puts_back: JsonObject = field(default_factory=dict)
+    """The drift this ends, when an earlier try did not: {node, manager, since}, the position of the decision that found it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,12 @@ class ResourceTakenOver:
     desired_digest: str
     owned_digest: str
     fields_digest: str
+    position: int = 0
+    """The log position everything was read at; 0: recorded before that was noted."""
+    served_by: str = ""
+    """uid of the definition whose graph wants it so."""
+    given: JsonObject = field(default_factory=dict)
+    """As in :class:`ReconcileDecided`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,8 @@ class WriteFailed:
     status: int
     reason: str
     message: str
+    puts_back: JsonObject = field(default_factory=dict)
+    """The drift it should have ended: {node, manager, since}, the position of the decision that found it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +123,8 @@ class OutcomeUnknown:
     intent: int
     index: int
     found: str
+    puts_back: JsonObject = field(default_factory=dict)
+    """As in :class:`WriteFailed`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,9 @@ class _NarrowedReader(LogReader):
     def read(self, from_position: int, limit: int) -> list[Event]:
         return [self._told(event) for event in super().read(from_position, limit)]
 
+    def events_at(self, positions: Sequence[int]) -> list[Event]:
+        return [self._told(event) for event in super().events_at(positions)]
+
     def read_stream(self, stream: str, from_version: int = 1, limit: int = -1) -> list[Event]:
         return [self._told(event) for event in super().read_stream(stream, from_version, limit)]
 

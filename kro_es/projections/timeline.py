@@ -9,6 +9,17 @@ from kro_es.api.objects import labels
 from kro_es.events import types as e
 from kro_es.projections.projection import EVERY, Column, Row
 
+_COMMON = (
+    "object.observed",
+    "reconcile.decided",
+    "resource.applied",
+    "instance.settled",
+    "write.done",
+    "audit.matched",
+)
+"""What nearly all of a log is made of."""
+WHAT = Column("what", "text", "type of the event", indexed=True, then="position", common=_COMMON)
+
 
 class Timeline:
     """Key: position, twenty digits."""
@@ -18,14 +29,14 @@ class Timeline:
     columns = (
         Column("position", "int", "position in the log"),
         Column("occurred_at", "int", "when it happened, microseconds since the epoch"),
-        Column("what", "text", "type of the event"),
+        WHAT,
         Column("api_group", "text", "API group of the object concerned"),
         Column("kind", "text", "kind of the object concerned"),
         Column("namespace", "text", "its namespace"),
         Column("name", "text", "its name"),
         Column("uid", "text", "its uid"),
-        Column("instance_uid", "text", "uid of the instance it belongs to", indexed=True),
-        Column("definition_uid", "text", "uid of the definition it belongs to", indexed=True),
+        Column("instance_uid", "text", "uid of the instance it belongs to", indexed=True, then="position"),
+        Column("definition_uid", "text", "uid of the definition it belongs to", indexed=True, then="position"),
         Column("summary", "text", "what happened, in words"),
         Column("actor", "text", "who"),
         Column("actor_source", "text", "how that is known"),
