@@ -280,9 +280,13 @@ class DefinitionReconciler:
             await self._activate(inputs, number)
         # the same spec against a changed schema is another graph
         renewed = before is not None and before.schemas_digest != graph.schemas_digest
-        await self._serve(graph, inputs.name, inputs.uid, again=renewed)
-        await self._say(inputs, graph, Found(kind=crd["status"]["acceptedNames"]["kind"]))
-        return "settled"
+        found = Found(kind=crd["status"]["acceptedNames"]["kind"])
+        try:
+            await self._serve(graph, inputs.name, inputs.uid, again=renewed)
+        except ApiError as error:
+            found = replace(found, unwatched=error.message)
+        await self._say(inputs, graph, found)
+        return "retry" if found.unwatched else "settled"
 
     async def _kind_refused(self, inputs: DefinitionInputs, error: ApiError) -> Found:
         """Said once; the new revision waits, and the one before it goes on."""
