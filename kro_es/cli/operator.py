@@ -133,6 +133,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
     from kro_es.api.sensitive import parse_all
     from kro_es.controller.run import run as run_controller
     from kro_es.controller.telemetry import configure_logging
+    from kro_es.garbage import collect_seldom
 
     settings = Settings(
         database=database,
@@ -162,6 +163,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
     )
     parse_all(settings.redact)  # a rule nobody can read is told before anything begins
     configure_logging(log_level)
+    collect_seldom()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_controller(settings))
 

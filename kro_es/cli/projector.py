@@ -25,6 +25,8 @@ def projector(
 
     from kro_es.controller.projector_process import ProjectorSettings, run
     from kro_es.controller.telemetry import configure_logging
+    from kro_es.garbage import collect_seldom
 
     configure_logging(log_level)
+    collect_seldom()
     asyncio.run(run(ProjectorSettings(database, tuple(projection or ()), health_address, metrics_address)))
