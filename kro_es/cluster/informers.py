@@ -8,9 +8,12 @@ from contextlib import suppress
 
 import structlog
 
-from kro_es.api.watch import Listed, Watched, WatchItem
+from kro_es.api.watch import Broken, Listed, Watched, WatchItem
 
 logger = structlog.get_logger(__name__)
+
+
+_NO_SUCH_KIND = Broken("NotFound")
 
 
 class Informers:
@@ -25,18 +28,30 @@ class Informers:
         self._sink = sink
         self._tasks: dict[Watched, asyncio.Task[None]] = {}
         self._listed: dict[Watched, asyncio.Event] = {}
+        self._answered: dict[Watched, asyncio.Event] = {}
 
     async def ensure(self, key: Watched) -> None:
         """Start the watch unless it runs; returns when its first list has been taken by the sink."""
-        if key not in self._tasks:
-            self._listed[key] = asyncio.Event()
-            self._tasks[key] = asyncio.create_task(self._run(key))
+        self._started(key)
         listed = self._listed[key]
         await listed.wait()
+
+    async def ensure_served(self, key: Watched) -> bool:
+        """As ``ensure``, but False as soon as the server says that it has no such kind; the watch goes on trying."""
+        self._started(key)
+        listed, answered = self._listed[key], self._answered[key]
+        await answered.wait()
+        return listed.is_set()
+
+    def _started(self, key: Watched) -> None:
+        if key not in self._tasks:
+            self._listed[key], self._answered[key] = asyncio.Event(), asyncio.Event()
+            self._tasks[key] = asyncio.create_task(self._run(key))
 
     async def stop(self, key: Watched) -> None:
         task = self._tasks.pop(key, None)
         self._listed.pop(key, None)
+        self._answered.pop(key, None)
         if task is not None:
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -54,6 +69,8 @@ class Informers:
                     await self._sink(key, item)
                     if isinstance(item, Listed):
                         self._listed[key].set()
+                    if isinstance(item, Listed) or item == _NO_SUCH_KIND:
+                        self._answered[key].set()
             except asyncio.CancelledError:
                 raise
             except Exception:

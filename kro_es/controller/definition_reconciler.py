@@ -10,7 +10,7 @@ import structlog
 
 from kro_es.api import metadata
 from kro_es.api.conditions import HELD, Conditions, with_word
-from kro_es.api.definition import ResourceGraphDefinition, parse
+from kro_es.api.definition import parse
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, terminating
 from kro_es.controller import definition_facts as facts
 from kro_es.controller.announcements import Announcements
@@ -21,6 +21,7 @@ from kro_es.controller.definition_writes import DefinitionWrites
 from kro_es.controller.generated_crds import GeneratedCrds
 from kro_es.controller.graph_revisions import GraphRevisions, imported
 from kro_es.controller.queue import Key
+from kro_es.controller.resuming import Loaded, Resuming
 from kro_es.controller.takeover import Redactions
 from kro_es.controller.world import World
 from kro_es.decisions import hold
@@ -45,18 +46,6 @@ class Keep:
 
     revisions: int
     crd: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """What a pass read about the definition; ``object`` has the spec that counts."""
-
-    object: JsonObject
-    row: Row
-    head: Row
-    definition: ResourceGraphDefinition
-    hash: str
-    hold: Row | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +81,7 @@ class DefinitionReconciler:
         self._crds = GeneratedCrds(world, self._writes)
         self._revisions = GraphRevisions(world, self._writes, keep.revisions)
         self._compiler = Compiler(world, custom_kinds)
+        self._resuming = Resuming(world, self._compiler, custom_kinds)
         self._announcements = Announcements(world)
 
     async def learn_redactions(self) -> None:
@@ -156,11 +146,16 @@ class DefinitionReconciler:
         try:
             with failures_told():
                 definition = parse(obj)
-                loaded = _Loaded(obj, row, head, definition, spec_hash(definition), held)
+                loaded = Loaded(obj, row, head, definition, spec_hash(definition), held)
             own = (definition.schema.group, definition.schema.kind)
             self._custom_kinds.reads(key, {own, *((gvk.group, gvk.kind) for gvk in required_kinds(definition))})
         except (DefinitionErrors, CompilerFailed) as error:
             return await self._refused(_Refused(obj, head, "", held), error, conditions)
+        resumed = await self._resuming.graph(key, loaded)
+        if resumed is not None:
+            self._world.graphs.put(key.uid, resumed[0], resumed[1])
+            await self._serve(resumed[1], obj["metadata"]["name"], key.uid, again=False)
+            return "settled"
         return await self._resolved(loaded, conditions)
 
     async def _say(
@@ -194,7 +189,7 @@ class DefinitionReconciler:
         with self._world.open_reader() as reader:
             return reader.row("definitions", obj["metadata"]["uid"]) or {}
 
-    async def _resolved(self, loaded: _Loaded, conditions: Conditions) -> Outcome:
+    async def _resolved(self, loaded: Loaded, conditions: Conditions) -> Outcome:
         """Spec/04 §2.3, with the active revision kept while a new one is refused."""
         try:
             graph, kinds = await self._compiler.compile(loaded.definition)
@@ -283,7 +278,7 @@ class DefinitionReconciler:
                 return number, graph
         return 0, None
 
-    async def _issue(self, loaded: _Loaded, graph: ResourceGraph, schemas: dict[str, str]) -> int:
+    async def _issue(self, loaded: Loaded, graph: ResourceGraph, schemas: dict[str, str]) -> int:
         """The next number; a rollback command that asked for exactly this spec is its cause."""
         obj, head = loaded.object, loaded.head
         status = obj.get("status") or {}
@@ -312,7 +307,7 @@ class DefinitionReconciler:
         with self._world.open_reader() as reader:
             return reader.row("objects", ObjectRef.of(obj).key)
 
-    async def _activated(self, loaded: _Loaded, graph: ResourceGraph, number: int, conditions: Conditions) -> Outcome:
+    async def _activated(self, loaded: Loaded, graph: ResourceGraph, number: int, conditions: Conditions) -> Outcome:
         """The API first, then the revision: instances never run against a schema that is not there (spec/04 T6)."""
         obj, outcome = loaded.object, "settled"
         definition_uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
@@ -337,7 +332,7 @@ class DefinitionReconciler:
         await self._say(obj, conditions, graph, number, loaded.hold)
         return "settled" if outcome == "settled" else "retry"
 
-    async def _kind_refused(self, loaded: _Loaded, number: int, error: ApiError, conditions: Conditions) -> None:
+    async def _kind_refused(self, loaded: Loaded, number: int, error: ApiError, conditions: Conditions) -> None:
         """Said once; the new revision waits, and the one before it goes on."""
         conditions.set("KindReady", "False", "Failed", error.message, self._now())
         if not facts.shown(loaded.object, "KindReady", error.message):

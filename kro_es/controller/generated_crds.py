@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from kro_es.api import metadata
 from kro_es.api.objects import Gvk, JsonObject, Resource, labels, uid
+from kro_es.controller.crds import Served
 from kro_es.controller.definition_writes import DefinitionWrites
 from kro_es.controller.world import World
 from kro_es.errors import ApiError
@@ -48,6 +49,8 @@ class GeneratedCrds:
             _refuse_foreign(live, obj["metadata"]["name"])
             if not covered(live, wanted):
                 await self._update(obj, live, wanted, number)
+            elif Served.of(live).established:
+                return live
         return await self._world.cluster.wait_established(name)
 
     async def installed(self, obj: JsonObject, graph: ResourceGraph) -> bool:
