@@ -159,7 +159,7 @@ class _Controller:
         informers = Informers(cluster.watch, loop.sink)
         self._stack.push_async_callback(informers.close)
         loop.attach(informers)
-        beat = schedule.start(alive, loop, self._settings.resync_hours)
+        beat = schedule.start(alive, loop.resync, self._settings.resync_hours, loop.look_again)
         self._stack.callback(beat.shutdown, wait=False)
 
         async def watching() -> None:

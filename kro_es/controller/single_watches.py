@@ -27,14 +27,6 @@ class Watches(Protocol):
     async def stop(self, watched: Watched) -> None: ...
 
 
-class KindWatches(Watches, Protocol):
-    """Watches of kinds that may not be there any more."""
-
-    async def ensure_served(self, watched: Watched) -> bool:
-        """As ``ensure``, but False as soon as the server says that it has no such kind."""
-        ...
-
-
 class SingleWatches:
     """Any watch is passed on; those of single objects beyond the first of their kind share a watch of the whole kind."""
 

@@ -13,6 +13,7 @@ from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.graphs import Graphs
 from kro_es.controller.ingest import Ingest
 from kro_es.controller.ports import Cluster, EventLog, Reader
+from kro_es.decisions.definition import Told
 from kro_es.decisions.load import Standing
 from kro_es.decisions.taint import Taints
 from kro_es.events.from_watch import Origin
@@ -43,3 +44,7 @@ class World:
     async def located(self, group: str, kind: str) -> Resource | None:
         """Where objects of the kind are; the server is asked when no watch of the kind is up. None: it is not served."""
         return self.ingest.located(group, kind) or await self.cluster.resource_for_group_kind(group, kind)
+
+    def told(self) -> Told:
+        """What a pass over a definition knows besides the rows, now."""
+        return Told(self.clock(), self.engine, self.standing.version)
