@@ -13,6 +13,5 @@ def collect_seldom() -> None:
     Objects of Kubernetes are trees, which go with their last reference. Looking through them for cycles took a tenth
     of the writer's time, and everybody waits while the whole of the memory is looked through.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)

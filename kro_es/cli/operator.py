@@ -126,6 +126,10 @@ def run(  # noqa: PLR0913 - one parameter per flag
     log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
+    import gc
+
+    # what is loaded stays: looking for garbage among it, now and in every full collection to come, finds none
+    gc.disable()
     import asyncio
 
     import uvloop
@@ -164,6 +168,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
     parse_all(settings.redact)  # a rule nobody can read is told before anything begins
     configure_logging(log_level)
     collect_seldom()
+    gc.enable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_controller(settings))
 

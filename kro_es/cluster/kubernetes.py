@@ -40,8 +40,10 @@ class KubernetesCluster:
 
     async def cluster_id(self) -> str:
         """uid of the kube-system namespace: as good an identity as a cluster has."""
-        found: str = (await self.get(_NAMESPACES, "", "kube-system"))["metadata"]["uid"]
-        return found
+        found, _ = await list_pages(self._client, _NAMESPACES, None, None, "kube-system")
+        if not found:
+            raise ApiError(404, "NotFound", "the cluster has no namespace kube-system")
+        return str(found[0]["metadata"]["uid"])
 
     async def kinds(self, gvks: Iterable[Gvk], custom: Mapping[tuple[str, str], str]) -> Mapping[Gvk, KindSchema]:
         return await self._discovery.kinds(gvks, custom)

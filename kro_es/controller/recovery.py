@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kro_es.api.objects import Gvk, ObjectRef
+from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.controller.assembly import Assembled
 from kro_es.controller.crds import GROUP, KIND
+from kro_es.controller.ports import Reader
 from kro_es.controller.world import World
 from kro_es.events.types import Actor, NewEvent, OutcomeUnknown, Subject
 from kro_es.projections.projection import Row
 from kro_es.store.reader import Snapshot
+
+_INSTANCE = "instance/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Left:
 
     kinds: dict[Gvk, str]
     members: set[Gvk]
+    located: dict[Gvk, Resource]
+    """Where the objects of kinds were, when the revisions that are active were compiled."""
     intents: Sequence[tuple[str, Row]]
     """Intents that were never answered, by key of ``open_writes``."""
 
@@ -34,7 +39,7 @@ def recover(reader: Snapshot, assembled: Assembled) -> Left:
     assembled.loop.custom_kinds.seed(row["object"] for row in crds if isinstance(row["object"], dict))
     for _, row in reader.all_rows("revisions"):
         world.taints.learn_row(row)
-    return Left(_kinds(reader), _members(reader), list(reader.all_rows("open_writes")))
+    return Left(_kinds(reader), _members(reader), _located(reader), list(reader.all_rows("open_writes")))
 
 
 def _kinds(reader: Snapshot) -> dict[Gvk, str]:
@@ -53,6 +58,18 @@ def _members(reader: Snapshot) -> set[Gvk]:
     return {Gvk.parse(str(row["api_version"]), str(row["kind_key"]).split("/")[1]) for row in rows}
 
 
+def _located(reader: Snapshot) -> dict[Gvk, Resource]:
+    revisions = [row for _, row in reader.all_rows("revisions") if row["state"] == "active"]
+    digests = {
+        str(digest) for row in revisions if isinstance(row["schemas"], dict) for digest in row["schemas"].values()
+    }
+    found: dict[Gvk, Resource] = {}
+    for row in filter(None, (reader.row("schemas", digest) for digest in sorted(digests))):
+        gvk = Gvk.parse(str(row["api_version"]), str(row["kind"]))
+        found[gvk] = Resource(gvk, str(row["plural"]), bool(row["namespaced"]))
+    return found
+
+
 async def close_intents(world: World, intents: Sequence[tuple[str, Row]]) -> None:
     """Each with what the lists show of its target; called when they are in the log."""
     events = []
@@ -63,10 +80,23 @@ async def close_intents(world: World, intents: Sequence[tuple[str, Row]]) -> Non
             ref = ObjectRef(str(row["api_group"]), str(row["kind"]), str(row["namespace"]), str(row["name"]))
             found = reader.row("objects", ref.key)
             subject = Subject(ref.group, ref.kind, ref.namespace, ref.name, str(found["uid"]) if found else "")
-            body = OutcomeUnknown(intent, index, _shown(found, intent))
+            body = OutcomeUnknown(intent, index, _shown(found, intent), _put_back(reader, row, intent))
             events.append(NewEvent(str(row["stream"]), body, subject, actor, now, cause=intent))
     if events:
         await world.log.append(events)
+
+
+def _put_back(reader: Reader, row: Row, intent: int) -> JsonObject:
+    """The drift the write should have ended, whether it was found by this intent or by an earlier one."""
+    stream, node = str(row["stream"]), row["node"]
+    if not stream.startswith(_INSTANCE) or not node:
+        return {}
+    found = reader.rows("offenders", "instance_uid", stream.removeprefix(_INSTANCE))
+    for offender in (item for item in found if item["node"] == node):
+        since = intent if offender["position"] == intent else offender["unhealed"] if offender["tries"] else 0
+        if since:
+            return {"node": node, "manager": offender["manager"], "since": since}
+    return {}
 
 
 def _shown(found: Row | None, intent: int) -> str:

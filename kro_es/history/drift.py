@@ -13,7 +13,18 @@ from kro_es.history.times import iso, lasted
 from kro_es.projections.projection import Row
 
 COLUMNS = ("time", "object", "path", "wanted", "found", "actor", "healed_after", "event")
-WIDE = ("time", "instance", "namespace", *COLUMNS[1:6], "known_by", "seen_late", "healed_at", "healed_after", "event")
+WIDE = (
+    "time",
+    "instance",
+    "namespace",
+    *COLUMNS[1:6],
+    "known_by",
+    "seen_late",
+    "healed_at",
+    "healed_after",
+    "tries",
+    "event",
+)
 
 
 def drift(history: History, target: Target | None, since: int, until: int, limit: int) -> Answer:
@@ -26,7 +37,11 @@ def drift(history: History, target: Target | None, since: int, until: int, limit
 
 
 def _repairs(history: History, target: Target | None, since: int, until: int, limit: int) -> Table:
-    parts: list[tuple[str, object]] = [("key > ?", key(since + 1)), ("key < ?", key(until + 1))]
+    # an index has the rows of a definition or an instance in their order
+    place, bounds = (
+        ("key", (key(since + 1), key(until + 1))) if target is None else ("position", (since + 1, until + 1))
+    )
+    parts: list[tuple[str, object]] = [(f"{place} >= ?", bounds[0]), (f"{place} < ?", bounds[1])]
     if target is not None and target.is_definition:
         parts.append(("definition_uid = ?", target.uid))
     elif target is not None:
@@ -34,7 +49,7 @@ def _repairs(history: History, target: Target | None, since: int, until: int, li
         if not target.is_instance:
             parts += [("kind = ?", target.ref.kind), ("name = ?", target.ref.name)]
     where = " AND ".join(sql for sql, _ in parts)
-    sql = f"SELECT * FROM p_drift WHERE {where} ORDER BY key DESC LIMIT ?"  # noqa: S608 the conditions are ours
+    sql = f"SELECT * FROM p_drift WHERE {where} ORDER BY {place} DESC, key DESC LIMIT ?"  # noqa: S608 the conditions are ours
     return history.rows(sql, (*(value for _, value in parts), limit))[::-1]
 
 
@@ -57,6 +72,7 @@ def _told(row: Row, seen: Row) -> list[JsonObject]:
             "seen_late": "late" in str(seen.get("summary", "")),
             "healed_at": iso(done) if done else None,
             "healed_after": lasted((done - began) / 1_000_000) if done else str(row["ended"]) or "not healed",
+            "tries": row.get("tries", 0),
             "revision": row["revision"],
             "event": row["position"],
         }

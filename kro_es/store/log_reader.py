@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kro_es.events.types import Event
 from kro_es.store.packing import LATE, Packer
-from kro_es.store.sql import read_connection, run
+from kro_es.store.sql import marks, read_connection, run
 from kro_es.store.stored import SELECT, Decoder
 
 if TYPE_CHECKING:
@@ -40,6 +40,13 @@ class LogReader:
         """Events from that position on, in order, at most ``limit``."""
         with self._reading() as connection:
             return self._read(connection, from_position, limit)
+
+    def events_at(self, positions: Sequence[int]) -> list[Event]:
+        """Those of these positions that there are, in order."""
+        sql = f"{SELECT} WHERE e.position IN ({marks(len(positions))}) ORDER BY e.position"
+        with self._reading() as connection:
+            rows = run(connection, sql, tuple(positions)).all()
+            return list(self._decode(connection).events(connection, (tuple(row) for row in rows)))
 
     def read_stream(self, stream: str, from_version: int = 1, limit: int = -1) -> list[Event]:
         """Events of one stream from a version on, in order; all of them without a limit."""
