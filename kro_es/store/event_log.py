@@ -27,8 +27,8 @@ from kro_es.store.sql import run
 from kro_es.store.staging import StagedEvent, Staging
 from kro_es.store.stored import Bases
 from kro_es.store.streams import Streams
+from kro_es.store.upkeep import Upkeep, upkeep
 from kro_es.store.verify import VerifyReport, verify
-from kro_es.store.wal import Mover, moving
 
 _SALT = 16
 _CATCH_UP_AT_ONCE = 10_000
@@ -87,7 +87,7 @@ class EventLog(LogReader):
         self._encoder: Encoder | None = None
         self._bases: Bases | None = None
         self._dictionaries: set[int] = set()
-        self._mover: Mover | None = None
+        self._upkeep: Upkeep | None = None
         self._keeps = False
         self._connection: Connection | None = None
         self._used_at = 0.0
@@ -125,8 +125,8 @@ class EventLog(LogReader):
                 self._doubt = _Doubt(batch.events[-1].position, digest, results)
         if batch.events:
             self._position, self._recorded_at = batch.events[-1].position, batch.now
-            if self._mover is not None:
-                self._mover.appended(len(batch.events))
+            if self._upkeep is not None:
+                self._upkeep.appended(len(batch.events), self._position, batch.now)
             self._reflect()
         self._doubt = None
         return results
@@ -208,14 +208,14 @@ class EventLog(LogReader):
     @contextmanager
     def connected(self) -> Iterator[None]:
         """Meanwhile appends share a connection: a pool takes longer over one than a small transaction does."""
-        with moving(self._engine) as self._mover:
+        with upkeep(self._engine) as self._upkeep:
             self._keeps = True
             try:
                 yield
             finally:
                 self._keeps = False
                 self._disconnect()
-                self._mover = None
+                self._upkeep = None
 
     def _connected(self) -> Connection:
         now = time.monotonic()

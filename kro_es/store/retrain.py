@@ -15,8 +15,9 @@ from kro_es.store.maintenance import maintenance_event
 from kro_es.store.packing import COMPRESSED, Packer
 from kro_es.store.sql import read_connection, run
 
-_SIZE = 112_640
-_SAMPLES = 20_000
+_SIZE = 32_768
+"""Larger ones are no better, whatever was learnt from."""
+_SAMPLES = 10_000
 _BYTES = 32_000_000
 """Of samples, at most."""
 _FEWEST = 1000
