@@ -13,8 +13,7 @@ from kro_es.store.mirror import Changes
 from kro_es.store.rows import RowForm
 from kro_es.store.sql import Values, marks, run, run_many
 
-_ROWS_KEPT, _LARGE_KEPT = 2048, 512
-"""Rows at hand of one projection; fewer of those with JSON in them: in memory they are large, and read in microseconds."""
+_ROWS_KEPT = 2048
 _ASKED_AT_ONCE = 500
 _PARK = "INSERT INTO parked (position, projection, error) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
@@ -28,8 +27,8 @@ class FoldedProjection:
         self.follows = False
         """False while the rows are of another version of the projection than this program's."""
         self._form = RowForm(projection)
-        large = any(column.type == "json" for column in projection.columns)
-        self._rows: Lru[str, Row | None] = Lru(_LARGE_KEPT if large else _ROWS_KEPT)
+        self._rows: Lru[str, Values | None] = Lru(_ROWS_KEPT)
+        """As they are stored: objects take several times as much room when they are not text."""
         self._top_key = ""
 
     def resume(self, connection: Connection, stored: tuple[int, int] | None, *, rebuild: bool) -> None:
@@ -111,22 +110,26 @@ class FoldedProjection:
             for key in part:
                 self._rows.put(key, None)
             for values in run(connection, f"{self._form.select} WHERE key IN ({marks(len(part))})", part):
-                self._rows.put(values[0], self._form.row(tuple(values)))
+                self._rows.put(values[0], tuple(values))
 
     def _changes(self, event: Event, keys: Iterable[str], found: dict[str, Row | None]) -> dict[str, Values | None]:
         """All changes of one event, or none when any of them raises; ``found`` gets the rows as they are stored."""
         after: dict[str, Row | None] = {}
         stored: dict[str, Values | None] = {}
         for key in keys:
-            before = after.get(key) if key in after else self._rows.get(key)
+            before = after[key] if key in after else self._row(key)
             row = self.projection.fold(key, before, event)
             if row is not before:
                 found.setdefault(key, before)
                 after[key] = row
                 stored[key] = None if row is None else self._form.values(key, row)
-        for key, row in after.items():
-            self._rows.put(key, row)
+        for key, values in stored.items():
+            self._rows.put(key, values)
         return stored
+
+    def _row(self, key: str) -> Row | None:
+        values = self._rows.get(key)
+        return None if values is None else self._form.row(values)
 
     def _write(self, connection: Connection, changed: dict[str, Values | None], found: dict[str, Row | None]) -> None:
         self._form.write(connection, changed, found)

@@ -12,15 +12,14 @@ import structlog
 from sqlalchemy import Engine, exc
 
 from kro_es.errors import KroEsError
-from kro_es.events.types import Actor
 from kro_es.store.engine import in_memory
+from kro_es.store.learning import Learnt, learn
 from kro_es.store.sql import run
 
 _EVENTS = 500
 """Appended since the write-ahead log was moved last: a few megabytes."""
 _LEARN_AT = 20_000
 """Position from which a log can be learnt from; once more at each tenfold of it, when there is more to know."""
-_SELF = Actor("kro-es", "controller")
 logger = structlog.get_logger(__name__)
 
 
@@ -28,23 +27,24 @@ class Upkeep:
     """A thread that works while the writer's own does.
 
     On SQLite it moves the write-ahead log into the file; what it leaves is moved by the commit that finds too much.
-    On both it has the log compressed with a dictionary learnt from it.
+    On both it learns from the log how to compress it: the writer takes that up with its next commit.
     """
 
     def __init__(self, engine: Engine) -> None:
+        self.learnt: Learnt | None = None
         self._engine = engine
         self._appended = 0
-        self._position = self._now = 0
+        self._position = 0
         self._due = 0
         self._enough = threading.Event()
         self._ended = False
         self._thread = threading.Thread(target=self._work, name="log-upkeep", daemon=True)
         self._thread.start()
 
-    def appended(self, count: int, position: int, now: int) -> None:
+    def appended(self, count: int, position: int) -> None:
         """To be told after every commit."""
         self._appended += count
-        self._position, self._now = position, now
+        self._position = position
         if self._appended >= _EVENTS:
             self._appended = 0
             self._enough.set()
@@ -80,15 +80,14 @@ class Upkeep:
             self._due = _LEARN_AT * 10**learnt
         if self._position < self._due:
             return
-        from kro_es.store.retrain import retrain  # noqa: PLC0415 it appends, as we do for those who append
-
         self._due *= 10
         try:
-            found = retrain(self._engine, actor=_SELF, now=self._now)
+            found = learn(self._engine)
         except KroEsError as error:
             logger.info("the log stays compressed as it is", reason=str(error))
-        else:
-            logger.info("learnt to compress the log", before=found.before, after=found.after, samples=found.samples)
+            return
+        if found.after < found.before:
+            self.learnt = found
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def memory_figures(folder: Path, count: int) -> list[Figure]:
         for batch in Generator().batches(count):
             pickle.dump(batch, process.stdin)
         process.stdin.close()
-        most = float(process.stdout.read())
+        most = float(process.stdout.read().split()[-1])
     return [Figure("rss_writer_mb", most / 1024, f"MB after {count} events, projections live")]
 
 
