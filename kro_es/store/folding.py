@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection
 
 from kro_es.events.types import Event
-from kro_es.projections.projection import Projection, Row
+from kro_es.projections.projection import Projection, Routes, Row
 from kro_es.store.lru import Lru
 from kro_es.store.mirror import Changes
 from kro_es.store.rows import RowForm
@@ -152,10 +152,7 @@ class Folding:
     def __init__(self, projections: Sequence[Projection]) -> None:
         self._folded = [FoldedProjection(projection) for projection in projections]
         self._changes: list[Changes] = []
-        self._concerned: dict[type, list[FoldedProjection]] = {}
-        for folded in self._folded:
-            for body in folded.projection.bodies:
-                self._concerned.setdefault(body, []).append(folded)
+        self._routes = Routes(projections)
         names = [projection.name for projection in projections]
         self._names = tuple(names)
         self._checkpoint = f"UPDATE projection_checkpoints SET position = ? WHERE name IN ({marks(len(names))})"  # noqa: S608
@@ -183,11 +180,7 @@ class Folding:
         if not events or not self._folded:
             return
         last = events[-1].position
-        concerned: dict[FoldedProjection, list[Event]] = {folded: [] for folded in self._folded}
-        for event in events:
-            for folded in self._concerned.get(type(event.body), ()):
-                concerned[folded].append(event)
-        for folded, of_it in concerned.items():
+        for folded, of_it in zip(self._folded, self._routes.split(events), strict=True):
             changes = folded.fold(connection, of_it, last)
             if changes is not None:
                 self._changes.append(changes)

@@ -25,6 +25,8 @@ from tests.benchmarks.generator import Generator
 
 _SECONDS = 4.0
 _GROUP = 10
+_LISTED = 200
+"""Events of a list the controller appends at once."""
 
 
 def commit_figures(folder: Path) -> list[Figure]:
@@ -44,7 +46,7 @@ def memory_figures(folder: Path, count: int) -> list[Figure]:
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        for batch in Generator().batches(count):
+        for batch in Generator().batches(count, _LISTED):
             pickle.dump(batch, process.stdin)
         process.stdin.close()
         most = float(process.stdout.read().split()[-1])
