@@ -112,7 +112,8 @@ def prune(
     """Drop old observations that changed nothing but a status; decisions and specs are kept for ever."""
     with _opened(database) as engine:
         now = _now()
-        found = pruning.plan(engine, int(now - status_days * _DAY))
+        with progress("events looked at") as told:
+            found = pruning.plan(engine, int(now - status_days * _DAY), told)
         if not dry_run and found.positions:
             pruning.prune(engine, found, actor=_actor(), now=now)
             live_rebuild(engine, PROJECTIONS, actor=_actor(), now=_now())
