@@ -20,7 +20,7 @@ from kro_es.controller.queue import Key
 from kro_es.controller.takeover import Redactions
 from kro_es.controller.world import World
 from kro_es.decisions import definition as definitions
-from kro_es.decisions import definition_status, hold
+from kro_es.decisions import definition_status
 from kro_es.decisions.definition import DefinitionInputs
 from kro_es.decisions.definition_status import Found
 from kro_es.errors import ApiError, CompilerFailed, DefinitionErrors
@@ -115,7 +115,7 @@ class DefinitionReconciler:
         await self._writes.finalize(inputs)
         if not inputs.newest and await self._import(inputs):
             return await self._pass(key)
-        if hold.lost(inputs.object, inputs.hold):
+        if definition_status.waits(inputs):
             await self._say(inputs, None, Found())
             return "settled"
         try:
