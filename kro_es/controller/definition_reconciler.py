@@ -17,6 +17,7 @@ from kro_es.controller.definition_writes import DefinitionWrites, happened
 from kro_es.controller.generated_crds import GeneratedCrds, Incompatible
 from kro_es.controller.graph_revisions import GraphRevisions
 from kro_es.controller.queue import Key
+from kro_es.controller.selector_pins import selector_pins
 from kro_es.controller.takeover import Redactions
 from kro_es.controller.world import World
 from kro_es.decisions import definition as definitions
@@ -43,7 +44,7 @@ class Keep:
 
 
 class DefinitionReconciler:
-    """``serve`` starts the watches a graph needs and queues its instances; ``withdraw`` ends that."""
+    """``serve`` starts the watches a graph needs and queues its instances, ``again`` queues them; ``withdraw`` ends that."""
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class DefinitionReconciler:
         *,
         serve: Callable[..., Awaitable[None]],
         withdraw: Callable[[str], None],
+        again: Callable[[str], None],
         keep: Keep,
     ) -> None:
         self._world = world
@@ -60,6 +62,9 @@ class DefinitionReconciler:
         self._settled: dict[Key, object] = {}
         self._serve = serve
         self._withdraw = withdraw
+        self._again = again
+        # position of the last command about instances pinned by labels that they had a pass for
+        self._pinned_at: dict[str, int] = {}
         self._keep = keep
         self._writes = DefinitionWrites(world)
         self._crds = GeneratedCrds(world, self._writes)
@@ -81,6 +86,10 @@ class DefinitionReconciler:
         if edited is not None and self._settled.get(key) == (edited, self._custom_kinds.standing(key)):
             return "settled"
         outcome = await self._pass(key)
+        now = self._edited(key)
+        if now not in (edited, None):
+            # somebody was quicker than a patch of ours: the answer showed it, and no event will
+            return await self.reconcile(key)
         if outcome == "settled" and edited is not None:
             self._settled[key] = (edited, self._custom_kinds.standing(key))
         return outcome
@@ -115,6 +124,7 @@ class DefinitionReconciler:
         await self._writes.finalize(inputs)
         if not inputs.newest and await self._import(inputs):
             return await self._pass(key)
+        self._follow_pins(key.uid, inputs.head)
         if definition_status.waits(inputs):
             await self._say(inputs, None, Found())
             return "settled"
@@ -128,6 +138,13 @@ class DefinitionReconciler:
             return await self._refused(replace(inputs, hash=""), error)
         return await self._resolved(inputs, definition)
 
+    def _follow_pins(self, definition_uid: str, head: Row) -> None:
+        """Pins by labels that began or ended since the last pass: each instance sees whether it is concerned."""
+        position = int(str(head.get("pins_position", 0)))
+        if self._pinned_at.setdefault(definition_uid, position) != position:
+            self._pinned_at[definition_uid] = position
+            self._again(definition_uid)
+
     async def _say(
         self, inputs: DefinitionInputs, judged: ResourceGraph | DefinitionErrors | CompilerFailed | None, found: Found
     ) -> None:
@@ -138,7 +155,7 @@ class DefinitionReconciler:
     async def _import(self, inputs: DefinitionInputs) -> bool:
         """Revisions of kro, or of a log that is lost, become this log's, with the leaves that must be redacted.
 
-        Whether there were any.
+        So do pins by labels. Whether there were any revisions.
         """
         events = []
         for found in await self._revisions.adopted(inputs):
@@ -155,7 +172,8 @@ class DefinitionReconciler:
                 body = definitions.with_graph(body, graph, await self._compiler.record(kinds))
                 self._world.taints.learn(body.instance_group, body.instance_kind, body.tainted)
             events.append(happened(inputs, body, self._now()))
-        await self._world.log.append(events)
+        pins = [happened(inputs, body, self._now(), actor=asker) for body, asker in selector_pins(inputs.object)]
+        await self._world.log.append([*events, *pins])
         return bool(events)
 
     async def _resolved(self, inputs: DefinitionInputs, definition: ResourceGraphDefinition) -> Outcome:
@@ -262,9 +280,13 @@ class DefinitionReconciler:
             await self._activate(inputs, number)
         # the same spec against a changed schema is another graph
         renewed = before is not None and before.schemas_digest != graph.schemas_digest
-        await self._serve(graph, inputs.name, inputs.uid, again=renewed)
-        await self._say(inputs, graph, Found(kind=crd["status"]["acceptedNames"]["kind"]))
-        return "settled"
+        found = Found(kind=crd["status"]["acceptedNames"]["kind"])
+        try:
+            await self._serve(graph, inputs.name, inputs.uid, again=renewed)
+        except ApiError as error:
+            found = replace(found, unwatched=error.message)
+        await self._say(inputs, graph, found)
+        return "retry" if found.unwatched else "settled"
 
     async def _kind_refused(self, inputs: DefinitionInputs, error: ApiError) -> Found:
         """Said once; the new revision waits, and the one before it goes on."""

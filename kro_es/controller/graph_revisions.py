@@ -10,6 +10,7 @@ from kro_es.controller.world import World
 from kro_es.decisions import definition_writes as planned
 from kro_es.decisions.definition import DefinitionInputs
 from kro_es.decisions.definition_writes import REVISIONS
+from kro_es.decisions.pin import SelectorPin
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.graph.node import ResourceGraph
@@ -87,8 +88,9 @@ class GraphRevisions:
         with self._world.open_reader() as reader:
             running = reader.rows("instances", "definition_uid", inputs.uid)
             pinned = reader.rows("pins", "definition_uid", inputs.uid)
+            head = reader.row("definitions", inputs.uid)
         numbers = [row["settled_revision"] for row in running] + [row["number"] for row in pinned]
-        return {int(str(number)) for number in numbers}
+        return {int(str(number)) for number in numbers} | {one.number for one in SelectorPin.all_of(head)}
 
     async def _delete(self, inputs: DefinitionInputs, old: JsonObject) -> None:
         write = planned.retired(old)

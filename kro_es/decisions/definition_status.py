@@ -23,6 +23,8 @@ class Found:
     """The name of the instances' kind as the API server accepted it."""
     refused: str = ""
     """Why it did not, in its words."""
+    unwatched: str = ""
+    """Why its objects, or those of its graph, cannot be watched, in the API server's words."""
     installed: list[JsonObject] | None = None
     """The versions of the installed API, when it may not become the one that is wanted."""
     served: int = 0
@@ -79,7 +81,10 @@ def _conditions(
     _resolved(shown, inputs.number, now)
     if found.kind:
         shown.set("KindReady", "True", "Ready", f"kind {found.kind} has been accepted and ready", now)
-        shown.set("ControllerReady", "True", "Running", "controller is running", now)
+        if found.unwatched:
+            shown.set("ControllerReady", "False", "FailedToStart", found.unwatched, now)
+        else:
+            shown.set("ControllerReady", "True", "Running", "controller is running", now)
         return shown
     shown.set("KindReady", "False", "Failed", refusal(inputs, judged, found), now)
     _served(shown, found, now)

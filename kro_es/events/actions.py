@@ -148,6 +148,31 @@ class InstanceSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class InstancePinned:
+    """The pin of a selector selects the instance from here on."""
+
+    TYPE: ClassVar[str] = "instance.pinned"
+    definition_uid: str
+    definition: str
+    number: int
+    mark: str
+    selector: str
+    by: int
+    """Position of the command."""
+    asked_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceUnpinned:
+    """No pin of a selector selects the instance any more: it follows the active revision."""
+
+    TYPE: ClassVar[str] = "instance.unpinned"
+    definition_uid: str
+    selector: str
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceGone:
     """The instance and everything it owned are proved gone; its finalizer was released."""
 

@@ -18,10 +18,11 @@ from kro_es.history import targets
 from kro_es.history.compare import object_at
 from kro_es.history.forecast import Forecast, Recorded, Side
 from kro_es.history.plan import Kinds
+from kro_es.history.positions import children
 from kro_es.history.preview import Complete, Preview, active, compiled, manifest_of, told
 from kro_es.history.revisions import parsed
 from kro_es.history.source import History
-from kro_es.history.timeline import children, key
+from kro_es.history.timeline import key
 from kro_es.projections.projection import Row
 
 

@@ -9,8 +9,9 @@ from kro_es.api.objects import JsonObject
 from kro_es.events import types as e
 from kro_es.history.changes import differences
 from kro_es.history.source import History
-from kro_es.history.timeline import key, rows_at
+from kro_es.history.timeline import rows_at
 from kro_es.history.times import iso
+from kro_es.projections.timeline import WHAT
 
 _MOST_LINKS = 100
 _INFERRED = "inferred: an object's status follows the last write to it"
@@ -149,7 +150,7 @@ class Causes:
         if recorded:
             return recorded, ""
         if link.what == e.RevisionRejected.TYPE:
-            return self._before(link, e.ObjectObserved.TYPE), _REFUSED
+            return self._edit(link), _REFUSED
         if link.what != e.ObjectObserved.TYPE:
             return 0, ""
         # the timeline may name the person by now
@@ -160,18 +161,21 @@ class Causes:
             return found, _INFERRED if found else ""
         return 0, ""
 
-    def _before(self, link: Link, what: str) -> int:
-        uid = str(self.event(link.position).subject.uid)
-        sql = "SELECT max(position) AS p FROM p_timeline WHERE definition_uid = ? AND what = ? AND key < ?"
-        return int(str(self._history.rows(sql, (uid, what, key(link.position)))[0]["p"] or 0))
+    def _edit(self, link: Link) -> int:
+        subject = self.event(link.position).subject
+        stream = f"object/{subject.group}/{subject.kind}/{subject.namespace}/{subject.name}"
+        event = self._history.log.state_at(stream, position=link.position)
+        return event.position if event and isinstance(event.body, e.ObjectObserved) else 0
 
     def _command(self, link: Link) -> int:
         uid = str(self.event(link.position).subject.uid)
         sql = (
-            "SELECT max(position) AS p FROM p_timeline WHERE (definition_uid = ? OR instance_uid = ?)"
-            " AND what LIKE ? AND key < ?"
+            "SELECT position, definition_uid, instance_uid FROM p_timeline"  # noqa: S608 our own words
+            f" WHERE what >= 'command.' AND what < 'command/' AND {WHAT.rare} AND position < ?"
         )
-        return int(str(self._history.rows(sql, (uid, uid, "command.%", key(link.position)))[0]["p"] or 0))
+        rows = self._history.rows(sql, (link.position,))
+        about = (row for row in rows if uid in (row["definition_uid"], row["instance_uid"]))
+        return max((int(str(row["position"])) for row in about), default=0)
 
     def _only_status(self, link: Link) -> bool:
         event = self.event(link.position)

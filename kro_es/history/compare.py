@@ -9,10 +9,10 @@ from kro_es.errors import UserError
 from kro_es.events.types import ObjectDeleted, ObjectGoneUnseen, ObjectLeftSelection, ObjectObserved
 from kro_es.history.changes import NOISE, changes, parsed, starts
 from kro_es.history.gaps import notes
+from kro_es.history.positions import children
 from kro_es.history.revisions import revision
 from kro_es.history.source import History
 from kro_es.history.targets import RevisionName, Target
-from kro_es.history.timeline import children
 
 _ENDED = ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection
 _NOISE = frozenset(".".join(path) for path in NOISE)

@@ -6,9 +6,10 @@ from kro_es.api.objects import JsonObject
 from kro_es.errors import UserError
 from kro_es.events.types import Event, ObjectObserved, RevisionIssued, WriteFailed
 from kro_es.history.gaps import notes
+from kro_es.history.positions import instance_of
 from kro_es.history.source import Answer, History, Table
 from kro_es.history.targets import Target
-from kro_es.history.timeline import instance_of, key
+from kro_es.history.timeline import key
 from kro_es.history.times import iso, lasted
 from kro_es.projections.instances import Instances, Nodes
 from kro_es.projections.projection import Projection, Row
@@ -129,7 +130,8 @@ def _pinned(history: History, uid: str) -> str:
     if not found:
         return ""
     row = found[0]
-    return f"pinned to revision {row['number']} since {iso(int(str(row['since'])))} by {row['actor']}: {row['reason']}"
+    labels = f" by its labels ({row['selector']})" if row.get("by") else ""
+    return f"pinned to revision {row['number']}{labels} since {iso(int(str(row['since'])))} by {row['actor']}: {row['reason']}"
 
 
 def _waiting(history: History, node: Row) -> JsonObject:

@@ -6,6 +6,7 @@ from kro_es.events.types import Event
 from kro_es.history.memory import Memory
 from kro_es.history.source import History, Table
 from kro_es.projections.projection import Projection
+from kro_es.projections.timeline import Timeline
 
 _MOST = 1000
 """Of a projector that is far behind only the newest are read: command lines append a handful."""
@@ -43,3 +44,17 @@ def rows(history: History, projection: Projection) -> Table:
             else:
                 found[key] = {"key": key, **row}
     return list(found.values())
+
+
+def timeline_rows(history: History) -> Table:
+    """Rows the timeline has not got yet: of commands that were given while no controller runs.
+
+    To be asked before the rows it has: what is folded in between is in both then, and else in neither.
+    """
+    timeline = Timeline()
+    return [
+        dict(row)
+        for event in events(history, timeline)
+        for own in timeline.keys(event)
+        if (row := timeline.fold(own, None, event)) is not None
+    ]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from kro_es.api.objects import JsonObject, ObjectRef
+from kro_es.api.objects import JsonObject
 from kro_es.errors import UserError
 from kro_es.events import codec
 from kro_es.events.types import Event
 from kro_es.history import tail
 from kro_es.history.gaps import notes
+from kro_es.history.positions import concerning
 from kro_es.history.source import Answer, History, Table
 from kro_es.history.targets import Target
 from kro_es.history.times import iso
-from kro_es.projections.timeline import Timeline
+from kro_es.projections.timeline import WHAT, Timeline
 from kro_es.store.sql import marks
 
 _SELECT = (
@@ -46,6 +48,16 @@ class Filters:
     def conditions(self) -> list[tuple[str, object]]:
         spelled = {"kind": "lower(t.kind) = ?"}
         return [(spelled.get(name, f"t.{name} = ?"), value) for name, value in self._asked.items()]
+
+    @property
+    def rare(self) -> bool:
+        """Whether events of the type are found by an index."""
+        return bool(self.type) and self.type not in WHAT.common
+
+    @property
+    def found(self) -> bool:
+        """Whether an index gives the events in their order; else the log is gone through from its end."""
+        return self.rare or bool(self.definition_uid)
 
     def fit(self, row: dict[str, object]) -> bool:
         """The same conditions of a row that is not in the database yet."""
@@ -82,7 +94,7 @@ def listed(history: History, filters: Filters, target: Target | None = None) -> 
 
 def picked(history: History, positions: Iterable[int], filters: Filters) -> Answer:
     """Of these events the newest that fit."""
-    rows = _among(history, filters, sorted(set(positions)))
+    rows = _among(history, filters, sorted(set(positions), reverse=True))
     return Answer([told(row) for row in rows], COLUMNS, WIDE)
 
 
@@ -108,27 +120,21 @@ def _values(filters: Filters) -> JsonObject:
 
 
 def _newest(history: History, filters: Filters) -> Table:
-    bounds = "t.key > ? AND t.key <= ?"
     until = filters.until or history.log.head()
-    parts = [bounds, *(sql for sql, _ in filters.conditions)]
-    values = [key(filters.since), key(until), *(value for _, value in filters.conditions), filters.limit]
-    sql = f"{_SELECT}{' AND '.join(parts)} ORDER BY t.key DESC LIMIT ?"
-    late = [row for row in unfolded(history) if filters.since < int(str(row["position"])) <= until and filters.fit(row)]
-    return _joined(history.rows(sql, values)[::-1], late)[-filters.limit :]
-
-
-def unfolded(history: History) -> Table:
-    """Rows of events the timeline has not got yet: commands that were given while no controller runs.
-
-    To be asked before the rows it has: what is folded in between is in both then, and else in neither.
-    """
-    timeline = Timeline()
-    return [
-        dict(row)
-        for event in tail.events(history, timeline)
-        for own in timeline.keys(event)
-        if (row := timeline.fold(own, None, event)) is not None
+    place, bounds = (
+        ("t.position", (filters.since, until)) if filters.found else ("t.key", (key(filters.since), key(until)))
+    )
+    parts = [f"{place} > ? AND {place} <= ?", *(sql for sql, _ in filters.conditions)]
+    if filters.rare:
+        parts.append(WHAT.rare)
+    values = [*bounds, *(value for _, value in filters.conditions), filters.limit]
+    sql = f"{_SELECT}{' AND '.join(parts)} ORDER BY {place} DESC LIMIT ?"
+    late = [
+        row
+        for row in tail.timeline_rows(history)
+        if filters.since < int(str(row["position"])) <= until and filters.fit(row)
     ]
+    return _joined(history.rows(sql, values)[::-1], late)[-filters.limit :]
 
 
 def _joined(rows: Table, late: Table) -> Table:
@@ -137,82 +143,18 @@ def _joined(rows: Table, late: Table) -> Table:
     return [*rows, *(row for row in late if row["position"] not in known)]
 
 
-def _among(history: History, filters: Filters, positions: list[int]) -> Table:
+def _among(history: History, filters: Filters, positions: Iterable[int]) -> Table:
+    """``positions``: newest first, taken as far as needed."""
     until = filters.until or history.log.head()
-    wanted = [position for position in positions if filters.since < position <= until][::-1]
-    chosen = set(wanted)
-    late = [row for row in unfolded(history) if int(str(row["position"])) in chosen and filters.fit(row)]
+    late = {int(str(row["position"])): row for row in tail.timeline_rows(history)}
+    before = (position for position in positions if position <= until)
+    wanted = itertools.takewhile(lambda position: position > filters.since, before)
     found: Table = []
-    for start in range(0, len(wanted), _AT_ONCE):
-        keys = [key(position) for position in wanted[start : start + _AT_ONCE]]
-        parts = [f"t.key IN ({marks(len(keys))})", *(sql for sql, _ in filters.conditions)]
-        values = [*keys, *(value for _, value in filters.conditions)]
-        found += history.rows(f"{_SELECT}{' AND '.join(parts)} ORDER BY t.key DESC", values)
-        if len(found) >= filters.limit:
-            break
-    return _joined(found[: filters.limit][::-1], late)[-filters.limit :]
-
-
-def concerning(history: History, target: Target, since: int = 0) -> list[int]:
-    """Positions of everything about an object; of an instance also its children, of a definition its instances' passes.
-
-    Times nobody watched a kind concerned are among them.
-    """
-    if target.is_definition:
-        found = _indexed(history, "definition_uid", target.uid, since)
-        refs = {target.ref}
-    else:
-        owner = target.uid if target.is_instance else instance_of(history, target)
-        refs = {target.ref, *(children(history, owner) if target.is_instance else ())}
-        found = _indexed(history, "instance_uid", owner, since) if owner else []
-        if not target.is_instance:
-            found = [row for row in found if _is_about(row, target.ref)]
-    positions = {int(str(row["position"])) for row in found}
-    for ref in refs:
-        positions.update(stream_positions(history, f"object/{ref.key}", since))
-    kinds = sorted({f"{ref.group}/{ref.kind}" for ref in refs})
-    if positions:
-        sql = f"SELECT position FROM p_gaps WHERE kind IN ({marks(len(kinds))}) AND position > ?"  # noqa: S608
-        gaps = history.rows(sql, (*kinds, max(since, min(positions))))
-        positions.update(int(str(row["position"])) for row in gaps)
-    return sorted(positions)
-
-
-def _indexed(history: History, column: str, value: str, since: int) -> Table:
-    sql = f"SELECT position, api_group, kind, namespace, name FROM p_timeline WHERE {column} = ? AND key > ?"  # noqa: S608
-    late = [row for row in unfolded(history) if row[column] == value and int(str(row["position"])) > since]
-    return _joined(history.rows(sql, (value, key(since))), late)
-
-
-def _is_about(row: dict[str, object], ref: ObjectRef) -> bool:
-    return (row["api_group"], row["kind"], row["namespace"], row["name"]) == (
-        ref.group, ref.kind, ref.namespace, ref.name,
-    )  # fmt: skip
-
-
-def stream_positions(history: History, stream: str, since: int = 0) -> list[int]:
-    sql = "SELECT e.position FROM events e JOIN streams s ON s.id = e.stream_id WHERE s.name = ? AND e.position > ?"
-    return [int(str(row["position"])) for row in history.rows(sql, (stream, since))]
-
-
-def instance_of(history: History, target: Target) -> str:
-    """uid of the instance a child belongs (or belonged) to; empty when it is nobody's."""
-    positions = stream_positions(history, target.stream)[:_AT_ONCE]
-    if not positions:
-        return ""
-    among = marks(len(positions))
-    sql = f"SELECT instance_uid FROM p_timeline WHERE key IN ({among}) AND instance_uid <> '' LIMIT 1"  # noqa: S608
-    rows = history.rows(sql, [key(position) for position in positions])
-    return str(rows[0]["instance_uid"]) if rows else ""
-
-
-def children(history: History, instance_uid: str) -> list[ObjectRef]:
-    """Every object that ever belonged to the instance, those that are gone too."""
-    sql = (
-        "SELECT DISTINCT api_group, kind, namespace, name FROM p_timeline WHERE instance_uid = ? AND uid <> ?"
-        " AND uid <> '' ORDER BY api_group, kind, namespace, name"
-    )
-    return [ObjectRef(*map(str, row.values())) for row in history.rows(sql, (instance_uid, instance_uid))]
+    while len(found) < filters.limit and (part := list(itertools.islice(wanted, _AT_ONCE))):
+        stored = _stored(history, part)
+        rows = [stored.get(position) or late.get(position) for position in part]
+        found += [row for row in rows if row is not None and filters.fit(row)]
+    return found[: filters.limit][::-1]
 
 
 def told(row: dict[str, object]) -> dict[str, object]:
@@ -237,7 +179,7 @@ def rows_at(history: History, positions: Iterable[int]) -> dict[int, dict[str, o
     wanted = sorted(set(positions))
     found = _stored(history, wanted)
     if len(found) < len(wanted):
-        late = {int(str(row["position"])): row for row in unfolded(history)}
+        late = {int(str(row["position"])): row for row in tail.timeline_rows(history)}
         # what was folded meanwhile is stored by now
         missing = [position for position in wanted if position not in found and position not in late]
         found |= {position: late[position] for position in wanted if position in late} | _stored(history, missing)
@@ -288,11 +230,15 @@ def whole(event: Event) -> JsonObject:
 def exported(history: History, filters: Filters, target: Target | None) -> Iterator[JsonObject]:
     """Events in full, oldest first; of a target all that concern it."""
     until = filters.until or history.head
-    positions = None if target is None else set(concerning(history, target))
+    if target is not None:
+        positions = [one for one in concerning(history, target, filters.since) if one <= until][::-1]
+        for start in range(0, len(positions), _AT_ONCE):
+            yield from map(whole, history.log.events_at(positions[start : start + _AT_ONCE]))
+        return
     position = filters.since + 1
     while position <= until:
         batch = history.log.read(position, min(1000, until - position + 1))
         if not batch:
             return
-        yield from (whole(event) for event in batch if positions is None or event.position in positions)
+        yield from map(whole, batch)
         position = batch[-1].position + 1

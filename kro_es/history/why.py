@@ -11,11 +11,18 @@ from kro_es.history.blame import Field, fields
 from kro_es.history.causes import Causes, Link
 from kro_es.history.changes import spelled
 from kro_es.history.gaps import notes
+from kro_es.history.positions import stream_last
 from kro_es.history.source import History
 from kro_es.history.targets import Target
-from kro_es.history.timeline import key, stream_positions
 from kro_es.history.times import lasted
 
+_LAST_REVISION = (
+    "SELECT max(p) AS p FROM (SELECT max(position) AS p FROM p_revisions WHERE definition_uid = ?"
+    " UNION ALL SELECT max(activated_position) FROM p_revisions WHERE definition_uid = ?) newest"
+)
+_LAST_SETTLED = (
+    "SELECT position AS p FROM p_timeline WHERE instance_uid = ? AND what = ? ORDER BY position DESC LIMIT 1"
+)
 _OUTCOMES = ("resource.", "write.failed", "outcome.", "object.deleted")
 
 
@@ -73,14 +80,12 @@ def _field_text(target: Target, field: Field) -> str:
 
 def _last(history: History, target: Target) -> int:
     if target.is_definition:
-        column, uid, what = "definition_uid", target.uid, "revision.%"
+        found = history.rows(_LAST_REVISION, (target.uid, target.uid))
     elif target.is_instance:
-        column, uid, what = "instance_uid", target.uid, e.InstanceSettled.TYPE
+        found = history.rows(_LAST_SETTLED, (target.uid, e.InstanceSettled.TYPE))
     else:
-        return max(stream_positions(history, target.stream))
-    sql = f"SELECT max(position) AS p FROM p_timeline WHERE {column} = ? AND what LIKE ?"  # noqa: S608 one of two names
-    found = history.rows(sql, (uid, what))[0]["p"]
-    return int(str(found)) if found else max(stream_positions(history, target.stream))
+        found = []
+    return int(str(found[0]["p"])) if found and found[0]["p"] else stream_last(history, target.stream)
 
 
 def _reason(history: History, causes: Causes, position: int, about: str) -> Reason:
@@ -100,8 +105,11 @@ def _reason(history: History, causes: Causes, position: int, about: str) -> Reas
 
 def _effects(history: History, causes: Causes, link: Link, on_chain: set[int]) -> tuple[Link, ...]:
     """What became of each write of a decision, without those the chain itself goes through."""
-    sql = "SELECT position, what, kind, name FROM p_timeline WHERE instance_uid = ? AND cause = ? ORDER BY key"
-    rows = history.rows(sql, (link.instance_uid, link.position))
+    sql = (
+        "SELECT position, what, kind, name FROM p_timeline WHERE instance_uid = ? AND position > ? AND cause = ?"
+        " ORDER BY position"
+    )
+    rows = history.rows(sql, (link.instance_uid, link.position, link.position))
     passed = {(causes.link(position).object) for position in on_chain}
     return tuple(
         causes.link(int(str(row["position"])))
@@ -114,6 +122,6 @@ def _readiness(history: History, causes: Causes, link: Link) -> Link | None:
     """The first time the instance settled after it."""
     if not link.instance_uid or link.what == e.InstanceSettled.TYPE:
         return None
-    sql = "SELECT min(position) AS p FROM p_timeline WHERE instance_uid = ? AND what = ? AND key > ?"
-    found = history.rows(sql, (link.instance_uid, e.InstanceSettled.TYPE, key(link.position)))[0]["p"]
-    return causes.link(int(str(found))) if found else None
+    sql = "SELECT position AS p FROM p_timeline WHERE instance_uid = ? AND what = ? AND position > ? ORDER BY position LIMIT 1"
+    found = history.rows(sql, (link.instance_uid, e.InstanceSettled.TYPE, link.position))
+    return causes.link(int(str(found[0]["p"]))) if found else None

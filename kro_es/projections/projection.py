@@ -22,6 +22,15 @@ class Column:
     doc: str
     """Shown to people in the documentation of the views."""
     indexed: bool = False
+    then: str = ""
+    """Column the index has rows of one value in the order of."""
+    common: tuple[str, ...] = ()
+    """Values that most rows have: the index lacks them, and serves who asks for :attr:`rare` ones too."""
+
+    @property
+    def rare(self) -> str:
+        """The condition, in SQL, that the value is none of the common ones."""
+        return f"{self.name} NOT IN ({', '.join(repr(value) for value in self.common)})"
 
 
 class Projection(Protocol):

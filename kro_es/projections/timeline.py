@@ -9,6 +9,17 @@ from kro_es.api.objects import labels
 from kro_es.events import types as e
 from kro_es.projections.projection import EVERY, Column, Row
 
+_COMMON = (
+    "object.observed",
+    "reconcile.decided",
+    "resource.applied",
+    "instance.settled",
+    "write.done",
+    "audit.matched",
+)
+"""What nearly all of a log is made of."""
+WHAT = Column("what", "text", "type of the event", indexed=True, then="position", common=_COMMON)
+
 
 class Timeline:
     """Key: position, twenty digits."""
@@ -18,14 +29,14 @@ class Timeline:
     columns = (
         Column("position", "int", "position in the log"),
         Column("occurred_at", "int", "when it happened, microseconds since the epoch"),
-        Column("what", "text", "type of the event"),
+        WHAT,
         Column("api_group", "text", "API group of the object concerned"),
         Column("kind", "text", "kind of the object concerned"),
         Column("namespace", "text", "its namespace"),
         Column("name", "text", "its name"),
         Column("uid", "text", "its uid"),
-        Column("instance_uid", "text", "uid of the instance it belongs to", indexed=True),
-        Column("definition_uid", "text", "uid of the definition it belongs to", indexed=True),
+        Column("instance_uid", "text", "uid of the instance it belongs to", indexed=True, then="position"),
+        Column("definition_uid", "text", "uid of the definition it belongs to", indexed=True, then="position"),
         Column("summary", "text", "what happened, in words"),
         Column("actor", "text", "who"),
         Column("actor_source", "text", "how that is known"),
@@ -96,8 +107,13 @@ def summary(event: e.Event) -> str:
             return _revision(event.body)
         case e.ReconcileDecided() as decided:
             return _decision(decided)
-        case e.CommandInstanceRollback() | e.CommandHold() | e.CommandRelease() | e.CommandPin() | e.CommandUnpin():
+        case e.CommandInstanceRollback() | e.CommandHold() | e.CommandRelease():
             return _command(event.body)
+        case (
+            e.CommandPin() | e.CommandUnpin() | e.CommandPinSelector() | e.CommandUnpinSelector()
+            | e.InstancePinned() | e.InstanceUnpinned()
+        ):  # fmt: skip
+            return _pin(event.body)
         case _:
             return _outcome(event.body)
 
@@ -160,9 +176,7 @@ def _decision(decided: e.ReconcileDecided) -> str:
     return text
 
 
-def _command(
-    body: e.CommandInstanceRollback | e.CommandHold | e.CommandRelease | e.CommandPin | e.CommandUnpin,
-) -> str:
+def _command(body: e.CommandInstanceRollback | e.CommandHold | e.CommandRelease) -> str:
     match body:
         case e.CommandInstanceRollback(to=to, reason=reason):
             return f"rollback to its spec at position {to} asked for: {reason}"
@@ -170,10 +184,36 @@ def _command(
             return f"held at {mark.partition('@')[0]}: {reason}"
         case e.CommandRelease(reason=reason):
             return f"released: {reason}"
+
+
+_OfPin: TypeAlias = (
+    e.CommandPin
+    | e.CommandUnpin
+    | e.CommandPinSelector
+    | e.CommandUnpinSelector
+    | e.InstancePinned
+    | e.InstanceUnpinned
+)
+
+
+def _pin(body: _OfPin) -> str:
+    match body:
         case e.CommandPin(number=number, reason=reason):
             return f"pinned to revision {number}: {reason}"
         case e.CommandUnpin(reason=reason):
             return f"unpinned: {reason}"
+        case e.CommandPinSelector(number=number, reason=reason):
+            return f"instances with {_whose(body)} pinned to revision {number}: {reason}"
+        case e.CommandUnpinSelector(reason=reason):
+            return f"instances with {_whose(body)} unpinned: {reason}"
+        case e.InstancePinned(number=number, selector=selector):
+            return f"pinned to revision {number}: it has {selector}"
+        case e.InstanceUnpinned(selector=selector):
+            return f"unpinned: no pin of {selector} selects it any more"
+
+
+def _whose(body: e.CommandPinSelector | e.CommandUnpinSelector) -> str:
+    return body.selector + (f" in namespace {body.namespace}" if body.namespace else "")
 
 
 def _outcome(body: e.Body) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, Inspector, Table, inspect
 
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.delegation import kept_still
@@ -44,8 +44,8 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 def fit_projections(connection: Connection) -> None:
     """Gives every projection the table this program declares, and the views their words.
 
-    Rows can be folded from the log at any time: a table of another form is made anew, empty, and its checkpoint goes;
-    the next writer fills it.
+    Rows can be folded from the log at any time: a table with other columns is made anew, empty, and its checkpoint
+    goes; the next writer fills it.
     """
     # As in a rebuild: a projector is in the middle of nothing, and does not wait for a table that waits for it.
     kept_still(connection, [projection.name for projection in PROJECTIONS])
@@ -55,16 +55,26 @@ def fit_projections(connection: Connection) -> None:
     for projection in PROJECTIONS:
         table = metadata.tables[table_name(projection.name)]
         if inspector.has_table(table.name):
-            found = {str(column["name"]) for column in inspector.get_columns(table.name)}
-            indexed = {str(name) for index in inspector.get_indexes(table.name) for name in index["column_names"]}
-            wanted = {column.name for column in projection.columns if column.indexed}
-            if found == set(table.columns.keys()) and indexed == wanted:
+            if {str(column["name"]) for column in inspector.get_columns(table.name)} == set(table.columns.keys()):
+                _fit_indexes(connection, inspector, table)
                 continue
             table.drop(connection)
         table.create(connection)
         for state in ("projection_checkpoints WHERE name", "parked WHERE projection"):
             run(connection, f"DELETE FROM {state} = ?", (projection.name,))  # noqa: S608 the names are ours
     create_views(connection)
+
+
+def _fit_indexes(connection: Connection, inspector: Inspector, table: Table) -> None:
+    """The rows stay: only what finds them is made anew."""
+    found = {str(index["name"]): index["column_names"] for index in inspector.get_indexes(table.name)}
+    wanted = {str(index.name): [column.name for column in index.columns] for index in table.indexes}
+    for name, columns in found.items():
+        if columns != wanted.get(name):
+            connection.exec_driver_sql(f"DROP INDEX {name}")
+    for index in table.indexes:
+        if found.get(str(index.name)) != wanted[str(index.name)]:
+            index.create(connection)
 
 
 def current(engine: Engine) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import (
     BigInteger,
     Column,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -14,10 +15,12 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeEngine
 
 from kro_es.api.objects import JsonValue
+from kro_es.projections.projection import Column as Declared
 from kro_es.projections.projection import ColumnType, Projection
 
 LONG = BigInteger().with_variant(Integer(), "sqlite")
@@ -52,8 +55,19 @@ def table_name(projection: str) -> str:
 
 
 def projection_table(metadata: MetaData, projection: Projection) -> Table:
-    columns = [Column(column.name, _TYPES[column.type], index=column.indexed) for column in projection.columns]
-    return Table(table_name(projection.name), metadata, Column("key", SORTED_TEXT, primary_key=True), *columns)
+    columns = [Column(column.name, _TYPES[column.type]) for column in projection.columns]
+    table = Table(table_name(projection.name), metadata, Column("key", SORTED_TEXT, primary_key=True), *columns)
+    for column in projection.columns:
+        if column.indexed:
+            _index(table, column)
+    return table
+
+
+def _index(table: Table, column: Declared) -> Index:
+    names = [column.name, *([column.then] if column.then else [])]
+    where = text(column.rare) if column.common else None
+    own = (table.c[name] for name in names)
+    return Index(f"ix_{table.name}_{column.name}", *own, sqlite_where=where, postgresql_where=where)
 
 
 def _id(name: str = "id") -> Column[int]:
@@ -70,18 +84,7 @@ def _text(name: str) -> Column[str]:
 
 def _names(metadata: MetaData) -> None:
     """Words that repeat are stored once; events hold their small numbers."""
-    Table(
-        "streams",
-        metadata,
-        _id(),
-        Column("name", Text, nullable=False, unique=True),
-        _long("head_version"),
-        Column("head_event_id", LargeBinary, nullable=False),
-        _text("head_uid"),
-        _long("head_resource_version"),
-        _long("head_position"),
-        _long("snapshot_version"),
-    )
+    Table("streams", metadata, _id(), Column("name", Text, nullable=False, unique=True))
     subject = ("api_group", "kind", "namespace", "name", "uid")
     Table(
         "subjects",

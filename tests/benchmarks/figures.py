@@ -16,7 +16,7 @@ class Figure:
 
     def __str__(self) -> str:
         compared = f"   {self.ratio:.2f} of {self.against}" if self.ratio is not None else ""
-        return f"{self.name:32} {self.value:12.1f} {self.unit}{compared}"
+        return f"{self.name:32} {self.value:12.3f} {self.unit}{compared}"
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
