@@ -152,6 +152,7 @@ class ControlPlane:
         self.url = f"https://127.0.0.1:{self._port}"
         self.audit = AuditLog(self.directory / "audit.log")
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._running: dict[str, tuple[subprocess.Popen[bytes], Sequence[str]]] = {}
 
     def __enter__(self) -> ControlPlane:
         try:
@@ -234,13 +235,26 @@ class ControlPlane:
         """Processes of etcd, the API server and the controller manager."""
         return [process.pid for process in self._processes]
 
+    def pid(self, name: str) -> int:
+        return self._running[name][0].pid
+
+    def restart(self, name: str) -> None:
+        """SIGTERM, and the same once more when it has ended; returns when the API server is ready."""
+        process, flags = self._running[name]
+        process.terminate()
+        process.wait(60)
+        self._processes.remove(process)
+        self._launch(name, flags)
+        self._wait_ready()
+
     def _launch(self, name: str, flags: Sequence[str]) -> None:
-        with (self.directory / f"{name}.log").open("wb") as log:
+        with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [*self._commands[name], *flags], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 start_new_session=True, preexec_fn=_die_with_parent,
             )  # fmt: skip
         self._processes.append(process)
+        self._running[name] = process, flags
 
     def _wait_ready(self) -> None:
         context = ssl.create_default_context()
