@@ -31,6 +31,7 @@ from tests.support.audit import AuditLog
 SOURCES = Path(__file__).parents[1] / "controlplane"
 VERSION = "v1.36.3"
 START_SECONDS = 120.0
+GRACE_SECONDS = 2.0
 USERS = {
     "admin": "system:masters",
     "operator": "",
@@ -239,10 +240,16 @@ class ControlPlane:
         return self._running[name][0].pid
 
     def restart(self, name: str) -> None:
-        """SIGTERM, and the same once more when it has ended; returns when the API server is ready."""
+        """SIGTERM, SIGKILL when its grace is over, and the same once more; returns when the API server is ready.
+
+        By itself it would wait a minute for watches that do not end.
+        """
         process, flags = self._running[name]
         process.terminate()
-        process.wait(60)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+        process.kill()
+        process.wait(20)
         self._processes.remove(process)
         self._launch(name, flags)
         self._wait_ready()
