@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 """Lines of each sort in the report for people; the JSON has all."""
+_NAMED = 5
+"""Positions named of one instance."""
 
 
 class Form(enum.StrEnum):
@@ -62,8 +65,8 @@ def as_text(report: Report) -> str:
         for name, (recorded, now) in found.fields.items():
             lines += [f"      {name or 'event'}", f"        recorded    {recorded}", f"        recomputed  {now}"]
     lines += _more(len(report.differences))
-    lines += [f"{position}  {name}: not comparable: {why}" for position, name, why in report.unknown[:_SHOWN]]
-    lines += _more(len(report.unknown))
+    for why, places in _by_reason(report.unknown):
+        lines.append(f"{len(places)} not comparable: {why}: {_listed(places)}")
     lines += [f"note: {text}" for text in report.notes]
     for sort, count in report.sorts.items():
         lines.append(f"{sort + ':':<13} {_counts(count.equal, count.different, count.unknown)}")
@@ -72,6 +75,23 @@ def as_text(report: Report) -> str:
 
 def _counts(equal: int, different: int, unknown: int) -> str:
     return f"{equal} equal, {different} different, {unknown} not comparable"
+
+
+def _by_reason(unknown: Iterable[tuple[int, str, str]]) -> list[tuple[str, dict[int, str]]]:
+    """Why, and the positions with whose decision it was: one log has one reason hundreds of times."""
+    found: dict[str, dict[int, str]] = {}
+    for position, name, why in unknown:
+        found.setdefault(why, {})[position] = name
+    return list(found.items())
+
+
+def _listed(places: Mapping[int, str]) -> str:
+    """``webshop prod/blog (87, 90), …``"""
+    by_name: dict[str, list[str]] = {}
+    for position, name in places.items():
+        by_name.setdefault(name, []).append(str(position))
+    texts = [f"{name} ({', '.join(found[:_NAMED])}{', …' * (len(found) > _NAMED)})" for name, found in by_name.items()]
+    return ", ".join(texts[:_SHOWN]) + (", …" if len(texts) > _SHOWN else "")
 
 
 def _more(count: int) -> list[str]:
