@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -34,6 +34,7 @@ from kro_es.events.types import (
 )
 from kro_es.graph.node import ResourceGraph
 from kro_es.history.doubts import Doubts
+from kro_es.history.incident import Incident
 from kro_es.history.memory import Memory
 from kro_es.history.recompiled import Recompiled
 from kro_es.projections.projection import Row
@@ -119,16 +120,36 @@ class _Task:
 
 def replay(log: LogReader, kinds: Mapping[Gvk, KindSchema], key: bytes) -> Report:
     """``kinds``: those a log without schemas was compiled against. ``key``: that of the digests in the log."""
-    report = Report()
     redactor = Redactor.of(key)
-    doubts = Doubts(redactor.key_id)
-    tasks = _tasks(log, report, doubts)
+    return _replayed(lambda: _events(log), kinds, redactor, Doubts(redactor.key_id), None)
+
+
+def replay_incident(incident: Incident, kinds: Mapping[Gvk, KindSchema], key: bytes) -> Report:
+    """As :func:`replay`, of the decisions an incident is about. An unknown ``key`` leaves out what depends on secrets."""
+    redactor = Redactor.of(key)
+    return _replayed(lambda: incident.events, kinds, redactor, Doubts(redactor.key_id, dense=False), incident)
+
+
+def _replayed(
+    events: Callable[[], Iterable[Event]],
+    kinds: Mapping[Gvk, KindSchema],
+    redactor: Redactor,
+    doubts: Doubts,
+    incident: Incident | None,
+) -> Report:
+    report = Report()
+    tasks = _tasks(events(), report, doubts, incident)
     instances = {task.event.stream.removeprefix(_INSTANCE) for found in tasks.values() for task in found}
     run = _Run(kinds, redactor, report, doubts, instances)
-    run.due(tasks.pop(0, ()))
-    for event in _events(log):
+    if incident is not None:
+        run.know(incident.fields)
+    waiting = sorted(tasks, reverse=True)
+    for event in events():
+        while waiting and waiting[-1] < event.position:
+            run.due(waiting[-1], tasks[waiting.pop()])
         run.fold(event)
-        run.due(tasks.pop(event.position, ()))
+    while waiting:
+        run.due(waiting[-1], tasks[waiting.pop()])
     report.differences.sort(key=lambda found: found.position)
     report.notes = run.graphs.notes
     return report
@@ -141,17 +162,19 @@ def _events(log: LogReader) -> Iterator[Event]:
         position = events[-1].position + 1
 
 
-def _tasks(log: LogReader, report: Report, doubts: Doubts) -> dict[int, list[_Task]]:
+def _tasks(
+    events: Iterable[Event], report: Report, doubts: Doubts, incident: Incident | None
+) -> dict[int, list[_Task]]:
     """By the position they were made at, which is earlier than the one they were recorded at."""
     found: dict[int, list[_Task]] = {}
     configuration: JsonObject = {}
-    for event in _events(log):
+    for event in events:
         doubts.seen(event)
         body = event.body
         if isinstance(body, ControllerStarted):
             configuration = body.configuration
         elif isinstance(body, ReconcileDecided | InstanceSettled | ResourceTakenOver):
-            if not event.stream.startswith(_INSTANCE):
+            if not event.stream.startswith(_INSTANCE) or (incident is not None and not incident.means(event)):
                 continue
             if body.position or isinstance(body, ReconcileDecided):
                 found.setdefault(body.position, []).append(_Task(event, configuration))
@@ -180,6 +203,11 @@ class _Run:
         self._refs: dict[str, ObjectRef] = {}
         self.graphs = Recompiled(kinds)
 
+    def know(self, fields: Mapping[str, JsonObject]) -> None:
+        """What events that are not at hand told of our fields, by digest."""
+        for digest, found in fields.items():
+            self._memory.put("field_sets", digest, {"fields": found})
+
     def fold(self, event: Event) -> None:
         self._memory.fold(event)
         match event.body:
@@ -194,7 +222,9 @@ class _Run:
             case _:
                 pass
 
-    def due(self, tasks: Sequence[_Task]) -> None:
+    def due(self, position: int, tasks: Sequence[_Task]) -> None:
+        """Decisions made at a position; every event up to it that there is has been folded."""
+        self._memory.position = position
         made: dict[str, tuple[InstanceInputs, Decision]] = {}
         told: dict[str, list[Event]] = {}
         for task in sorted(tasks, key=lambda item: item.event.position):
