@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kro_es.cli.history_state import Namespace, State, clock, state
+from kro_es.cli.history_state import Namespace, State, clock, confirm, state
 from kro_es.errors import UserError
 from kro_es.events.types import Actor, ObjectObserved, object_stream
 
@@ -48,7 +48,7 @@ def redact(  # noqa: PLR0913 - one parameter per flag
         return
     if not yes:
         asked.screen.flush()
-        typer.confirm("Redact them? It cannot be undone.", abort=True)
+        confirm("Redact them? It cannot be undone.")
     actor = Actor(getpass.getuser(), "cli")
     event = work.redact(engine, found, reason=reason, actor=actor, now=clock())
     with progress("events folded") as told:

@@ -180,9 +180,19 @@ def version() -> None:
 
 
 def main() -> None:
-    """Entry point; an expected error is one line on stderr and exit code 1, a closed pipe is no error."""
+    """Entry point; an expected error is one line on stderr and exit code 1, a closed pipe is no error.
+
+    So is a command that was typed wrong: 2 is what plan, validate and diff say of what they found.
+    """
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except typer.TyperException as error:
+        asked = getattr(getattr(error, "ctx", None), "command_path", "kro-es")
+        typer.secho(f"kro-es: {error}; {asked} --help tells more", fg="red", err=True)
+        sys.exit(1)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
     except KroEsError as error:
         typer.secho(f"kro-es: {error}", fg="red", err=True)
         sys.exit(1)

@@ -26,6 +26,9 @@ def plan(  # noqa: PLR0913 - one parameter per flag
     since: Annotated[
         str | None, typer.Option(help="back-test: over every state since this position, time or age, e.g. 30d")
     ] = None,
+    namespace: Annotated[
+        str | None, typer.Option("-n", "--namespace", help="of an instance whose file names none  [default: default]")
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="instances told field by field")] = 20,
     crds: Crds = None,
     kubernetes_version: Kubernetes = None,
@@ -33,7 +36,10 @@ def plan(  # noqa: PLR0913 - one parameter per flag
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
-    """What it would do to every live instance; exit 0 nothing, 2 something, 1 it breaks, or newly waits or fails."""
+    """What it would do to every live instance; exit 0 nothing, 2 something, 1 it breaks, or newly waits or fails.
+
+    For example: kro-es plan -f webshop.yaml --since 30d -o json
+    """
     from kro_es.authoring.render import completed
     from kro_es.cli.progress import progress
     from kro_es.history import backtest, preview
@@ -42,6 +48,8 @@ def plan(  # noqa: PLR0913 - one parameter per flag
     history = open_history(database, time.time_ns() // 1000)
     try:
         manifest = _manifest(file)
+        if namespace is not None:
+            manifest["metadata"].setdefault("namespace", namespace)
         start = None if since is None else _start(history, manifest, since)
         kinds = _kinds(history, manifest, start, (crds, kubernetes_version, from_cluster, kubeconfig, context))
         looked = 0

@@ -143,10 +143,13 @@ def told(recorded: Recorded, before: Side, after: ResourceGraph, complete: Compl
 
 
 def _of_instance(history: History, manifest: JsonObject, row: Row | None, kinds: Kinds, complete: Complete) -> Preview:
-    ref = ObjectRef.of(manifest)
     if row is None:
-        raise UserError(f"no active definition in this log makes {ref.group_kind}: apply it first, or plan it")
+        kind = ObjectRef.of(manifest).group_kind
+        raise UserError(f"no active definition in this log makes {kind}: apply it first, or plan it")
+    # where the file names no namespace, it is the one the API server would take
+    ref = ObjectRef.of(complete(compiled(row, kinds), manifest))
     found = history.rows("SELECT uid, object FROM p_objects WHERE key = ?", (ref.key,))
+    manifest = {**manifest, "metadata": {**manifest["metadata"], "namespace": ref.namespace}}
     row = _pinned_to(history, row, str(found[0]["uid"]) if found else "", manifest) or row
     graph = compiled(row, kinds)
     wanted = complete(graph, manifest)
