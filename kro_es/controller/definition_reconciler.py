@@ -8,10 +8,9 @@ from typing import Literal
 
 import structlog
 
-from kro_es.api import metadata
 from kro_es.api.conditions import HELD, Conditions, with_word
 from kro_es.api.definition import ResourceGraphDefinition, parse
-from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, terminating
+from kro_es.api.objects import JsonObject, ObjectRef, terminating
 from kro_es.controller import definition_facts as facts
 from kro_es.controller.announcements import Announcements
 from kro_es.controller.compiling import Compiler, failures_told, faults_of
@@ -372,12 +371,3 @@ class DefinitionReconciler:
 
     def _now(self) -> int:
         return self._world.clock()
-
-
-def definition_resource() -> Resource:
-    gvk = Gvk.parse(metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND)
-    return Resource(gvk, "resourcegraphdefinitions", namespaced=False)
-
-
-def definition_ref(name: str) -> ObjectRef:
-    return ObjectRef(metadata.GROUP, metadata.DEFINITION_KIND, "", name)

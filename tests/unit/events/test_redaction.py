@@ -50,7 +50,7 @@ def test_free_text_is_scrubbed_longest_first() -> None:
 
 def test_the_value_of_a_secret_is_scrubbed_as_it_is_stored_decoded_and_quoted() -> None:
     """An error may show any of them: of a Secret, of what it was put into, of a line of JSON."""
-    obj = {"kind": "Secret", "data": {"password": "cEBz\"cw==", "token": "c2F5ICJoaSI="}}
+    obj = {"kind": "Secret", "data": {"password": 'cEBz"cw==', "token": "c2F5ICJoaSI="}}
     texts = secret_texts(obj, SECRET_PATHS)
     text = 'c2F5ICJoaSI= then say "hi" then say \\"hi\\" then cEBz\\"cw=='
     assert scrub(text, texts) == "[redacted] then [redacted] then [redacted] then [redacted]"
