@@ -15,6 +15,7 @@ from rich.table import Table
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
+from kro_es.cli.progress import progress
 from kro_es.errors import UserError
 from kro_es.events.types import Actor, LogCopied
 from kro_es.projections.registry import PROJECTIONS
@@ -77,8 +78,10 @@ def status(database: Database) -> None:
 def verify(database: Database) -> None:
     """Schema current, chain whole, projections equal to a rebuild from zero; exit 1 when not. Changes nothing."""
     with _opened(database) as engine:
-        report = verified(engine)
-        faults = [*report.faults, *compare_with_log(engine, PROJECTIONS)]
+        with progress("digests") as told:
+            report = verified(engine, told)
+        with progress("projections") as told:
+            faults = [*report.faults, *compare_with_log(engine, PROJECTIONS, told)]
     for fault in faults:
         Console(stderr=True).print(fault, highlight=False, markup=False)
     if faults:
@@ -165,7 +168,8 @@ def import_(database: Database, file: Annotated[Path, typer.Argument(help="a fil
     with _engine(database) as engine:
         migrate.migrate(engine)
         manifest = transfer.import_log(engine, file, PROJECTIONS, now=_now())
-        faults = verified(engine).faults
+        with progress("digests") as told:
+            faults = verified(engine, told).faults
     if faults:
         raise UserError(f"the imported log is not whole: {faults[0]}")
     _say(f"whole: {manifest.events} events up to {manifest.position}, chain {manifest.chain}")

@@ -76,7 +76,7 @@ class InstanceReconciler:
                 if released == "refused":
                     continue
                 return released
-            if not (decision.taken_over or decision.writes or decision.settled or decision.moved):
+            if not (decision.records or decision.writes or decision.settled or decision.moved):
                 return _rest(decision, failed)
             asked, before = [(write.verb, write.key, write.digest) for write in decision.writes], asked
             if asked and asked == before:
@@ -127,6 +127,9 @@ class InstanceReconciler:
         """Intent, writes, outcomes. True when another decision should follow in this pass."""
         if decision.taken_over:
             await self._world.log.append(record.taken_over(inputs, decision))
+            return True
+        if decision.moved_pin is not None:
+            await self._world.log.append([record.moved_pin(inputs, decision.moved_pin)])
             return True
         thread = record.thread(inputs)
         events = []

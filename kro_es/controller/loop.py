@@ -15,8 +15,6 @@ from kro_es.api.watch import Watched, WatchItem
 from kro_es.controller.compiling import Compiler
 from kro_es.controller.crds import CustomKinds
 from kro_es.controller.definition_reconciler import DefinitionReconciler, Keep
-from kro_es.controller.definition_writes import DEFINITIONS
-from kro_es.controller.generated_crds import CRDS
 from kro_es.controller.instance_reconciler import InstanceReconciler
 from kro_es.controller.pinned import PinnedRevisions
 from kro_es.controller.projector import Projector
@@ -25,6 +23,7 @@ from kro_es.controller.release import Outcome
 from kro_es.controller.single_watches import FORBIDDEN, SingleWatches, Watches
 from kro_es.controller.telemetry import Metrics
 from kro_es.controller.world import World
+from kro_es.decisions.definition_writes import CRDS, DEFINITIONS
 from kro_es.errors import ApiError, FenceLost, KroEsError
 from kro_es.events.redaction import scrub
 from kro_es.events.types import Event
@@ -46,7 +45,7 @@ class Loop:
         self._metrics = metrics
         self.custom_kinds = CustomKinds(queue.add)
         self._definitions = DefinitionReconciler(
-            world, self.custom_kinds, serve=self.serve, withdraw=self.withdraw, keep=keep
+            world, self.custom_kinds, serve=self.serve, withdraw=self.withdraw, again=projector.again, keep=keep
         )
         pinned = PinnedRevisions(world, Compiler(world, self.custom_kinds), self.watch)
         self._instances = InstanceReconciler(world, pinned)

@@ -8,6 +8,7 @@ from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, resource_version
 from kro_es.decisions.decide import Decision
 from kro_es.decisions.inputs import InstanceInputs
+from kro_es.decisions.pin import Moved
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import subject_of
@@ -53,7 +54,8 @@ def thread(inputs: InstanceInputs) -> Thread:
     moving = followed is not None and (row is None or row["settled_revision"] != followed.number)
     correlation = f"rollout/{followed.definition}/{followed.number}" if followed is not None and moving else ""
     uid = inputs.instance["metadata"]["uid"]
-    return Thread(instance_stream(uid), subject_of(inputs.instance), max(newer, default=0), correlation)
+    cause = inputs.moved_by or max(newer, default=0)
+    return Thread(instance_stream(uid), subject_of(inputs.instance), cause, correlation)
 
 
 def decided(inputs: InstanceInputs, decision: Decision, engine: str) -> ReconcileDecided:
@@ -116,6 +118,11 @@ def taken_over(inputs: InstanceInputs, decision: Decision) -> list[NewEvent]:
         tied.event(body, inputs.now, subject=subject_of(child.object), cause=int(str(child.row["position"])))
         for child, body in decision.taken_over
     ]
+
+
+def moved_pin(inputs: InstanceInputs, moved: Moved) -> NewEvent:
+    """A pin by labels that begins or ends for this instance."""
+    return thread(inputs).event(moved, inputs.now)
 
 
 def outcome(write: PlannedWrite, index: int, intent: int, answer: JsonObject | None) -> Body:

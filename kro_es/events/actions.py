@@ -34,7 +34,10 @@ class ReconcileDecided:
     accepted: tuple[JsonObject, ...] = ()
     """Drift found before that nobody put back and that is none any more: {node, manager, since}."""
     given: JsonObject = field(default_factory=dict)
-    """What was read and is no row: ``failed`` writes of the same pass, lists of others that are ``unread``; by name."""
+    """What was read and is no row: ``failed`` writes of the same pass, lists of others that are ``unread``; by name.
+
+    About a definition: the digests of the ``schemas`` it was compiled against, and what the API server made of its API.
+    """
     why: str = ""
 
 
@@ -142,6 +145,31 @@ class InstanceSettled:
     """The log position everything was read at."""
     given: JsonObject = field(default_factory=dict)
     """As in :class:`ReconcileDecided`."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstancePinned:
+    """The pin of a selector selects the instance from here on."""
+
+    TYPE: ClassVar[str] = "instance.pinned"
+    definition_uid: str
+    definition: str
+    number: int
+    mark: str
+    selector: str
+    by: int
+    """Position of the command."""
+    asked_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceUnpinned:
+    """No pin of a selector selects the instance any more: it follows the active revision."""
+
+    TYPE: ClassVar[str] = "instance.unpinned"
+    definition_uid: str
+    selector: str
 
 
 @dataclass(frozen=True, slots=True)

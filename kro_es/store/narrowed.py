@@ -106,7 +106,7 @@ class NarrowedFile(FileEngine):
             connection.execute(statement)
         connection.executemany("INSERT INTO open_scopes VALUES (?, ?, ?)", scopes)
         connection.execute("PRAGMA query_only = ON")
-        self._shared = _Shared(connection)
+        self._shared = _Shared(connection, [])
 
     def connect(self) -> FileConnection:
         return self._shared

@@ -15,10 +15,13 @@ from kro_es.store.digest import PrunedDigest
 from kro_es.store.event_log import EventLog
 from kro_es.store.log_reader import LogReader
 from kro_es.store.maintenance import maintenance_event
+from kro_es.store.packing import LATE
 from kro_es.store.sql import marks, run
 
 _AT_ONCE = 5_000
 _MOVED_AT_ONCE = 500
+_HEADS = f"SELECT max(position) FROM events GROUP BY stream_id, encoding & {LATE}"  # noqa: S608 the number is ours
+"""The last event of every stream, and the last that is not late: what the next one is compared with."""
 _ONE_EVENT = 20_000
 """Positions one event accounts for: a running controller waits that long and no longer."""
 
@@ -120,15 +123,14 @@ def _but_status(obj: JsonObject) -> bytes:
 
 
 def _without_bases(connection: Connection, candidates: dict[int, tuple[str, int]], found: PrunePlan) -> None:
-    """A snapshot stays while a delta that stays needs it, or the next one will."""
+    """A snapshot stays while a delta that stays needs it; of a stream that has a head, so does what is last."""
     versions = {place: position for position, place in candidates.items()}
     sql = (
         "SELECT s.name, e.base_version, e.position FROM events e JOIN streams s ON s.id = e.stream_id"
         " WHERE e.base_version IS NOT NULL"
     )
     bases = {(name, base) for name, base, position in run(connection, sql) if position not in candidates}
-    bases |= {(name, base) for name, base in run(connection, "SELECT name, snapshot_version FROM streams")}
-    heads = {position for (position,) in run(connection, "SELECT head_position FROM streams")}
+    heads = {position for (position,) in run(connection, _HEADS)}
     for place in bases & versions.keys():
         del candidates[versions[place]]
         found.keep("snapshot others build on")

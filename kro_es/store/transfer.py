@@ -232,7 +232,7 @@ class _Filling:
         while self.position + 1 < event.position:
             self._pruned(self.position + 1)
         head = self._streams.find(self._connection, event.stream).copy()
-        head.version, head.position = event.stream_version, event.position
+        head.version = event.stream_version
         if not line["late"]:
             head.event_id, head.uid = bytes.fromhex(event.event_id), event.subject.uid
             head.resource_version = event.resource_version
