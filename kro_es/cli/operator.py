@@ -166,7 +166,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         log_level=log_level,
     )
     parse_all(settings.redact)  # a rule nobody can read is told before anything begins
-    configure_logging(log_level)
+    configure_logging(settings.log_level)
     collect_seldom()
     gc.enable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
