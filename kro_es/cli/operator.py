@@ -137,7 +137,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
     from kro_es.api.sensitive import parse_all
     from kro_es.controller.run import run as run_controller
     from kro_es.controller.telemetry import configure_logging
-    from kro_es.garbage import collect_seldom
+    from kro_es.cli.garbage import collect_seldom
 
     settings = Settings(
         database=database,
