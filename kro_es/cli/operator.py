@@ -135,9 +135,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
     import uvloop
 
     from kro_es.api.sensitive import parse_all
+    from kro_es.cli.garbage import collect_seldom
     from kro_es.controller.run import run as run_controller
     from kro_es.controller.telemetry import configure_logging
-    from kro_es.cli.garbage import collect_seldom
 
     settings = Settings(
         database=database,
