@@ -62,6 +62,8 @@ HELD = "kro.run/held"
 
 PINNED = "kro.run/pinned"
 """Annotation on an instance that is pinned: the revision it stays on, and the hash of its spec."""
+PINNED_INSTANCES = "kro.run/pinned-instances"
+"""Annotation on a definition whose instances are pinned by labels: JSON, a list of {selector, namespace, pin, reason, by}."""
 PINNED_REVISION = "kro.run/pinned-revision"
 """Label with the number alone, for who asks kubectl; nothing depends on it."""
 

@@ -14,8 +14,12 @@ from kro_es.cli.output import Format
 from kro_es.errors import UserError
 from kro_es.history.targets import Target
 
-Instances = Annotated[str, typer.Argument(help="KIND/NAME of one instance; KIND with -l for several")]
-Labels = Annotated[str | None, typer.Option("-l", "--selector", help="all instances of KIND with these labels")]
+Instances = Annotated[
+    str, typer.Argument(help="KIND/NAME of one instance; KIND with -l SELECTOR for all that have the labels")
+]
+Labels = Annotated[
+    str | None, typer.Option("-l", "--selector", help="all instances of KIND with these labels, later ones too")
+]
 Reason = Annotated[str, typer.Option(help="why; kept in the log")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="only the plan; exit 2 when it changes something")]
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
@@ -43,13 +47,25 @@ def pin(  # noqa: PLR0913 - one parameter per flag
     output: Output = Format.TABLE,
 ) -> None:
     """Keep instances on a revision of their definition until they are unpinned; the plan comes first."""
-    from kro_es.history import pinning
+    from kro_es.history import pinning, selecting
     from kro_es.history import rollback as work
 
     asked = state(context)
-    found = pinning.chosen(asked.history, target, namespace, selector)
     how = How(work.Where(kubeconfig, kube_context), reason, rolling.accepted(accept), dry_run, yes, wait, seconds)
-    _carry_out(asked, found, _number(asked, found, to), how, output)
+    if selector is None:
+        found = pinning.chosen(asked.history, target, namespace)
+        definition = str(pinning.followed(asked.history, found)["definition"])
+        _carry_out(asked, (found,), _number(definition, to), how, output)
+        return
+    chosen = selecting.selected(asked.history, target, namespace, selector)
+    number = _number(chosen.definition.ref.name, to)
+    made = rolling.planned(
+        how,
+        lambda cluster: work.planned_labels(asked.history, cluster, chosen, number),
+        lambda: selecting.of_pin(asked.history, chosen, number, None),
+    )
+    assert made is not None
+    rolling.carry_out(asked, made, how, output)
 
 
 def unpin(  # noqa: PLR0913 - one parameter per flag
@@ -68,13 +84,24 @@ def unpin(  # noqa: PLR0913 - one parameter per flag
     output: Output = Format.TABLE,
 ) -> None:
     """Let instances follow the active revision again; the plan comes first."""
-    from kro_es.history import pinning
+    from kro_es.history import pinning, selecting
     from kro_es.history import rollback as work
 
     asked = state(context)
-    found = pinning.chosen(asked.history, target, namespace, selector)
     how = How(work.Where(kubeconfig, kube_context), reason, rolling.accepted(accept), dry_run, yes, wait, seconds)
-    _carry_out(asked, found, None, how, output)
+    if selector is None:
+        _carry_out(asked, (pinning.chosen(asked.history, target, namespace),), None, how, output)
+        return
+    chosen = selecting.selected(asked.history, target, namespace, selector)
+    made = rolling.planned(
+        how,
+        lambda cluster: work.planned_labels(asked.history, cluster, chosen, None),
+        lambda: selecting.of_unpin(asked.history, chosen, None),
+    )
+    if made is not None:
+        rolling.carry_out(asked, made, how, output)
+    else:
+        _carry_out(asked, pinning.of_their_own(asked.history, target, namespace, selector), None, how, output)
 
 
 def pins(context: typer.Context, output: Output = Format.TABLE) -> None:
@@ -97,12 +124,9 @@ def _carry_out(asked: State, found: Sequence[Target], number: int | None, how: H
     rolling.carry_out(asked, made, how, output)
 
 
-def _number(asked: State, found: Sequence[Target], to: str) -> int:
+def _number(definition: str, to: str) -> int:
     """Raises UserError when it is no revision, or one of another definition."""
-    from kro_es.history import pinning
-
     name, _, number = to.rpartition("@")
-    definition = str(pinning.followed(asked.history, found[0])["definition"])
     if not number.isdigit() or int(number) == 0 or name not in ("", definition):
         raise UserError(f"{to!r} is no revision of {definition}: give its number, e.g. --to 2, or {definition}@2")
     return int(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kro_es.history.rollback import Where, Written
     from kro_es.history.whole import Rollback
 
+Made = TypeVar("Made", bound="Rollback | None")
 _PASSIVE = {"created": "created", "changed": "updated", "deleted": "deleted"}
 
 
@@ -91,13 +92,13 @@ def accepted(names: list[str] | None) -> frozenset[str]:
     return found
 
 
-def planned(how: How, ask: Callable[[Cluster], Awaitable[Rollback]], alone: Callable[[], Rollback]) -> Rollback:
+def planned(how: How, ask: Callable[[Cluster], Awaitable[Made]], alone: Callable[[], Made]) -> Made:
     """With a plan alone a cluster that does not answer costs what only the cluster can tell."""
     import asyncio
 
     from kro_es.history import rollback as work
 
-    async def asked() -> Rollback:
+    async def asked() -> Made:
         async with work.reach(how.where) as cluster:
             return await ask(cluster)
 
@@ -165,6 +166,8 @@ def _print(asked: State, made: Rollback) -> None:
 
 
 def _what(step: Plan) -> str:
+    if step.labelled:
+        return step.labelled.text
     if step.target.is_definition:
         return f"revision {step.base} → content of revision {step.to}"
     if step.pinning and step.keeps_spec:

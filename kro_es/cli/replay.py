@@ -38,7 +38,7 @@ def replay(
     ] = None,
     output: Annotated[Form, typer.Option("-o", "--output", help="text or json")] = Form.TEXT,
 ) -> None:
-    """Make every decision about an instance again, from the log alone; exit 1 when one differs from the record."""
+    """Make every recorded decision again, from the log alone; exit 1 when one differs from the record."""
     import orjson
 
     from kro_es.history.replay import replay as replayed
@@ -47,7 +47,7 @@ def replay(
     log = open_history(database, time.time_ns() // 1000).log
     report = replayed(log, _kinds(crds or [], kubernetes_version), _key(database, redaction_key_file))
     if output is Form.JSON:
-        typer.echo(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2).decode())
+        typer.echo(orjson.dumps({"equal": report.equal, **asdict(report)}, option=orjson.OPT_INDENT_2).decode())
     else:
         typer.echo(as_text(report))
     if report.differences:
@@ -65,8 +65,13 @@ def as_text(report: Report) -> str:
     lines += [f"{position}  {name}: not comparable: {why}" for position, name, why in report.unknown[:_SHOWN]]
     lines += _more(len(report.unknown))
     lines += [f"note: {text}" for text in report.notes]
-    counts = f"{report.equal} equal, {len(report.differences)} different, {len(report.unknown)} not comparable"
-    return "\n".join([*lines, f"{counts}; {report.others} about definitions, which are not made again"])
+    for sort, count in report.sorts.items():
+        lines.append(f"{sort + ':':<13} {_counts(count.equal, count.different, count.unknown)}")
+    return "\n".join([*lines, _counts(report.equal, len(report.differences), len(report.unknown))])
+
+
+def _counts(equal: int, different: int, unknown: int) -> str:
+    return f"{equal} equal, {different} different, {unknown} not comparable"
 
 
 def _more(count: int) -> list[str]:

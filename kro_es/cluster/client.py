@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 import aiohttp
 import orjson
-from kubernetes.aio import client as kube_client
-from kubernetes.aio import config as kube_config
 from yaml import YAMLError
 
 from kro_es.api.objects import JsonObject, Resource
+from kro_es.cluster.library import Configuration, RESTClientObject, config
 from kro_es.errors import ApiError, UserError
 
 REQUEST_SECONDS = 30.0
 """A write that was not answered by then has an unknown outcome."""
+RENEWED_SECONDS = 60.0
+"""How often the end of credentials that a plugin gave is looked at; they are renewed five minutes before it."""
 _MOST_RETRIES = 5
 _LONGEST_RETRY_AFTER = 10.0
 
@@ -35,26 +37,29 @@ async def connect(
     kubeconfig: str | None, context: str | None = None, *, user_agent: str, concurrency: int = 64
 ) -> ApiClient:
     """A client for a kubeconfig, or for the cluster this process runs in. Raises UserError when neither is usable."""
-    found = kube_client.Configuration()
+    found = Configuration()
+    renewal: Coroutine[object, object, None] | None = None
     if kubeconfig is None and "KUBERNETES_SERVICE_HOST" not in os.environ:
-        _refuse_missing(os.environ.get("KUBECONFIG") or kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
+        _refuse_missing(os.environ.get("KUBECONFIG") or config.KUBE_CONFIG_DEFAULT_LOCATION)
     elif kubeconfig is not None:
         _refuse_missing(kubeconfig)
     try:
         if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-            kube_config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
+            config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
         else:
-            await kube_config.load_kube_config(  # type: ignore[no-untyped-call]
+            loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
                 config_file=kubeconfig, context=context, client_configuration=found
             )
-    except (kube_config.ConfigException, YAMLError, TypeError, AttributeError) as error:
+            if hasattr(loader, "exec_plugin_expiry"):
+                renewal = config.refresh_token(loader, found, RENEWED_SECONDS)  # type: ignore[no-untyped-call]
+    except (config.ConfigException, YAMLError, TypeError, AttributeError) as error:
         raise UserError(
             f"no usable cluster configuration ({kubeconfig or 'the default kubeconfig'}): {' '.join(str(error).split())}"
         ) from error
     # two thread-pool hops per request for .netrc and proxy variables, measured at 140 microseconds
     found.client_session_kwargs = {"trust_env": False}
     found.connection_pool_maxsize = 0
-    return ApiClient(kube_client.ApiClient(found), user_agent, concurrency)
+    return ApiClient(found, user_agent, concurrency, renewal)
 
 
 def _refuse_missing(paths: str) -> None:
@@ -68,12 +73,20 @@ def _refuse_missing(paths: str) -> None:
 class ApiClient:
     """kubernetes.aio for configuration, authentication and TLS; its session with our own bytes for the rest."""
 
-    def __init__(self, library: kube_client.ApiClient, user_agent: str, concurrency: int) -> None:
-        self._library = library
-        self._configuration = library.configuration
-        self._base = str(library.configuration.host).rstrip("/")
+    def __init__(
+        self,
+        configuration: Configuration,
+        user_agent: str,
+        concurrency: int,
+        renewal: Coroutine[object, object, None] | None = None,
+    ) -> None:
+        """``renewal`` keeps the configuration's credentials good until the client is closed."""
+        self._library = RESTClientObject(configuration)
+        self._configuration = configuration
+        self._base = str(configuration.host).rstrip("/")
         self._user_agent = user_agent
         self._slots = asyncio.Semaphore(concurrency)
+        self._renewal = asyncio.create_task(renewal) if renewal is not None else None
         self.guard: Callable[[], float] = lambda: REQUEST_SECONDS
         """Asked right before each write is sent: seconds it may take; raises FenceLost when it must not be sent."""
 
@@ -86,7 +99,11 @@ class ApiClient:
         await self.close()
 
     async def close(self) -> None:
-        await self._library.close()  # type: ignore[no-untyped-call]
+        if self._renewal is not None:
+            self._renewal.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._renewal
+        await self._library.close()
 
     async def request(
         self,
@@ -135,7 +152,8 @@ class ApiClient:
                     data=data,
                     headers=headers,
                     timeout=aiohttp.ClientTimeout(total=allowed()),
-                    proxy=self._proxy,
+                    proxy=self._configuration.proxy,
+                    server_hostname=self._configuration.tls_server_name,
                 ) as answer,
             ):
                 text = await answer.read()
@@ -143,43 +161,55 @@ class ApiClient:
                     raise translated(answer.status, text, answer.headers.get("Retry-After"))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, "Unanswered", f"{method} {path}: {type(error).__name__} {error}".rstrip()) from error
-        found: JsonObject = orjson.loads(text) if text else {}
+        try:
+            found: JsonObject = orjson.loads(text) if text else {}
+        except orjson.JSONDecodeError as error:
+            # a proxy's page, or an answer that was cut: what became of the request is not known
+            raise ApiError(0, "Undecodable", f"{method} {path}: the answer is no JSON: {error}") from error
         return found
 
-    async def stream(self, path: str, query: Mapping[str, str]) -> aiohttp.ClientResponse:
-        """An open answer to read lines from; the caller releases it. Raises ApiError."""
-        timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=None)
+    async def stream(
+        self, path: str, query: Mapping[str, str], *, silence: float | None = None
+    ) -> aiohttp.ClientResponse:
+        """An open answer to read lines from; the caller releases it. Raises ApiError.
+
+        ``silence``: seconds without a byte after which reading raises TimeoutError: a peer that went away without a
+        word never ends the answer. None: it may be silent for ever.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=silence)
         try:
             answer = await self._session().get(
-                self._base + path, params=query, headers=await self._headers(None), timeout=timeout, proxy=self._proxy
+                self._base + path,
+                params=query,
+                headers=await self._headers(None),
+                timeout=timeout,
+                proxy=self._configuration.proxy,
+                server_hostname=self._configuration.tls_server_name,
             )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, "Unanswered", f"watch {path}: {type(error).__name__} {error}".rstrip()) from error
         if answer.status >= 400:
-            text = await answer.read()
+            try:
+                text = await answer.read()
+            except (aiohttp.ClientError, TimeoutError):
+                # the refusal counts, its words do not
+                text = b""
             answer.release()
             raise translated(answer.status, text, answer.headers.get("Retry-After"))
         return answer
 
-    @property
-    def _proxy(self) -> str | None:
-        found: str | None = self._configuration.proxy
-        return found
-
     def _session(self) -> aiohttp.ClientSession:
-        rest = self._library.rest_client
-        if rest.pool_manager is None:
-            rest.pool_manager = rest._create_pool_manager()
-        session: aiohttp.ClientSession = rest.pool_manager
-        return session
+        if self._library.pool_manager is None:
+            self._library.pool_manager = self._library._create_pool_manager()
+        return self._library.pool_manager
 
     async def _headers(self, content_type: str | None) -> dict[str, str]:
         headers = {"User-Agent": self._user_agent, "Accept": "application/json"}
         if content_type is not None:
             headers["Content-Type"] = content_type
-        for setting in (await self._configuration.auth_settings()).values():
-            if setting["in"] == "header" and setting["value"]:
-                headers[setting["key"]] = setting["value"]
+        token = (await self._configuration.auth_settings()).get("BearerToken")
+        if token is not None and token["value"]:
+            headers["Authorization"] = token["value"]
         return headers
 
 

@@ -19,11 +19,9 @@ _CONCURRENCY = 16
 _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 compared with, never bound here
 
 
-async def open_endpoint(settings: Settings, stack: AsyncExitStack, now: int) -> None:
-    """Serves until the stack is closed; nothing without ``history_address``. Raises UserError for one that is none."""
-    if settings.history_address is None:
-        return
-    host, port, advertised = addresses(settings.history_address, os.environ.get("POD_IP", ""))
+async def open_endpoint(settings: Settings, address: str, stack: AsyncExitStack, now: int) -> None:
+    """Serves at host:port until the stack is closed. Raises UserError for an address that is none."""
+    host, port, advertised = addresses(address, os.environ.get("POD_IP", ""))
     # reviews must not wait for the controller's requests, nor these for reviews
     client = await connect(
         settings.kubeconfig, settings.context, user_agent=f"kro-es-history/{VERSION}", concurrency=_CONCURRENCY

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import groupby
+from itertools import chain, groupby
 
 import structlog
 
@@ -29,7 +29,7 @@ from kro_es.decisions.writes import NOTICE, UID_CONFLICT, PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Seen
 from kro_es.events.redaction import scrub, secret_texts
-from kro_es.events.types import Actor, Event, NewEvent, ObjectDeleted, ReconcileDecided
+from kro_es.events.types import Actor, Event, NewEvent, ObjectDeleted, ObjectObserved, ReconcileDecided
 from kro_es.plan import owned
 from kro_es.plan.applyset import applyset_id
 from kro_es.projections.projection import Row
@@ -37,6 +37,7 @@ from kro_es.projections.projection import Row
 logger = structlog.get_logger(__name__)
 
 _NOT_KEPT = "the API server accepts what is written and then shows something else"
+_TOLD = ("labels", "annotations")
 MOST_ROUNDS = 64
 """Decisions in one pass; a graph needs about as many as it is deep, so more is a loop."""
 
@@ -75,7 +76,7 @@ class InstanceReconciler:
                 if released == "refused":
                     continue
                 return released
-            if not (decision.taken_over or decision.writes or decision.settled or decision.moved):
+            if not (decision.records or decision.writes or decision.settled or decision.moved):
                 return _rest(decision, failed)
             asked, before = [(write.verb, write.key, write.digest) for write in decision.writes], asked
             if asked and asked == before:
@@ -127,6 +128,9 @@ class InstanceReconciler:
         if decision.taken_over:
             await self._world.log.append(record.taken_over(inputs, decision))
             return True
+        if decision.moved_pin is not None:
+            await self._world.log.append([record.moved_pin(inputs, decision.moved_pin)])
+            return True
         thread = record.thread(inputs)
         events = []
         if decision.writes or decision.moved:
@@ -142,19 +146,19 @@ class InstanceReconciler:
         settled = decision.settled if len(failed) == before else None
         if settled is not None:
             recorded.append(self._world.log.submit([thread.event(settled, self._world.clock(), cause=intent.position)]))
-        await asyncio.gather(*recorded)
-        return settled is None
+        outcomes = await asyncio.gather(*recorded)
+        return settled is None or _overtaken(inputs, decision, chain.from_iterable(outcomes))
 
     async def _write_all(
         self, inputs: InstanceInputs, decision: Decision, thread: Thread, intent: Event, failed: dict[str, str]
-    ) -> list[Awaitable[object]]:
+    ) -> list[Awaitable[tuple[Event, ...]]]:
         """Stage by stage; the writes of one stage at once. A failed stage ends the pass's writing.
 
         Returns the outcomes on their way to the log: the intent there already covers every write, so that only what
         is decided next has to wait for them.
         """
         numbered = list(enumerate(decision.writes))
-        recorded: list[Awaitable[object]] = []
+        recorded: list[Awaitable[tuple[Event, ...]]] = []
         for _, stage in groupby(numbered, key=lambda item: item[1].stage):
             writes = [self._write(inputs, write, index, thread, intent.position) for index, write in stage]
             results = await asyncio.gather(*writes) if len(writes) > 1 else [await writes[0]]
@@ -167,7 +171,7 @@ class InstanceReconciler:
 
     async def _write(
         self, inputs: InstanceInputs, write: PlannedWrite, index: int, thread: Thread, intent: int
-    ) -> tuple[str, str, Awaitable[object]]:
+    ) -> tuple[str, str, Awaitable[tuple[Event, ...]]]:
         """One write; returns the node (or what it was), the error text, if any, and the outcome on its way to the log."""
         text = ""
         # taken before the write: its echo on the watch may be here before the answer
@@ -313,6 +317,34 @@ class InstanceReconciler:
             *observed,
             thread.event(record.outcome(write, index, intent, answer), now, subject=subject, cause=intent),
         ]
+
+
+def _overtaken(inputs: InstanceInputs, decision: Decision, outcomes: Iterable[Event]) -> bool:
+    """Whether somebody was quicker than a patch of the instance: it has no precondition, and only its answer shows it."""
+    ours = {
+        (part, name)
+        for write in decision.writes
+        if write.verb == "apply" and not write.node
+        for part in _TOLD
+        for name in write.body["metadata"].get(part) or ()
+    }
+    recorded = inputs.instance_row["object"]
+    assert isinstance(recorded, dict)
+    known = _told(recorded, ours)
+    return any(
+        isinstance(event.body, ObjectObserved)
+        and event.body.change == "response"
+        and event.subject.uid == inputs.instance_uid
+        and _told(event.body.object, ours) != known
+        for event in outcomes
+    )
+
+
+def _told(instance: JsonObject, ours: set[tuple[str, str]]) -> tuple[object, ...]:
+    """What of an instance its next decision may depend on and a patch of its metadata leaves alone."""
+    meta = instance["metadata"]
+    parts = ({k: v for k, v in (meta.get(part) or {}).items() if (part, k) not in ours} for part in _TOLD)
+    return meta.get("generation"), meta.get("deletionTimestamp"), *parts
 
 
 def _sent(write: PlannedWrite, intent: int, thread: Thread) -> Sent:

@@ -15,16 +15,15 @@ from kro_es.api.watch import Watched, WatchItem
 from kro_es.controller.compiling import Compiler
 from kro_es.controller.crds import CustomKinds
 from kro_es.controller.definition_reconciler import DefinitionReconciler, Keep
-from kro_es.controller.definition_writes import DEFINITIONS
-from kro_es.controller.generated_crds import CRDS
 from kro_es.controller.instance_reconciler import InstanceReconciler
 from kro_es.controller.pinned import PinnedRevisions
 from kro_es.controller.projector import Projector
 from kro_es.controller.queue import Key, Queue
 from kro_es.controller.release import Outcome
-from kro_es.controller.single_watches import SingleWatches, Watches
+from kro_es.controller.single_watches import FORBIDDEN, SingleWatches, Watches
 from kro_es.controller.telemetry import Metrics
 from kro_es.controller.world import World
+from kro_es.decisions.definition_writes import CRDS, DEFINITIONS
 from kro_es.errors import ApiError, FenceLost, KroEsError
 from kro_es.events.redaction import scrub
 from kro_es.events.types import Event
@@ -46,7 +45,7 @@ class Loop:
         self._metrics = metrics
         self.custom_kinds = CustomKinds(queue.add)
         self._definitions = DefinitionReconciler(
-            world, self.custom_kinds, serve=self.serve, withdraw=self.withdraw, keep=keep
+            world, self.custom_kinds, serve=self.serve, withdraw=self.withdraw, again=projector.again, keep=keep
         )
         pinned = PinnedRevisions(world, Compiler(world, self.custom_kinds), self.watch)
         self._instances = InstanceReconciler(world, pinned)
@@ -67,9 +66,9 @@ class Loop:
         deleting an instance needs its inventory, not its graph. ``members``: kinds of recorded children.
         """
         for gvk in sorted(members):
-            await self._ensure(Resource(gvk, "", namespaced=True), MEMBERS)
+            await self._ensure_recorded(gvk, MEMBERS)
         for gvk, definition_uid in sorted(kinds.items()):
-            await self._ensure(Resource(gvk, "", namespaced=True), None)
+            await self._ensure_recorded(gvk, None)
             self._projector.serve(gvk.group, gvk.kind, definition_uid)
         await self._ensure(CRDS, None)
         await self._ensure(DEFINITIONS, None)
@@ -78,6 +77,15 @@ class Loop:
         # what did not change while we were away makes no event: every recorded definition gets its pass from here
         self.resync()
         self.synced = True
+
+    async def _ensure_recorded(self, gvk: Gvk, selector: Selector | None) -> None:
+        """A right to one kind that was taken away meanwhile must not keep the controller from all the others."""
+        try:
+            await self._ensure(Resource(gvk, "", namespaced=True), selector)
+        except ApiError as error:
+            if error.status != FORBIDDEN:
+                raise
+            logger.error("what is recorded of a kind cannot be looked after", kind=str(gvk), error=error.message)
 
     async def _ensure(self, resource: Resource, selector: Selector | None) -> None:
         assert self._watches is not None

@@ -45,6 +45,12 @@ class Projector:
                 self._instances[key.uid] = key
                 self._queue.add(key)
 
+    def again(self, definition_uid: str) -> None:
+        """Every instance of the definition gets a pass."""
+        for (group, kind), owner in list(self._kinds.items()):
+            if owner == definition_uid:
+                self.serve(group, kind, owner)
+
     def seed(self, rows: Iterable[Row]) -> None:
         """After a restart: which recorded object belongs to which instance, from rows of ``objects``."""
         for row in rows:

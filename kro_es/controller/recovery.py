@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kro_es.api.objects import Gvk, ObjectRef
+from kro_es.api.objects import Gvk, JsonObject, ObjectRef
 from kro_es.controller.assembly import Assembled
 from kro_es.controller.crds import GROUP, KIND
+from kro_es.controller.ports import Reader
 from kro_es.controller.world import World
 from kro_es.events.types import Actor, NewEvent, OutcomeUnknown, Subject
 from kro_es.projections.projection import Row
 from kro_es.store.reader import Snapshot
+
+_INSTANCE = "instance/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,23 @@ async def close_intents(world: World, intents: Sequence[tuple[str, Row]]) -> Non
             ref = ObjectRef(str(row["api_group"]), str(row["kind"]), str(row["namespace"]), str(row["name"]))
             found = reader.row("objects", ref.key)
             subject = Subject(ref.group, ref.kind, ref.namespace, ref.name, str(found["uid"]) if found else "")
-            body = OutcomeUnknown(intent, index, _shown(found, intent))
+            body = OutcomeUnknown(intent, index, _shown(found, intent), _put_back(reader, row, intent))
             events.append(NewEvent(str(row["stream"]), body, subject, actor, now, cause=intent))
     if events:
         await world.log.append(events)
+
+
+def _put_back(reader: Reader, row: Row, intent: int) -> JsonObject:
+    """The drift the write should have ended, whether it was found by this intent or by an earlier one."""
+    stream, node = str(row["stream"]), row["node"]
+    if not stream.startswith(_INSTANCE) or not node:
+        return {}
+    found = reader.rows("offenders", "instance_uid", stream.removeprefix(_INSTANCE))
+    for offender in (item for item in found if item["node"] == node):
+        since = intent if offender["position"] == intent else offender["unhealed"] if offender["tries"] else 0
+        if since:
+            return {"node": node, "manager": offender["manager"], "since": since}
+    return {}
 
 
 def _shown(found: Row | None, intent: int) -> str:

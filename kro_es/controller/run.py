@@ -22,7 +22,6 @@ from kro_es.cluster.lease import Lease
 from kro_es.controller import schedule
 from kro_es.controller.assembly import Assembled, Given, assemble, started
 from kro_es.controller.audit import Audit, guarded, read_token
-from kro_es.controller.history import open_endpoint
 from kro_es.controller.loop import Loop
 from kro_es.controller.queue import Queue
 from kro_es.controller.recovery import Left, close_intents, recover
@@ -108,7 +107,7 @@ class _Controller:
         if not await self._lead(client, stop):
             return
         log, pool, fence = await self._open_log(cluster_id)
-        await open_endpoint(settings, self._stack, now_micros())
+        await self._serve_history()
         last_alive = log.last_heartbeat()
         writer = self._written_by(log)
         if settings.audit_source:
@@ -180,6 +179,13 @@ class _Controller:
         probes = Probes(self._metrics.registry, lambda: self._loop is None or self._loop.failed is None, self._ready)
         await probes.start(self._settings.health_address, self._settings.metrics_address)
         self._stack.push_async_callback(probes.close)
+
+    async def _serve_history(self) -> None:
+        if self._settings.history_address is not None:
+            # cryptography and the answers to every question, which most controllers are never asked
+            from kro_es.controller.history import open_endpoint  # noqa: PLC0415
+
+            await open_endpoint(self._settings, self._settings.history_address, self._stack, now_micros())
 
     def _ready(self) -> bool:
         """Who stands by is as ready as it can be; who acts is ready when it sees, may act, and can record."""

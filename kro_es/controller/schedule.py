@@ -16,7 +16,8 @@ def start(beat: Callable[[], None], resync: Callable[[], None], resync_hours: fl
     async def in_the_loop() -> None:
         resync()
 
-    scheduler = AsyncIOScheduler(timezone="UTC")
+    # the library would leave out what is due while the loop is busy, a resync until the next one is due
+    scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True})
     scheduler.add_job(beat, "interval", seconds=HEARTBEAT_SECONDS)
     if resync_hours > 0:
         scheduler.add_job(in_the_loop, "interval", hours=resync_hours)

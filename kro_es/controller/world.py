@@ -12,6 +12,7 @@ from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.graphs import Graphs
 from kro_es.controller.ingest import Ingest
 from kro_es.controller.ports import Cluster, EventLog, Reader
+from kro_es.decisions.definition import Told
 from kro_es.decisions.load import Standing
 from kro_es.decisions.taint import Taints
 from kro_es.events.from_watch import Origin
@@ -38,3 +39,7 @@ class World:
     """The functions definitions may call."""
     rules: tuple[Rule, ...]
     """Fields whose values are never recorded, beside those of Secrets."""
+
+    def told(self) -> Told:
+        """What a pass over a definition knows besides the rows, now."""
+        return Told(self.clock(), self.engine, self.standing.version)

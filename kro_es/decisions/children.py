@@ -129,9 +129,11 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
     if taken is not None:
         return Comparison(item, ref, desired, taken_over=taken)
     if key in inputs.failed:
-        return Comparison(item, ref, desired, error=inputs.failed[key])
+        return Comparison(item, ref, desired, drift=drift, error=inputs.failed[key])
+    put_back = ledger.put_back(inputs, drift)
     fight = ledger.fight(inputs, ref, drift)
-    if fight is not None:
+    # a repair that was refused waits for its retry: nobody has changed anything since
+    if fight is not None and not put_back["since"]:
         return Comparison(item, ref, desired, drift=drift, error=fight.text, wait=fight.wait)
     # nothing is known of an apply: what the server writes in its own way reads as a difference and must stay a no-op
     body = _with_version_of(live.object, desired) if live is not None and row is None else desired
@@ -145,6 +147,7 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
         node=key,
         digest=digest,
         force=live is not None or _recorded_at(row, ref),
+        puts_back=put_back,
     )
     return Comparison(item, ref, desired, write, drift)
 
@@ -168,7 +171,10 @@ def _taken_over(
         fields = inputs.field_set(str(row["fields_digest"])) if row["desired_digest"] != digest else None
     if fields is None or not owned.agrees(wanted, recorded, fields):
         return None
-    return live, ResourceTakenOver(node, digest, owned.owned_digest(recorded, fields), owned.digest(fields))
+    return live, ResourceTakenOver(
+        node, digest, owned.owned_digest(recorded, fields), owned.digest(fields), inputs.position, inputs.served_by,
+        inputs.given,
+    )  # fmt: skip
 
 
 def _recorded_at(row: Row | None, ref: ObjectRef) -> bool:

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, Resource, annotations_of, terminating
+from kro_es.api.objects import JsonObject, Resource, annotations_of, labels, terminating
 from kro_es.api.selector import Selector
 from kro_es.decisions import children, deletion, hold, ledger, pin, upkeep
 from kro_es.decisions.children import Comparison
 from kro_es.decisions.inputs import Child, Externals, InstanceInputs
 from kro_es.decisions.status import Verdict, shown_status
-from kro_es.decisions.writes import INVENTORY, RELEASE, STATUS, PlannedWrite
-from kro_es.events.types import InstanceSettled, NodeReport, ResourceTakenOver
+from kro_es.decisions.writes import FINALIZER, INVENTORY, RELEASE, STATUS, PlannedWrite
+from kro_es.events.types import InstanceSettled, InstanceUnpinned, NodeReport, ResourceTakenOver
 from kro_es.runtime.resolve import NodeResult, resolve
 
 
@@ -39,6 +39,13 @@ class Decision:
     why: str = ""
     taken_over: tuple[tuple[Child, ResourceTakenOver], ...] = ()
     """Live children to be recorded as ours without a write; everything else is decided after that."""
+    moved_pin: pin.Moved | None = None
+    """A pin by labels that begins or ends, to be recorded likewise."""
+
+    @property
+    def records(self) -> bool:
+        """Whether something is only to be recorded, and everything else decided after that."""
+        return bool(self.taken_over) or self.moved_pin is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,12 @@ class _Pass:
     @property
     def child_writes(self) -> tuple[PlannedWrite, ...]:
         return tuple(item.write for item in self.comparisons if item.write is not None)
+
+    @property
+    def new_drift(self) -> tuple[JsonObject, ...]:
+        """That of the writes, but for what was found before and could not be written."""
+        tried = [(item.write, item.drift) for item in self.comparisons if item.write is not None]
+        return tuple(change for write, drift in tried if not write.puts_back.get("since") for change in drift)
 
     @property
     def errors(self) -> dict[str, str]:
@@ -79,6 +92,8 @@ def decide(inputs: InstanceInputs) -> Decision:
         return Decision(why="no active revision")
     if STATUS in inputs.failed:
         return Decision(retry=True, why="the status could not be written")
+    if inputs.moved is not None:
+        return _moved_pin(inputs)
     if inputs.unkept:
         return _reported(inputs, Verdict.pin_unkept(pin.told(inputs.pin, inputs.unkept)))
     problem = upkeep.unmanageable(inputs)
@@ -91,6 +106,14 @@ def decide(inputs: InstanceInputs) -> Decision:
         return _reported(inputs, Verdict.held_unknown(text), marks)
     found = _look(inputs)
     return _halted(inputs, found, marks) or _acting(inputs, found, marks) or _resting(inputs, found, marks)
+
+
+def _moved_pin(inputs: InstanceInputs) -> Decision:
+    """The label a pin put on it goes first: as soon as the end of the pin is recorded nobody remembers whose it was."""
+    ends = isinstance(inputs.moved, InstanceUnpinned)
+    if ends and metadata.PINNED_REVISION in labels(inputs.instance) and FINALIZER not in inputs.failed:
+        return Decision((upkeep.unlabelled(inputs),), state=_under_way(inputs), why="no pin selects it any more")
+    return Decision(moved_pin=inputs.moved, why="a pin by labels")
 
 
 def _halted(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ...]) -> Decision | None:
@@ -120,10 +143,11 @@ def _acting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ...
     if applies:
         coming = (result.node.resource for result in found.results if result.pending and not result.node.external)
         superset = upkeep.inventory(inputs, _desired(found), shrink=False, coming=coming)
-        drift = ledger.known(inputs, (change for item in found.comparisons if item.write for change in item.drift))
+        drift = ledger.known(inputs, found.new_drift)
         writes, reports = (*marks, *superset, *applies), _reports(inputs, found)
         accepted = _accepted(inputs, found)
-        return Decision(writes, reports, _under_way(inputs), drift, accepted=accepted, why=_why(drift))
+        why = "drift" if any(write.puts_back for write in applies) else "desired state changed"
+        return Decision(writes, reports, _under_way(inputs), drift, accepted=accepted, why=why)
     refused = deletion.refused(inputs, found.orphans)
     if refused:
         text = refused if refused == deletion.REPLACED else f"failed: {refused}"
@@ -296,10 +320,6 @@ def _same(inputs: InstanceInputs, settled: InstanceSettled) -> bool:
     return row is not None and (
         row["settled_revision"], row["settled_generation"], row["state"], row["ready"], row["message"],
     ) == (settled.revision, settled.generation, settled.state, int(settled.ready), settled.message)  # fmt: skip
-
-
-def _why(drift: tuple[JsonObject, ...]) -> str:
-    return "drift" if drift else "desired state changed"
 
 
 def releasing(write: PlannedWrite) -> Decision:

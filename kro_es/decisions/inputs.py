@@ -11,7 +11,7 @@ from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels
 from kro_es.api.selector import Selector
 from kro_es.api.sensitive import Path
 from kro_es.api.watch import Watched
-from kro_es.decisions.pin import Pin
+from kro_es.decisions.pin import Moved, Pin
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import Input
 from kro_es.graph.node import ResourceGraph
@@ -130,6 +130,10 @@ class InstanceInputs:
     """Number of the revision that has to be compiled before anything is decided."""
     served_by: str = ""
     """uid of the definition that serves its kind."""
+    moved: Moved | None = None
+    """A pin by labels that begins or ends: recorded before anything else is decided, ``pin`` is None then."""
+    moved_by: int = 0
+    """Position of what led to that."""
 
     @property
     def instance_uid(self) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef
 from kro_es.decisions.inputs import InstanceInputs
-from kro_es.projections.drift import patience
+from kro_es.projections.drift import found_digest, patience
 from kro_es.projections.projection import Row
 
 
@@ -37,6 +37,16 @@ def fight(inputs: InstanceInputs, ref: ObjectRef, drift: tuple[JsonObject, ...])
         f'"{metadata.CHILD_MANAGER}" puts it back; the next repair waits'
     )
     return Fight(text, wait)
+
+
+def put_back(inputs: InstanceInputs, drift: Sequence[JsonObject]) -> JsonObject:
+    """What a write of the object puts back: {node, manager, since}; since 0 where no earlier write tried it."""
+    if not drift:
+        return {}
+    row = _offender(inputs, drift[0])
+    tried = row is not None and row["unhealed"] and row["tries"] and row["found"] == found_digest(drift)
+    since = _int(row, "unhealed") if row is not None and tried else 0
+    return {"node": drift[0]["node"], "manager": drift[0].get("manager", ""), "since": since}
 
 
 def known(inputs: InstanceInputs, drift: Iterable[JsonObject]) -> tuple[JsonObject, ...]:

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from kro_es.api.objects import JsonObject, ObjectRef
 from kro_es.decisions import hold
-from kro_es.decisions.choice import Choice, Graphs, choose
+from kro_es.decisions import pin as pins
+from kro_es.decisions.choice import Graphs, choose
 from kro_es.decisions.inputs import Child, Externals, Followed, InstanceInputs
 from kro_es.decisions.pin import Pin
 from kro_es.decisions.taint import Taints
@@ -63,8 +64,12 @@ def load(
     if row is None or instance is None:
         return None
     held = reader.row("holds", instance_uid)
-    pin = Pin.of(instance, reader.row("pins", instance_uid))
-    chosen = _chosen(reader, pin, moment.graphs)
+    served_by = moment.graphs.definition_uid
+    head, pin_row = reader.row("definitions", served_by) if served_by else None, reader.row("pins", instance_uid)
+    moved = pins.moved(instance, pin_row, served_by, head)
+    pin = Pin.of(instance, pin_row) if moved is None else None
+    revision = reader.row("revisions", f"{served_by}/{pin.number:06d}") if pin else None
+    chosen = choose(head, pin, revision, moment.graphs)
     children = _children(reader, applyset_id(ObjectRef.of(instance)), chosen.followed, moment.clear)
     nodes = {str(node["node"]): node for node in reader.rows("nodes", "instance_uid", instance_uid)}
     seen = _seen_fields(reader, children, nodes.values())
@@ -96,14 +101,18 @@ def load(
         unkept=chosen.unkept,
         uncompiled=chosen.uncompiled,
         lacking=chosen.lacking,
-        served_by=moment.graphs.definition_uid,
+        served_by=served_by,
+        moved=moved,
+        moved_by=_moved_by(moved, row, head),
     )
 
 
-def _chosen(reader: Reader, pin: Pin | None, graphs: Graphs) -> Choice:
-    uid = graphs.definition_uid
-    head = reader.row("definitions", uid) if uid else None
-    return choose(head, pin, reader.row("revisions", f"{uid}/{pin.number:06d}") if pin else None, graphs)
+def _moved_by(moved: pins.Moved | None, instance: Row, head: Row | None) -> int:
+    """Position of the command, or of the edit of the labels, whichever came later."""
+    if moved is None:
+        return 0
+    command = int(str(head["pins_position"])) if head else 0
+    return max(command, int(str(instance["position"])))
 
 
 def _children(

@@ -8,6 +8,7 @@ from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, resource_version
 from kro_es.decisions.decide import Decision
 from kro_es.decisions.inputs import InstanceInputs
+from kro_es.decisions.pin import Moved
 from kro_es.decisions.writes import PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import subject_of
@@ -53,7 +54,8 @@ def thread(inputs: InstanceInputs) -> Thread:
     moving = followed is not None and (row is None or row["settled_revision"] != followed.number)
     correlation = f"rollout/{followed.definition}/{followed.number}" if followed is not None and moving else ""
     uid = inputs.instance["metadata"]["uid"]
-    return Thread(instance_stream(uid), subject_of(inputs.instance), max(newer, default=0), correlation)
+    cause = inputs.moved_by or max(newer, default=0)
+    return Thread(instance_stream(uid), subject_of(inputs.instance), cause, correlation)
 
 
 def decided(inputs: InstanceInputs, decision: Decision, engine: str) -> ReconcileDecided:
@@ -104,6 +106,8 @@ def applied(  # noqa: PLR0913 - the facts of one outcome, all of them needed
         created=before == 0 and not others,
         changed=resource_version(answer) != before,
         adopted=tuple(sorted(others)) if before == 0 else (),
+        # what this decision found itself is told by the intent
+        puts_back=write.put_back(intent) if write.puts_back.get("since") else {},
     )
 
 
@@ -114,6 +118,11 @@ def taken_over(inputs: InstanceInputs, decision: Decision) -> list[NewEvent]:
         tied.event(body, inputs.now, subject=subject_of(child.object), cause=int(str(child.row["position"])))
         for child, body in decision.taken_over
     ]
+
+
+def moved_pin(inputs: InstanceInputs, moved: Moved) -> NewEvent:
+    """A pin by labels that begins or ends for this instance."""
+    return thread(inputs).event(moved, inputs.now)
 
 
 def outcome(write: PlannedWrite, index: int, intent: int, answer: JsonObject | None) -> Body:
@@ -137,7 +146,7 @@ def still_there(answer: JsonObject | None) -> bool:
 
 def failed(write: PlannedWrite, index: int, intent: int, error: ApiError, message: str) -> WriteFailed:
     """``message`` is the error's text with secret values taken out."""
-    return WriteFailed(intent, index, write.node, error.status, error.reason, message)
+    return WriteFailed(intent, index, write.node, error.status, error.reason, message, write.put_back(intent))
 
 
 def gone(inputs: InstanceInputs) -> InstanceGone:

@@ -45,9 +45,7 @@ def marks(inputs: InstanceInputs) -> tuple[PlannedWrite, ...]:
 
     A first patch installs an empty, valid inventory too, so that no moment has one without the other.
     """
-    followed = inputs.followed
-    assert followed is not None
-    wanted = instance_labels(followed.definition, followed.definition_uid, inputs.version)
+    wanted = _wanted(inputs)
     found = labels(inputs.instance)
     finalized = _finalized(inputs.instance)
     stale = {name for name, value in wanted.items() if found.get(name) != value} - {metadata.VERSION}
@@ -60,6 +58,23 @@ def marks(inputs: InstanceInputs) -> tuple[PlannedWrite, ...]:
         body["metadata"]["labels"] = {**wanted, **extra_labels}
         body["metadata"]["annotations"] = extra
     return (_patch(inputs, body, metadata.LABELLER, stage=0, what=FINALIZER),)
+
+
+def _wanted(inputs: InstanceInputs) -> dict[str, str]:
+    """Whoever is pinned by its own name got the label about that with the command."""
+    followed, pin = inputs.followed, inputs.pin
+    assert followed is not None
+    wanted = instance_labels(followed.definition, followed.definition_uid, inputs.version)
+    if pin is not None and pin.row is not None and pin.row["by"]:
+        wanted[metadata.PINNED_REVISION] = str(pin.number)
+    return wanted
+
+
+def unlabelled(inputs: InstanceInputs) -> PlannedWrite:
+    """The patch of ``marks`` without the label of a pin: what is applied no more, the API server takes away."""
+    body = _head(inputs.instance)
+    body["metadata"] |= {"labels": _wanted(inputs), "finalizers": [metadata.FINALIZER]}
+    return _patch(inputs, body, metadata.LABELLER, stage=0, what=FINALIZER)
 
 
 def inventory(

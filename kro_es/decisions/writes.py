@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from kro_es.api.objects import JsonObject, ObjectRef, Resource
@@ -40,6 +40,12 @@ class PlannedWrite:
     """Precondition of a delete."""
     what: str = ""
     """For people: finalizer, inventory, status ..."""
+    puts_back: JsonObject = field(default_factory=dict)
+    """The drift it ends: {node, manager, since}, the position it was found at; 0: by this very decision."""
+
+    def put_back(self, intent: int) -> JsonObject:
+        """The drift as the outcome names it; empty when there is none."""
+        return {**self.puts_back, "since": self.puts_back["since"] or intent} if self.puts_back else {}
 
     @property
     def key(self) -> str:

@@ -34,7 +34,10 @@ class ReconcileDecided:
     accepted: tuple[JsonObject, ...] = ()
     """Drift found before that nobody put back and that is none any more: {node, manager, since}."""
     given: JsonObject = field(default_factory=dict)
-    """What was read and is no row: ``failed`` writes of the same pass, lists of others that are ``unread``; by name."""
+    """What was read and is no row: ``failed`` writes of the same pass, lists of others that are ``unread``; by name.
+
+    About a definition: the digests of the ``schemas`` it was compiled against, and what the API server made of its API.
+    """
     why: str = ""
 
 
@@ -56,6 +59,8 @@ class ResourceApplied:
     changed: bool
     adopted: tuple[str, ...] = ()
     """Other field managers the object already had."""
+    puts_back: JsonObject = field(default_factory=dict)
+    """The drift this ends, when an earlier try did not: {node, manager, since}, the position of the decision that found it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,12 @@ class ResourceTakenOver:
     desired_digest: str
     owned_digest: str
     fields_digest: str
+    position: int = 0
+    """The log position everything was read at; 0: recorded before that was noted."""
+    served_by: str = ""
+    """uid of the definition whose graph wants it so."""
+    given: JsonObject = field(default_factory=dict)
+    """As in :class:`ReconcileDecided`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +114,8 @@ class WriteFailed:
     status: int
     reason: str
     message: str
+    puts_back: JsonObject = field(default_factory=dict)
+    """The drift it should have ended: {node, manager, since}, the position of the decision that found it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +126,8 @@ class OutcomeUnknown:
     intent: int
     index: int
     found: str
+    puts_back: JsonObject = field(default_factory=dict)
+    """As in :class:`WriteFailed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +145,31 @@ class InstanceSettled:
     """The log position everything was read at."""
     given: JsonObject = field(default_factory=dict)
     """As in :class:`ReconcileDecided`."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstancePinned:
+    """The pin of a selector selects the instance from here on."""
+
+    TYPE: ClassVar[str] = "instance.pinned"
+    definition_uid: str
+    definition: str
+    number: int
+    mark: str
+    selector: str
+    by: int
+    """Position of the command."""
+    asked_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceUnpinned:
+    """No pin of a selector selects the instance any more: it follows the active revision."""
+
+    TYPE: ClassVar[str] = "instance.unpinned"
+    definition_uid: str
+    selector: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,36 @@ class CommandUnpin:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandPinSelector:
+    """From here on every instance of a definition with these labels runs this revision, those that come later too."""
+
+    TYPE: ClassVar[str] = "command.pin_selector"
+    definition_uid: str
+    definition: str
+    namespace: str
+    """Empty: instances of every namespace."""
+    selector: str
+    number: int
+    mark: str
+    """As of :class:`CommandPin`; an annotation on the definition has it, so that the pin outlives the log."""
+    reason: str
+    imported: bool = False
+    """Not asked for now: found on the definition by a log that did not know it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandUnpinSelector:
+    """No instance is pinned by these labels any more."""
+
+    TYPE: ClassVar[str] = "command.unpin_selector"
+    definition_uid: str
+    definition: str
+    namespace: str
+    selector: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerStarted:
     TYPE: ClassVar[str] = "controller.started"
     engine: str

@@ -7,7 +7,9 @@ from typing import TypeAlias
 
 from kro_es.events.actions import (
     InstanceGone,
+    InstancePinned,
     InstanceSettled,
+    InstanceUnpinned,
     OutcomeUnknown,
     ReconcileDecided,
     ResourceApplied,
@@ -20,9 +22,11 @@ from kro_es.events.commands import (
     CommandHold,
     CommandInstanceRollback,
     CommandPin,
+    CommandPinSelector,
     CommandRelease,
     CommandRollback,
     CommandUnpin,
+    CommandUnpinSelector,
     ControllerStarted,
     ControllerStopped,
     LogAdopted,
@@ -52,9 +56,11 @@ __all__ = [
     "CommandHold",
     "CommandInstanceRollback",
     "CommandPin",
+    "CommandPinSelector",
     "CommandRelease",
     "CommandRollback",
     "CommandUnpin",
+    "CommandUnpinSelector",
     "ControllerStarted",
     "ControllerStopped",
     "CrdApplied",
@@ -62,7 +68,9 @@ __all__ = [
     "FieldsSeen",
     "Input",
     "InstanceGone",
+    "InstancePinned",
     "InstanceSettled",
+    "InstanceUnpinned",
     "LogAdopted",
     "LogCopied",
     "LogPruned",
@@ -116,12 +124,16 @@ Body: TypeAlias = (
     | OutcomeUnknown
     | InstanceSettled
     | InstanceGone
+    | InstancePinned
+    | InstanceUnpinned
     | CommandRollback
     | CommandInstanceRollback
     | CommandHold
     | CommandRelease
     | CommandPin
     | CommandUnpin
+    | CommandPinSelector
+    | CommandUnpinSelector
     | ControllerStarted
     | ControllerStopped
     | LogPruned

@@ -13,7 +13,18 @@ from kro_es.history.times import iso, lasted
 from kro_es.projections.projection import Row
 
 COLUMNS = ("time", "object", "path", "wanted", "found", "actor", "healed_after", "event")
-WIDE = ("time", "instance", "namespace", *COLUMNS[1:6], "known_by", "seen_late", "healed_at", "healed_after", "event")
+WIDE = (
+    "time",
+    "instance",
+    "namespace",
+    *COLUMNS[1:6],
+    "known_by",
+    "seen_late",
+    "healed_at",
+    "healed_after",
+    "tries",
+    "event",
+)
 
 
 def drift(history: History, target: Target | None, since: int, until: int, limit: int) -> Answer:
@@ -61,6 +72,7 @@ def _told(row: Row, seen: Row) -> list[JsonObject]:
             "seen_late": "late" in str(seen.get("summary", "")),
             "healed_at": iso(done) if done else None,
             "healed_after": lasted((done - began) / 1_000_000) if done else str(row["ended"]) or "not healed",
+            "tries": row.get("tries", 0),
             "revision": row["revision"],
             "event": row["position"],
         }

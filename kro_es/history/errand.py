@@ -16,9 +16,11 @@ from kro_es.events.types import (
     CommandHold,
     CommandInstanceRollback,
     CommandPin,
+    CommandPinSelector,
     CommandRelease,
     CommandRollback,
     CommandUnpin,
+    CommandUnpinSelector,
     NewEvent,
     Subject,
     definition_stream,
@@ -80,7 +82,10 @@ class Errand:
     def command(self, plan: Plan) -> int:
         """Position of the command; with a hold, both are in the log or none."""
         found = []
-        if not plan.keeps_spec:
+        if plan.labelled is not None:
+            stream = definition_stream(plan.definition_uid)
+            found.append(self._event(stream, plan.target.ref, plan.target.uid, _labelled_body(plan, self.reason)))
+        elif not plan.keeps_spec:
             body = _body(plan, self.reason)
             stream = self.correlation if isinstance(body, CommandRollback) else instance_stream(plan.target.uid)
             found.append(self._event(stream, plan.target.ref, plan.target.uid, body))
@@ -144,6 +149,15 @@ def _body(plan: Plan, reason: str) -> Body:
     if plan.target.is_definition:
         return CommandRollback(plan.definition_uid, plan.definition, plan.to, plan.base, plan.digest, reason)
     return CommandInstanceRollback(plan.target.uid, plan.to, plan.base, plan.digest, reason)
+
+
+def _labelled_body(plan: Plan, reason: str) -> CommandPinSelector | CommandUnpinSelector:
+    it = plan.labelled
+    assert it is not None
+    uid, name = plan.definition_uid, plan.definition
+    if not it.number:
+        return CommandUnpinSelector(uid, name, it.namespace, it.selector, reason)
+    return CommandPinSelector(uid, name, it.namespace, it.selector, it.number, it.mark, reason)
 
 
 def _pinned(meta: JsonObject, pinning: Pinning) -> JsonObject:

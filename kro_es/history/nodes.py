@@ -130,7 +130,8 @@ def _pinned(history: History, uid: str) -> str:
     if not found:
         return ""
     row = found[0]
-    return f"pinned to revision {row['number']} since {iso(int(str(row['since'])))} by {row['actor']}: {row['reason']}"
+    labels = f" by its labels ({row['selector']})" if row.get("by") else ""
+    return f"pinned to revision {row['number']}{labels} since {iso(int(str(row['since'])))} by {row['actor']}: {row['reason']}"
 
 
 def _waiting(history: History, node: Row) -> JsonObject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,8 @@ class Pinning:
     mark: str
     runs: int
     """What it runs now; 0 when it is made again."""
+    selector: str = ""
+    """The labels it is or was pinned by: the controller sees to it, nothing is written to the instance."""
 
     @property
     def text(self) -> str:
@@ -111,8 +114,14 @@ def pinned(history: History, target: Target, number: int, revisions: Revisions) 
 def unpinned(history: History, target: Target) -> Pinning | None:
     """What the end of its pin changes; None when it is not pinned. Raises UserError when nothing would be followed."""
     obj = object_at(history, target.ref, history.head)
-    if obj is None or pins.pin_of(history, target.uid, obj) is None:
+    found = pins.pin_of(history, target.uid, obj) if obj is not None else None
+    if found is None:
         return None
+    if selector := pins.selector_of(found):
+        raise UserError(
+            f"{target.name} is pinned by its labels: kro-history unpin {target.ref.kind.lower()} -l {shlex.quote(selector)},"
+            " or change the labels"
+        )
     now = followed(history, target)
     serving = active(history, str(now["definition"]), str(now["definition_uid"]))
     return Pinning(int(str(serving["number"])), "", int(str(now["number"])))
@@ -126,9 +135,16 @@ def as_it_ran(history: History, target: Target, position: int, revisions: Revisi
         return None
     if uid != now["definition_uid"]:
         raise UserError(f"{now['definition']} was deleted and made again since: the revision it ran then is gone")
-    if number == active(history, str(now["definition"]), uid)["number"]:
+    if number == active(history, str(now["definition"]), uid)["number"] and not _labelled(history, target):
         return unpinned(history, target)
     return pinned(history, target, number, revisions)
+
+
+def _labelled(history: History, target: Target) -> bool:
+    """Whether its labels pin it: then only a pin of its own makes it run another revision."""
+    obj = object_at(history, target.ref, history.head)
+    found = pins.pin_of(history, target.uid, obj) if obj is not None else None
+    return found is not None and bool(pins.selector_of(found))
 
 
 def ran(history: History, target: Target, position: int) -> tuple[int, str]:
@@ -182,23 +198,32 @@ def needs(history: History, instances: Iterable[Target], number: int | None) -> 
     return found
 
 
-def chosen(history: History, text: str, namespace: str | None, selector: str | None) -> Sequence[Target]:
-    """``KIND/NAME``, or all live instances of ``KIND`` that a label selector selects. Raises UserError for none."""
-    if selector is None:
-        if "/" not in text:
-            raise UserError(f"{text!r} is no instance: write KIND/NAME, or KIND with -l SELECTOR")
-        found = targets.find(history, text, namespace)
-        if not found.is_instance:
-            raise UserError(f"{found.name} is no instance: a pin is for instances, rollback for definitions")
-        return (found,)
+def chosen(history: History, text: str, namespace: str | None) -> Target:
+    """``KIND/NAME``. Raises UserError."""
+    if "/" not in text:
+        raise UserError(f"{text!r} is no instance: write KIND/NAME, or KIND with -l SELECTOR")
+    found = targets.find(history, text, namespace)
+    if not found.is_instance:
+        raise UserError(f"{found.name} is no instance: a pin is for instances, rollback for definitions")
+    return found
+
+
+def of_their_own(history: History, kind: str, namespace: str | None, selector: str) -> Sequence[Target]:
+    """Live instances with these labels that are pinned by their own names. Raises UserError for none."""
     wanted = Selector.of_text(selector)
-    every = [one for one in targets.instances(history, text) if namespace in (None, one.ref.namespace)]
-    known = [(one, object_at(history, one.ref, history.head)) for one in every]
-    fitting = [one for one, obj in known if obj and not terminating(obj) and wanted.matches(labels(obj))]
-    if not fitting:
+    found = []
+    for one in targets.instances(history, kind):
+        obj = object_at(history, one.ref, history.head)
+        if namespace not in (None, one.ref.namespace) or obj is None or not wanted.matches(labels(obj)):
+            continue
+        pin = pins.pin_of(history, one.uid, obj)
+        found += [one] if pin is not None and not pins.selector_of(pin) else []
+    if not found:
         where = f" in namespace {namespace}" if namespace else ""
-        raise UserError(f"no instance of {text}{where} has labels that fit {selector!r}")
-    return fitting
+        raise UserError(
+            f"no {kind}{where} is pinned by {selector!r}, and none with these labels by its name: kro-history pins"
+        )
+    return found
 
 
 def _marked(obj: JsonObject | None, mark: str) -> bool:

@@ -37,6 +37,21 @@ _NOT_OWN = (*metadata.RESERVED_PREFIXES, "applyset.kubernetes.io/", "kubectl.kub
 
 
 @dataclass(frozen=True, slots=True)
+class Labelled:
+    """A pin by labels that begins, or (number 0) ends."""
+
+    namespace: str
+    selector: str
+    number: int
+    mark: str
+
+    @property
+    def text(self) -> str:
+        whose = f"instances with {self.selector}" + (f" in namespace {self.namespace}" if self.namespace else "")
+        return f"{whose}: pinned to revision {self.number}, later ones too" if self.number else f"{whose}: unpinned"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """From how it is to how it was. ``base``: the newest revision, or the position of the instance's last observation."""
 
@@ -59,15 +74,23 @@ class Plan:
     """What changes about the revision the instance runs."""
     keeps_spec: bool = False
     """Only the revision it runs changes: whatever its spec is by then stays."""
+    labelled: Labelled | None = None
+    """Of a definition: what changes about instances that are pinned by their labels."""
+
+    @property
+    def follows_labels(self) -> bool:
+        """The controller carries it out, because of a step before it."""
+        return self.pinning is not None and bool(self.pinning.selector)
 
     def as_json(self) -> JsonObject:
+        text = self.pinning.text if self.pinning else self.labelled.text if self.labelled else None
         return {
             "target": self.target.name,
             "to": self.to,
             "base": self.base,
             "created": self.again is not None,
             "changes": list(self.changes),
-            "pin": self.pinning.text if self.pinning else None,
+            "pin": text,
         }
 
 

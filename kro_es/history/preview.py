@@ -13,10 +13,11 @@ from kro_es.errors import DefinitionErrors, UserError
 from kro_es.graph.compile import compile_graph, required_kinds
 from kro_es.graph.node import ResourceGraph
 from kro_es.history.forecast import Forecast, Recorded, Side, forecast
-from kro_es.history.pins import pinned_of
+from kro_es.history.pins import pinned_of, pins_of, standing
 from kro_es.history.plan import Kinds
-from kro_es.history.revisions import parsed
+from kro_es.history.revisions import parsed, revision
 from kro_es.history.source import History
+from kro_es.history.targets import RevisionName
 from kro_es.projections.projection import Row
 from kro_es.schema.compat import compare
 
@@ -145,14 +146,27 @@ def _of_instance(history: History, manifest: JsonObject, row: Row | None, kinds:
     ref = ObjectRef.of(manifest)
     if row is None:
         raise UserError(f"no active definition in this log makes {ref.group_kind}: apply it first, or plan it")
-    graph = compiled(row, kinds)
     found = history.rows("SELECT uid, object FROM p_objects WHERE key = ?", (ref.key,))
+    row = _pinned_to(history, row, str(found[0]["uid"]) if found else "", manifest) or row
+    graph = compiled(row, kinds)
     wanted = complete(graph, manifest)
     now = parsed(found[0]["object"]) if found else wanted
     recorded = Recorded(history, str(found[0]["uid"]) if found else "")
     after = {**now, "spec": wanted.get("spec") or {}}
     one = forecast(recorded, Side(graph, now), Side(graph, after))
     return Preview(f"instance {ref.kind.lower()} {ref.namespace}/{ref.name}", int(str(row["number"])), (one,))
+
+
+def _pinned_to(history: History, row: Row, uid: str, manifest: JsonObject) -> Row | None:
+    """The revision it is pinned to by its name, or as it is in the file by its labels."""
+    definition_uid = str(row["definition_uid"])
+    own = pins_of(history, definition_uid).get(uid)
+    if own is not None and own["by"] == 0:
+        number = int(str(own["number"]))
+    else:
+        by_labels = [one for one in standing(history, definition_uid) if one.selects(manifest)]
+        number = by_labels[-1].number if by_labels else 0
+    return revision(history, RevisionName(str(row["definition"]), number)) if number else None
 
 
 def _is_instance(manifest: JsonObject) -> bool:

@@ -125,7 +125,7 @@ def _instance(history: History, plan: Plan, written: Written) -> tuple[int, _Sta
     if not rows or int(str(obj["resource_version"])) < version:
         return 0, _PENDING
     row, revision = rows[0], int(str(rows[0]["revision"]))
-    if later := edits(history, plan.target.stream, "e.resource_version > ?", version):
+    if not plan.follows_labels and (later := edits(history, plan.target.stream, "e.resource_version > ?", version)):
         return revision, _Standing("failed", f"{later[-1]} changed it again since")
     sql = "SELECT count(*) AS n FROM p_timeline WHERE instance_uid = ? AND what = 'instance.settled' AND key > ?"
     settled = int(str(history.rows(sql, (obj["uid"], key(written.command)))[0]["n"]))

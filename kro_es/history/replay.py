@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import orjson
 
@@ -21,10 +22,13 @@ from kro_es.errors import UserError
 from kro_es.events.codec import encode
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import (
+    Body,
     ControllerStarted,
     Event,
     InstanceSettled,
+    ObjectObserved,
     ReconcileDecided,
+    ResourceTakenOver,
     RevisionIssued,
     SchemaRecorded,
 )
@@ -44,6 +48,10 @@ _INSTANCE = "instance/"
 _LONGEST = 300
 _UNREAD = frozenset({"timeline", "schemas"})
 """Projections no decision reads."""
+_UNNOTED = "recorded without its position"
+INSTANCES, TAKEOVERS, DEFINITIONS = SORTS = ("instances", "take-overs", "definitions")
+"""What decisions are about, as they are counted."""
+_OfInstance: TypeAlias = ReconcileDecided | InstanceSettled | ResourceTakenOver
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +65,39 @@ class Difference:
 
 
 @dataclass(slots=True)
+class Count:
+    """Recorded decisions of one sort, by what came of them."""
+
+    equal: int = 0
+    different: int = 0
+    unknown: int = 0
+
+
+@dataclass(slots=True)
 class Report:
     """What a replay showed."""
 
-    equal: int = 0
     differences: list[Difference] = field(default_factory=list)
     unknown: list[tuple[int, str, str]] = field(default_factory=list)
-    """Decisions that cannot be made again here: position, instance and why."""
-    others: int = 0
-    """Recorded decisions about definitions: those depend on what the API server serves."""
+    """Decisions that cannot be made again here: position, what it is about, and why."""
     notes: list[str] = field(default_factory=list)
+    sorts: dict[str, Count] = field(default_factory=lambda: {sort: Count() for sort in SORTS})
+
+    @property
+    def equal(self) -> int:
+        return sum(count.equal for count in self.sorts.values())
+
+    def came_out(self, event: Event, fields: Mapping[str, tuple[str, str]]) -> None:
+        """``fields``: what is not the same; empty when all is."""
+        if fields:
+            self.sorts[_sort(event)].different += 1
+            self.differences.append(Difference(event.position, _name(event), event.type, fields))
+        else:
+            self.sorts[_sort(event)].equal += 1
+
+    def cannot(self, event: Event, why: str) -> None:
+        self.sorts[_sort(event)].unknown += 1
+        self.unknown.append((event.position, _name(event), why))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +108,13 @@ class _Task:
     configuration: JsonObject
 
     @property
-    def position(self) -> int:
-        assert isinstance(self.event.body, ReconcileDecided | InstanceSettled)
-        return self.event.body.position
+    def body(self) -> _OfInstance:
+        assert isinstance(self.event.body, ReconcileDecided | InstanceSettled | ResourceTakenOver)
+        return self.event.body
+
+    @property
+    def served_by(self) -> str:
+        return self.body.served_by if isinstance(self.body, ResourceTakenOver) else self.body.definition_uid
 
 
 def replay(log: LogReader, kinds: Mapping[Gvk, KindSchema], key: bytes) -> Report:
@@ -88,7 +123,8 @@ def replay(log: LogReader, kinds: Mapping[Gvk, KindSchema], key: bytes) -> Repor
     redactor = Redactor.of(key)
     doubts = Doubts(redactor.key_id)
     tasks = _tasks(log, report, doubts)
-    run = _Run(kinds, redactor, report, doubts)
+    instances = {task.event.stream.removeprefix(_INSTANCE) for found in tasks.values() for task in found}
+    run = _Run(kinds, redactor, report, doubts, instances)
     run.due(tasks.pop(0, ()))
     for event in _events(log):
         run.fold(event)
@@ -114,30 +150,42 @@ def _tasks(log: LogReader, report: Report, doubts: Doubts) -> dict[int, list[_Ta
         body = event.body
         if isinstance(body, ControllerStarted):
             configuration = body.configuration
-        elif isinstance(body, ReconcileDecided | InstanceSettled):
+        elif isinstance(body, ReconcileDecided | InstanceSettled | ResourceTakenOver):
             if not event.stream.startswith(_INSTANCE):
-                report.others += 1
-            elif body.position or isinstance(body, ReconcileDecided):
+                continue
+            if body.position or isinstance(body, ReconcileDecided):
                 found.setdefault(body.position, []).append(_Task(event, configuration))
             else:
-                report.unknown.append((event.position, _name(event), "recorded without its position"))
+                report.cannot(event, _UNNOTED)
     return found
 
 
 class _Run:
     """The rows so far, and the decisions made of them."""
 
-    def __init__(self, kinds: Mapping[Gvk, KindSchema], redactor: Redactor, report: Report, doubts: Doubts) -> None:
+    def __init__(
+        self,
+        kinds: Mapping[Gvk, KindSchema],
+        redactor: Redactor,
+        report: Report,
+        doubts: Doubts,
+        instances: Set[str],
+    ) -> None:
         self._memory = Memory([projection for projection in PROJECTIONS if projection.name not in _UNREAD])
         self._taints = Taints()
         self._redactor = redactor
         self._report = report
         self._doubts = doubts
+        self._instances = instances
+        self._refs: dict[str, ObjectRef] = {}
         self.graphs = Recompiled(kinds)
 
     def fold(self, event: Event) -> None:
         self._memory.fold(event)
         match event.body:
+            case ObjectObserved() if event.subject.uid in self._instances:
+                found = event.subject
+                self._refs[found.uid] = ObjectRef(found.group, found.kind, found.namespace, found.name)
             case RevisionIssued() as body:
                 self.graphs.issued(body)
                 self._taints.learn(body.instance_group, body.instance_kind, body.tainted)
@@ -148,27 +196,39 @@ class _Run:
 
     def due(self, tasks: Sequence[_Task]) -> None:
         made: dict[str, tuple[InstanceInputs, Decision]] = {}
+        told: dict[str, list[Event]] = {}
         for task in sorted(tasks, key=lambda item: item.event.position):
             event = task.event
             try:
-                # what settles after the writes of a decision is that decision
+                # what settles after the writes of a decision is that decision, and all it takes over at once is one
                 if event.stream not in made:
                     made[event.stream] = self._made(task)
             except UserError as error:
-                self._report.unknown.append((event.position, _name(event), str(error)))
+                self._report.cannot(event, str(error))
             else:
+                told.setdefault(event.stream, []).append(event)
                 self._compared(event, *made[event.stream])
+        for stream, events in told.items():
+            self._complete(events, *made[stream])
+
+    def _complete(self, events: Sequence[Event], inputs: InstanceInputs, decision: Decision) -> None:
+        """What would be taken over now, and was not."""
+        recorded = {event.body.node for event in events if isinstance(event.body, ResourceTakenOver)}
+        more = [body for _, body in decision.taken_over if body.node not in recorded]
+        if more and recorded and not self._doubts.about(inputs):
+            self._report.came_out(events[-1], {"": ("nothing", f"{ResourceTakenOver.TYPE} {more[0].node}")})
 
     def _made(self, task: _Task) -> tuple[InstanceInputs, Decision]:
-        event, body = task.event, task.event.body
-        assert isinstance(body, ReconcileDecided | InstanceSettled)
-        ref = ObjectRef(event.subject.group, event.subject.kind, event.subject.namespace, event.subject.name)
+        event, body = task.event, task.body
+        uid = event.stream.removeprefix(_INSTANCE)
+        ref = self._refs.get(uid)
+        if ref is None:
+            raise UserError("the instance is not in the log at that position")
         reads = _Reads(self._memory, body.given.get("unread", {}))
         moment = Moment(
-            self._graphs(body, task.configuration), reads, _recorded,
+            self._graphs(task), reads, _recorded,
             body.at if isinstance(body, ReconcileDecided) else event.occurred_at, body.given.get("failed", {}),
         )  # fmt: skip
-        uid = event.stream.removeprefix(_INSTANCE)
         inputs = load(self._memory, ref, uid, self._standing(task.configuration), moment)
         if inputs is None:
             raise UserError("the instance is not in the log at that position")
@@ -179,16 +239,16 @@ class _Run:
             decision = releasing(deletion.release(inputs, resource))
         return inputs, decision
 
-    def _graphs(self, body: ReconcileDecided | InstanceSettled, configuration: JsonObject) -> Graphs:
+    def _graphs(self, task: _Task) -> Graphs:
         """Revisions by what is active at that position, or pinned, whatever the record says about the number."""
 
         def compiled(definition_uid: str, number: int) -> ResourceGraph:
             try:
-                return self.graphs.graph(definition_uid, number, configuration)
+                return self.graphs.graph(definition_uid, number, task.configuration)
             except KeyError as error:
                 raise UserError(f"revision {number} is not in the log") from error
 
-        return Graphs(body.definition_uid, compiled, lambda *_: str(body.given.get("uncompiled", "")))
+        return Graphs(task.served_by, compiled, lambda *_: str(task.body.given.get("uncompiled", "")))
 
     def _standing(self, configuration: JsonObject) -> Standing:
         return Standing(
@@ -200,19 +260,12 @@ class _Run:
         )
 
     def _compared(self, event: Event, inputs: InstanceInputs, decision: Decision) -> None:
-        body = event.body
-        if isinstance(body, ReconcileDecided):
-            now: ReconcileDecided | InstanceSettled | None = record.decided(inputs, decision, body.engine)
+        now = _again(event, inputs, decision)
+        fields = _fields(event.body, now)
+        if fields and (doubt := self._doubts.about(inputs)):
+            self._report.cannot(event, doubt)
         else:
-            assert isinstance(body, InstanceSettled)
-            now = decision.settled
-        fields = _fields(body, now)
-        if not fields:
-            self._report.equal += 1
-        elif doubt := self._doubts.about(inputs):
-            self._report.unknown.append((event.position, _name(event), doubt))
-        else:
-            self._report.differences.append(Difference(event.position, _name(event), event.type, fields))
+            self._report.came_out(event, fields)
 
 
 class _Reads:
@@ -257,9 +310,19 @@ def _recorded(row: Row) -> JsonObject:
     return found
 
 
-def _fields(
-    before: ReconcileDecided | InstanceSettled, now: ReconcileDecided | InstanceSettled | None
-) -> dict[str, tuple[str, str]]:
+def _again(event: Event, inputs: InstanceInputs, decision: Decision) -> Body | None:
+    """What the decision puts in the place of the event; None for nothing."""
+    match event.body:
+        case ReconcileDecided(engine=engine):
+            return record.decided(inputs, decision, engine)
+        case ResourceTakenOver(node=node):
+            taken = (body for child, body in decision.taken_over if child.uid == event.subject.uid)
+            return next((body for body in taken if body.node == node), None)
+        case _:
+            return decision.settled
+
+
+def _fields(before: Body, now: Body | None) -> dict[str, tuple[str, str]]:
     """Fields that are not the same, byte for byte, as they are stored."""
     if now is None:
         return {"": (before.TYPE, "nothing")}
@@ -277,6 +340,12 @@ def _text(value: object) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
+
+
+def _sort(event: Event) -> str:
+    if not event.stream.startswith(_INSTANCE):
+        return DEFINITIONS
+    return TAKEOVERS if isinstance(event.body, ResourceTakenOver) else INSTANCES
 
 
 def _name(event: Event) -> str:

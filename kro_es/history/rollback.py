@@ -15,13 +15,14 @@ from kro_es.cluster.client import connect
 from kro_es.cluster.kubernetes import KubernetesCluster
 from kro_es.errors import ApiError, UserError
 from kro_es.history import plan as plans
-from kro_es.history import whole
+from kro_es.history import selecting, whole
 from kro_es.history.compare import object_at
 from kro_es.history.errand import Cluster, Errand, mark_of, with_spec
 from kro_es.history.pinning import needs
 from kro_es.history.plan import Plan
 from kro_es.history.revisions import parsed
 from kro_es.history.risks import ClusterUnknown
+from kro_es.history.selecting import Selected
 from kro_es.history.source import History
 from kro_es.history.targets import Target
 from kro_es.history.whole import Rollback, Wanted
@@ -83,6 +84,17 @@ async def planned_pins(history: History, cluster: Cluster, instances: Sequence[T
     return made
 
 
+async def planned_labels(history: History, cluster: Cluster, chosen: Selected, number: int | None) -> Rollback | None:
+    """As :func:`planned`, for whoever has these labels; None when there is nothing to unpin."""
+    await _answering(history, cluster)
+    kinds = await cluster.kinds(selecting.needs(history, chosen, number), {})
+    if number is None:
+        return selecting.of_unpin(history, chosen, kinds)
+    made = selecting.of_pin(history, chosen, number, kinds)
+    await _collected(cluster, made)
+    return made
+
+
 async def _answering(history: History, cluster: Cluster) -> None:
     try:
         await _same_cluster(history, cluster)
@@ -93,6 +105,7 @@ async def _answering(history: History, cluster: Cluster) -> None:
 async def _collected(cluster: Cluster, made: Rollback) -> None:
     """A pin outlives its log by the GraphRevision alone: without it nobody is pinned. Raises UserError."""
     pinned = {(step.definition, step.pinning.number) for step in made.steps if step.pinning and step.pinning.mark}
+    pinned |= {(step.definition, step.labelled.number) for step in made.steps if step.labelled}
     for definition, number in sorted(pinned):
         try:
             await cluster.get(_REVISIONS, "", f"{definition}-r{number:05d}")
@@ -134,6 +147,8 @@ async def carry_out(  # noqa: PLR0913 - what the command line asks for
     errand = Errand(history, cluster, reason, breaking, hold, user, f"command/{digest}")
     written = Written()
     for step in rollback.steps:
+        if step.follows_labels:
+            continue
         try:
             position, obj = await _write(errand, step)
             written.command = written.command or position
@@ -165,6 +180,8 @@ async def _write(errand: Errand, plan: Plan) -> tuple[int, JsonObject]:
         raise UserError(f"the cluster does not serve {ref.group_kind} any more: {plan.target.name} was not written")
     if plan.again is not None:
         return await _make_again(errand, resource, plan)
+    if plan.labelled is not None:
+        return await _write_labels(errand, resource, plan)
     if not (errand.hold or plan.keeps_spec) and hold_on(errand.history, plan.target):
         raise UserError(f"{plan.target.name} is held: release it first, or hold it at this too with --hold")
     position = 0
@@ -186,6 +203,20 @@ async def _write(errand: Errand, plan: Plan) -> tuple[int, JsonObject]:
             # somebody wrote in between; unless it was an edit, which the next look finds, that is the controller's status
             await asyncio.sleep(_POLL)
     raise UserError(f"{plan.target.name} changes faster than it can be written: nothing was written")
+
+
+async def _write_labels(errand: Errand, resource: Resource, plan: Plan) -> tuple[int, JsonObject]:
+    """What the definition carries is what the log says, whoever else changed it meanwhile."""
+    live = await errand.cluster.get(resource, "", plan.target.ref.name)
+    if uid(live) != plan.target.uid:
+        raise UserError(f"{plan.target.name} was deleted and made again: it was not written")
+    position = errand.command(plan)
+    found = selecting.annotation(errand.history, plan.target.uid)
+    if annotations_of(live).get(metadata.PINNED_INSTANCES) == found:
+        # the controller has to be woken all the same
+        await _marked(errand.cluster, resource, plan.target.ref, "[]", annotation=metadata.PINNED_INSTANCES)
+    made = await _marked(errand.cluster, resource, plan.target.ref, found, annotation=metadata.PINNED_INSTANCES)
+    return position, made
 
 
 async def _make_again(errand: Errand, resource: Resource, plan: Plan) -> tuple[int, JsonObject]:

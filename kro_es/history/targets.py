@@ -107,6 +107,28 @@ def instances(history: History, kind: str) -> list[Target]:
     return [found for _, found in sorted(fitting.items())]
 
 
+def maker(history: History, kind: str) -> tuple[Target, str]:
+    """The definition that makes instances of a kind now, and ``GROUP/KIND``. Raises UserError with the nearest kinds."""
+    sql = (
+        "SELECT d.key, d.definition, r.instance_group, r.instance_kind FROM p_definitions d JOIN p_revisions r"
+        " ON r.definition_uid = d.key AND r.number = d.active JOIN p_objects o ON o.uid = d.key ORDER BY d.definition"
+    )
+    known = [
+        (row, ObjectRef(str(row["instance_group"]), str(row["instance_kind"]), "", "")) for row in history.rows(sql)
+    ]
+    fitting = [(row, ref) for row, ref in known if _is_kind(ref, kind)]
+    if len({ref for _, ref in fitting}) > 1:
+        raise UserError(
+            f"{kind} may be any of {', '.join(sorted(ref.group_kind for _, ref in fitting))}; say which with KIND.group"
+        )
+    if not fitting:
+        names = {ref.kind.lower() for _, ref in known}
+        raise UserError(f"no definition makes {kind!r} in this log{_did_you_mean(kind.lower(), names)}")
+    row, ref = fitting[0]
+    where = ObjectRef(metadata.GROUP, metadata.DEFINITION_KIND, "", str(row["definition"]))
+    return Target(where, str(row["key"]), is_instance=False), f"{ref.group}/{ref.kind}"
+
+
 def _known(history: History, condition: str, *values: str) -> list[Target]:
     sql = (
         "SELECT j.api_group, j.kind, j.namespace, j.name, j.uid, s.id AS stream FROM subjects j"  # noqa: S608

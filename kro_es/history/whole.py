@@ -140,7 +140,7 @@ def of_pins(history: History, instances: Sequence[Target], number: int | None, k
         raise UserError(f"{', '.join(target.name for target in instances)}: not pinned")
     forecasts = tuple(one for step in steps for one in step.forecasts)
     names = " && ".join(_undone(history, target) for target in instances)
-    return Rollback(instances[0], history.head, tuple(steps), forecasts, _together(steps), (), undo=names)
+    return Rollback(instances[0], history.head, tuple(steps), forecasts, together(steps), (), undo=names)
 
 
 def _undone(history: History, target: Target) -> str:
@@ -151,7 +151,8 @@ def _undone(history: History, target: Target) -> str:
     return f"kro-history pin {_named(target)} --to {before.number} --reason ..."
 
 
-def _together(steps: Iterable[Plan]) -> tuple[Risk, ...]:
+def together(steps: Iterable[Plan]) -> tuple[Risk, ...]:
+    """The risks of all of them, each name once."""
     found: dict[RiskName, tuple[str, ...]] = {}
     for step in steps:
         for risk in step.risks:

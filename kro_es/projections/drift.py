@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+
+import orjson
+
 from kro_es.api.objects import JsonObject
-from kro_es.events.types import Event, ReconcileDecided, ResourceApplied
+from kro_es.events.types import Event, OutcomeUnknown, ReconcileDecided, ResourceApplied, WriteFailed
 from kro_es.projections.projection import Column, Row
 
 _PREFIX = "instance/"
 
 
 class Drifts:
-    """Key: ``<position of the decision, twenty digits>/<node>``; the outcome of the decision's write closes the row."""
+    """Key: ``<position of the decision, twenty digits>/<node>``; the write that succeeds closes the row, whichever try it is."""
 
     name = "drift"
-    version = 1
+    version = 2
     columns = (
         Column("position", "int", "position of the decision that found it"),
         Column("instance_uid", "text", "uid of the instance", indexed=True, then="position"),
@@ -34,8 +39,9 @@ class Drifts:
             "text",
             "healed; accepted: wanted by now; resumed: found again when that could be; empty: it is there",
         ),
+        Column("tries", "int", "repairs that the API server refused, or did not answer"),
     )
-    bodies = (ReconcileDecided, ResourceApplied)
+    bodies = (ReconcileDecided, ResourceApplied, WriteFailed, OutcomeUnknown)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:
@@ -45,15 +51,20 @@ class Drifts:
                     _key(change["since"], change) for change in (*drift, *accepted) if "since" in change
                 )
                 return (*found, *ended)
-            case ResourceApplied(intent=intent, node=node):
-                return (f"{intent:020d}/{node}",)
+            case ResourceApplied(intent=intent, node=node, puts_back=put_back):
+                return (f"{put_back.get('since', intent):020d}/{node}",)
+            case WriteFailed(puts_back=put_back) | OutcomeUnknown(puts_back=put_back) if put_back:
+                return (_key(put_back["since"], put_back),)
             case _:
                 return ()
 
     def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
         body = event.body
-        if not isinstance(body, ReconcileDecided):
+        if isinstance(body, WriteFailed | OutcomeUnknown):
+            return None if row is None else {**row, "tries": int(str(row["tries"])) + 1}
+        if isinstance(body, ResourceApplied):
             return None if row is None else {**row, "healed_at": event.occurred_at, "ended": "healed"}
+        assert isinstance(body, ReconcileDecided)
         if row is None:
             return _found(key.split("/", 1)[1], body, event)
         accepted = key in {_key(change["since"], change) for change in body.accepted}
@@ -87,6 +98,7 @@ def _found(node: str, body: ReconcileDecided, event: Event) -> Row:
         "found_at": event.occurred_at,
         "healed_at": 0,
         "ended": "",
+        "tries": 0,
     }
 
 
@@ -98,6 +110,12 @@ _TOGETHER = 60
 """Seconds: drift that comes back within this time, and twice the pause, is one row."""
 
 
+def found_digest(changes: Iterable[JsonObject]) -> str:
+    """Equal for the same fields changed to the same values."""
+    found = [[change["path"], change.get("from"), change.get("to")] for change in changes]
+    return hashlib.sha256(orjson.dumps(found, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
 def patience(streak: int) -> int:
     """Microseconds to wait after the ``streak``-th repair in a row before the next one."""
     return min(2 ** (streak - _FREE), _LONGEST) * _SECOND if streak >= _FREE else 0
@@ -107,7 +125,7 @@ class Offenders:
     """Key: ``<instance uid>/<node>/<manager>``: who changes what we own, how often, how often in a row."""
 
     name = "offenders"
-    version = 1
+    version = 2
     columns = (
         Column("instance_uid", "text", "uid of the instance", indexed=True),
         Column("node", "text", "node id in the resource graph; of an item id/namespace/name"),
@@ -118,21 +136,38 @@ class Offenders:
         Column("last_at", "int", "when it was found last, microseconds since the epoch"),
         Column("paths", "json", "the fields it was about when it was found last"),
         Column("unhealed", "int", "position of the decision that found it and could not put it back; 0 for none"),
+        Column("position", "int", "position of the decision that found it last"),
+        Column("found", "text", "digest of the changes it found"),
+        Column("tries", "int", "repairs of these changes that the API server refused, or did not answer"),
     )
-    bodies = (ReconcileDecided,)
+    bodies = (ReconcileDecided, ResourceApplied, WriteFailed, OutcomeUnknown)
 
     def keys(self, event: Event) -> tuple[str, ...]:
-        body = event.body
-        if not isinstance(body, ReconcileDecided) or not event.stream.startswith(_PREFIX):
+        if not event.stream.startswith(_PREFIX):
             return ()
-        return tuple(dict.fromkeys(_offender(event, change) for change in (*body.drift, *body.accepted)))
+        match event.body:
+            case ReconcileDecided(drift=drift, accepted=accepted):
+                return tuple(dict.fromkeys(_offender(event, change) for change in (*drift, *accepted)))
+            case (
+                ResourceApplied(puts_back=put_back)
+                | WriteFailed(puts_back=put_back)
+                | OutcomeUnknown(puts_back=put_back)
+            ) if put_back:
+                return (_offender(event, put_back),)
+            case _:
+                return ()
 
     def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
         body = event.body
+        if isinstance(body, ResourceApplied):
+            return None if row is None else {**row, "unhealed": 0, "tries": 0}
+        if isinstance(body, WriteFailed | OutcomeUnknown):
+            since = body.puts_back["since"]
+            return None if row is None else {**row, "unhealed": since, "tries": int(str(row["tries"])) + 1}
         assert isinstance(body, ReconcileDecided)
         mine = [change for change in body.drift if _offender(event, change) == key]
         if not mine:
-            return None if row is None else {**row, "unhealed": 0}
+            return None if row is None else {**row, "unhealed": 0, "tries": 0}
         node = mine[0]["node"]
         streak = 1
         if row is not None:
@@ -149,6 +184,9 @@ class Offenders:
             "last_at": event.occurred_at,
             "paths": [change["path"] for change in mine],
             "unhealed": 0 if any(write.node == node for write in body.writes) else event.position,
+            "position": event.position,
+            "found": found_digest(mine),
+            "tries": 0,
         }
 
 

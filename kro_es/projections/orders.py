@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from kro_es.events.types import CommandHold, CommandPin, Event
+from kro_es.events.types import CommandHold, CommandPin, Event, InstancePinned
 from kro_es.projections.projection import Column, Row
 
 OBJECT = (
@@ -22,7 +22,7 @@ COMMAND = (
     Column("actor", "text", "who asked for it"),
     Column("reason", "text", "why"),
 )
-Order: TypeAlias = CommandHold | CommandPin
+Order: TypeAlias = CommandHold | CommandPin | InstancePinned
 
 
 def ordered(event: Event, order: Order) -> Row:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from kro_es.api.objects import JsonValue
 from kro_es.events.types import (
+    CommandPinSelector,
     CommandRollback,
+    CommandUnpinSelector,
     Event,
     InstanceSettled,
     ReconcileDecided,
@@ -139,7 +142,7 @@ class Definitions:
     """Key: definition uid. The head of each definition's history, what a pass needs to know first."""
 
     name = "definitions"
-    version = 1
+    version = 2
     columns = (
         Column("definition", "text", "name", indexed=True),
         Column("newest", "int", "highest revision number issued"),
@@ -150,8 +153,12 @@ class Definitions:
         Column("rejected_faults", "json", "its faults"),
         Column("command_position", "int", "position of the last rollback command not yet carried out; 0 when none"),
         Column("command", "json", "that command: to, spec_hash, reason, actor"),
+        Column("pins", "json", "labels by which instances are pinned, the oldest command first; null for none"),
+        Column("pins_position", "int", "position of the last command about them; 0 when there was none"),
     )
-    bodies = (RevisionIssued, RevisionActivated, RevisionRejected, CommandRollback)
+    bodies = (
+        RevisionIssued, RevisionActivated, RevisionRejected, CommandRollback, CommandPinSelector, CommandUnpinSelector,
+    )  # fmt: skip
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:
@@ -160,6 +167,8 @@ class Definitions:
                 | RevisionActivated(definition_uid=uid)
                 | RevisionRejected(definition_uid=uid)
                 | CommandRollback(definition_uid=uid)
+                | CommandPinSelector(definition_uid=uid)
+                | CommandUnpinSelector(definition_uid=uid)
             ):
                 return (uid,)
             case _:
@@ -188,6 +197,8 @@ class Definitions:
                 return {**before, "active": activated.number, "activated_position": event.position}
             case CommandRollback() as command:
                 return {**before, "command_position": event.position, "command": _asked(command, event)}
+            case CommandPinSelector() | CommandUnpinSelector() as command:
+                return {**before, "pins": _pins(before, command, event) or None, "pins_position": event.position}
             case _:
                 return row
 
@@ -202,6 +213,8 @@ _NO_HISTORY: Row = {
     "activated_position": 0,
     **_NOTHING_REFUSED,
     **_NOTHING_ASKED,
+    "pins": None,
+    "pins_position": 0,
 }
 
 
@@ -213,6 +226,27 @@ def _asked(command: CommandRollback, event: Event) -> Row:
         "actor": event.actor.name,
         "correlation": event.correlation,
     }
+
+
+def _pins(before: Row, command: CommandPinSelector | CommandUnpinSelector, event: Event) -> list[JsonValue]:
+    """A command about the same labels in the same place takes the place of the one before."""
+    known = before["pins"] or []
+    assert isinstance(known, list)
+    same = (command.namespace, command.selector)
+    others = [one for one in known if (one["namespace"], one["selector"]) != same]
+    if isinstance(command, CommandUnpinSelector):
+        return others
+    found = {
+        "namespace": command.namespace,
+        "selector": command.selector,
+        "number": command.number,
+        "mark": command.mark,
+        "position": event.position,
+        "since": event.occurred_at,
+        "actor": event.actor.name,
+        "reason": command.reason,
+    }
+    return [*others, found]
 
 
 class Rollouts:

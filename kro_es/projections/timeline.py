@@ -107,8 +107,13 @@ def summary(event: e.Event) -> str:
             return _revision(event.body)
         case e.ReconcileDecided() as decided:
             return _decision(decided)
-        case e.CommandInstanceRollback() | e.CommandHold() | e.CommandRelease() | e.CommandPin() | e.CommandUnpin():
+        case e.CommandInstanceRollback() | e.CommandHold() | e.CommandRelease():
             return _command(event.body)
+        case (
+            e.CommandPin() | e.CommandUnpin() | e.CommandPinSelector() | e.CommandUnpinSelector()
+            | e.InstancePinned() | e.InstanceUnpinned()
+        ):  # fmt: skip
+            return _pin(event.body)
         case _:
             return _outcome(event.body)
 
@@ -171,9 +176,7 @@ def _decision(decided: e.ReconcileDecided) -> str:
     return text
 
 
-def _command(
-    body: e.CommandInstanceRollback | e.CommandHold | e.CommandRelease | e.CommandPin | e.CommandUnpin,
-) -> str:
+def _command(body: e.CommandInstanceRollback | e.CommandHold | e.CommandRelease) -> str:
     match body:
         case e.CommandInstanceRollback(to=to, reason=reason):
             return f"rollback to its spec at position {to} asked for: {reason}"
@@ -181,10 +184,36 @@ def _command(
             return f"held at {mark.partition('@')[0]}: {reason}"
         case e.CommandRelease(reason=reason):
             return f"released: {reason}"
+
+
+_OfPin: TypeAlias = (
+    e.CommandPin
+    | e.CommandUnpin
+    | e.CommandPinSelector
+    | e.CommandUnpinSelector
+    | e.InstancePinned
+    | e.InstanceUnpinned
+)
+
+
+def _pin(body: _OfPin) -> str:
+    match body:
         case e.CommandPin(number=number, reason=reason):
             return f"pinned to revision {number}: {reason}"
         case e.CommandUnpin(reason=reason):
             return f"unpinned: {reason}"
+        case e.CommandPinSelector(number=number, reason=reason):
+            return f"instances with {_whose(body)} pinned to revision {number}: {reason}"
+        case e.CommandUnpinSelector(reason=reason):
+            return f"instances with {_whose(body)} unpinned: {reason}"
+        case e.InstancePinned(number=number, selector=selector):
+            return f"pinned to revision {number}: it has {selector}"
+        case e.InstanceUnpinned(selector=selector):
+            return f"unpinned: no pin of {selector} selects it any more"
+
+
+def _whose(body: e.CommandPinSelector | e.CommandUnpinSelector) -> str:
+    return body.selector + (f" in namespace {body.namespace}" if body.namespace else "")
 
 
 def _outcome(body: e.Body) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import orjson
 import zstandard
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, exc
 
 from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.errors import UserError
@@ -30,6 +32,13 @@ from kro_es.store.streams import Streams
 
 _FORM = "kro-es log 1"
 _AT_ONCE = 2000
+_LONGEST_LINE = 64 << 20
+"""Bytes; an object of Kubernetes is 3 MiB at most. A small file could unpack to a line that fills the memory."""
+_FAULTS = (
+    zstandard.ZstdError, LookupError, TypeError, ValueError, AttributeError, OverflowError, exc.DataError,
+    exc.IntegrityError,
+)  # fmt: skip
+"""What a changed file leads to: a line that is none, a part that is missing, a place taken twice, a number too large."""
 _COMMITS = (
     "SELECT last_position, first_position, chain FROM commits WHERE last_position > ? ORDER BY last_position LIMIT ?"
 )
@@ -88,9 +97,9 @@ def import_log(
                 filling.take(line)
                 if filling.events % _AT_ONCE == 0:
                     told(filling.events, manifest.events)
-        except (orjson.JSONDecodeError, zstandard.ZstdError, LookupError, TypeError) as error:
+            filling.end()
+        except _FAULTS as error:
             raise UserError(f"{path} is not whole: {error}") from error
-        filling.end()
         found = (filling.events, filling.pruned, filling.commits, filling.position, filling.chain.hex())
         wanted = (manifest.events, manifest.pruned, manifest.commits, manifest.position, manifest.chain)
         if found != wanted:
@@ -107,15 +116,21 @@ def import_log(
     return manifest
 
 
-def _created(path: Path) -> BinaryIO:
+@contextmanager
+def _created(path: Path) -> Iterator[BinaryIO]:
+    """A new file; what goes wrong leaves none."""
     try:
-        file = path.open("xb")
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
     except FileExistsError as error:
         raise UserError(f"{path} is there already") from error
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
-    path.chmod(0o600)
-    return file
+    try:
+        with file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _manifest(connection: Connection) -> Manifest:
@@ -167,7 +182,10 @@ def _pages(connection: Connection, sql: str) -> Iterator[Values]:
 
 def _read(file: BinaryIO) -> Iterator[JsonObject]:
     with zstandard.ZstdDecompressor().stream_reader(file) as plain:
-        for line in io.BufferedReader(plain, 1 << 20):
+        reader = io.BufferedReader(plain, 1 << 20)
+        while line := reader.readline(_LONGEST_LINE):
+            if len(line) == _LONGEST_LINE:
+                raise ValueError(f"a line is longer than {_LONGEST_LINE >> 20} MiB")
             yield orjson.loads(line)
 
 
@@ -221,7 +239,7 @@ class _Filling:
         while self.position + 1 < event.position:
             self._pruned(self.position + 1)
         head = self._streams.find(self._connection, event.stream).copy()
-        head.version, head.position = event.stream_version, event.position
+        head.version = event.stream_version
         if not line["late"]:
             head.event_id, head.uid = bytes.fromhex(event.event_id), event.subject.uid
             head.resource_version = event.resource_version

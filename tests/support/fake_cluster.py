@@ -153,6 +153,12 @@ class Connection:
         try:
             while True:
                 await self._or_die()
+                while watched.kind_key in self.server.forbidden:
+                    yield Broken("Forbidden")
+                    watcher.cursor, watcher.idle = self.server.version, True
+                    watcher.news.clear()
+                    await watcher.news.wait()
+                    watcher.idle = False
                 watcher.cursor = self.server.version
                 yield Listed(tuple(self.server.matching(watched)), str(watcher.cursor))
                 async for item in self._changes(watcher):

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
+
+from kro_es.errors import ApiError
+from kro_es.events.types import ReconcileDecided
 from tests.contract.instances.shapes import CFG, cm, rgd, shop
+from tests.contract.instances.test_refusals import DENIED, break_calls, failing
 from tests.contract.instances.test_status import annotate
+from tests.support.fake_cluster import Call, Fault
 from tests.support.inside import Inside
 
 
@@ -186,3 +192,74 @@ async def test_what_the_server_never_keeps_is_an_error_that_says_so(inside: Insi
     assert inside.state() == "ERROR"
     assert "accepts what is written and then shows something else" in inside.message()
     assert inside.retrying
+
+
+def open_and_tried(inside: Inside) -> list[tuple[Any, ...]]:
+    return [(row["ended"], row["tries"]) for row in inside.rows("drift").values()]
+
+
+def found_times(inside: Inside) -> int:
+    return sum(isinstance(event.body, ReconcileDecided) and bool(event.body.drift) for event in inside.events())
+
+
+INVALID = ApiError(422, "Invalid", "ConfigMap is invalid")
+
+
+@pytest.mark.parametrize("error", [DENIED, INVALID], ids=["403", "422"])
+async def test_a_repair_that_is_refused_is_one_drift_until_it_is_healed(inside: Inside, error: ApiError) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    break_calls(inside, failing("apply", kind="ConfigMap", error=error))
+    await hand(inside, "green")
+    for _ in range(8):
+        await inside.pass_time(400)
+    assert (open_and_tried(inside), found_times(inside)) == ([("", 9)], 1)
+    assert offenders(inside) == {"mallory": (1, 1, ["data.color"])}
+    assert error.message in inside.message(), "and not a fight, which it is none"
+    await inside.restart()
+    break_calls(inside)
+    await inside.pass_time()
+    assert (inside.data("shop-cfg"), inside.state()) == ({"color": "red"}, "ACTIVE")
+    assert [row[0] for row in open_and_tried(inside)] == ["healed"]
+    await hand(inside, "green")
+    assert ([row[0] for row in open_and_tried(inside)], found_times(inside)) == (["healed", "healed"], 2)
+
+
+async def test_another_change_to_what_could_not_be_repaired_is_another_drift(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    break_calls(inside, failing("apply", kind="ConfigMap"))
+    await hand(inside, "green")
+    await inside.pass_time()
+    await hand(inside, "blue")
+    await inside.pass_time(400)
+    assert [(row[3], row[4]) for row in ledger(inside)] == [(found("green"), "resumed"), (found("blue"), "")]
+    break_calls(inside)
+    await inside.pass_time(400)
+    assert [row[4] for row in ledger(inside)] == ["resumed", "healed"]
+
+
+async def test_what_could_not_be_repaired_and_is_wanted_by_now_is_accepted(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    break_calls(inside, failing("apply", kind="ConfigMap"))
+    await hand(inside, "green")
+    await inside.edit("WebShop", "shop", {"spec": {"color": "green"}})
+    assert [row[0] for row in open_and_tried(inside)] == ["accepted"]
+    break_calls(inside)
+    await inside.pass_time(400)
+    assert (inside.state(), found_times(inside)) == ("ACTIVE", 1)
+
+
+async def test_a_repair_that_may_have_been_done_when_the_controller_died_is_no_other_drift(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+
+    def die(call: Call) -> Fault | None:
+        return Fault("before") if call.verb == "apply" and call.ref.kind == "ConfigMap" else None
+
+    break_calls(inside, die)
+    await hand(inside, "green")
+    await inside.restart()
+    assert (open_and_tried(inside), found_times(inside)) == ([("healed", 1)], 1)
+    assert inside.data("shop-cfg") == {"color": "red"}

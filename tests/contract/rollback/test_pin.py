@@ -16,9 +16,9 @@ from kro_es.history.revisions import revisions, rollouts
 from kro_es.history.timeline import Filters
 from kro_es.store.engine import open_engine
 from tests.contract.instances.shapes import cm, rgd, shop
-from tests.contract.rollback.conftest import MANY, NAMES, Desk, web
+from tests.contract.rollback.conftest import MANY, Desk, web
 from tests.contract.rollback.pinned import LABEL, MARK, color, condition, lost_log, pin, unpin
-from tests.support.fake_cluster import Call, Fault
+from tests.support.fake_cluster import Fault
 from tests.support.steps import faults
 
 
@@ -63,18 +63,6 @@ async def test_a_pin_goes_back_to_an_older_revision_and_its_end_to_the_active_on
     report = twenty.inside.replayed()
     assert (report.differences, report.unknown) == ([], [])
     assert faults(twenty.inside.url) == []
-
-
-async def test_all_that_a_selector_selects_are_pinned(twenty: Desk) -> None:
-    for name in ("shop-01", "shop-02"):
-        await twenty.inside.edit("WebShop", name, {"metadata": {"labels": {"tier": "gold"}}})
-    await twenty.inside.define(web("blue"))
-    end = await pin(twenty, "webshop", to=1, selector="tier in (gold, silver),!never")
-    assert (end.done, end.verdict) == (2, "done")
-    assert [color(twenty, name) for name in ("shop-01", "shop-02", "shop-03")] == ["red", "red", "blue"]
-    assert [row["object"] for row in pins.pins(twenty.history).rows] == ["webshop/shop-01", "webshop/shop-02"]
-    with pytest.raises(UserError, match="no instance of webshop in namespace team-a has labels that fit 'tier=tin'"):
-        await pin(twenty, "webshop", to=1, selector="tier=tin")
 
 
 async def test_a_rollout_shows_who_is_pinned_and_waits_for_nobody(twenty: Desk) -> None:
@@ -199,8 +187,8 @@ async def test_a_pin_again_changes_nothing_and_another_one_moves_it(twenty: Desk
     await twenty.inside.define(web("green"))
     await pin(twenty, to=1)
     history = twenty.history
-    found = pinning.chosen(history, "webshop/shop-03", "team-a", None)
-    assert (await rollback.planned_pins(history, twenty._connected(), found, 1)).steps == ()
+    found = pinning.chosen(history, "webshop/shop-03", "team-a")
+    assert (await rollback.planned_pins(history, twenty._connected(), (found,), 1)).steps == ()
     assert (await pin(twenty, to=2)).verdict == "done"
     assert color(twenty, "shop-03") == "blue"
     commands = [event.body.number for event in twenty.inside.events() if isinstance(event.body, CommandPin)]
@@ -252,39 +240,14 @@ async def test_an_instance_that_comes_back_runs_the_revision_it_ran_from_its_fir
     assert [row["object"] for row in pins.pins(twenty.history).rows] == ["webshop/shop-07"]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-async def test_killed_in_the_middle_the_same_pin_goes_on(twenty: Desk, when: str) -> None:
-    before = twenty.graph()
-    await twenty.inside.define(web("blue", cm("extra")))
-    for name in NAMES:
-        await twenty.inside.edit("WebShop", name, {"metadata": {"labels": {"all": "of-them"}}})
-    found = pinning.chosen(twenty.history, "webshop", "team-a", "all")
-    made = await rollback.planned_pins(twenty.history, twenty._connected(), found, 1)
-    assert len(made.steps) == MANY
-
-    def at_the_tenth(call: Call) -> Fault | None:
-        replaced = [one for one in twenty.connection.calls if one.verb == "replace"]
-        return Fault(when) if call.verb == "replace" and len(replaced) == 20 else None
-
-    twenty.fault = at_the_tenth
-    await twenty.killed(made)
-    rest = await rollback.planned_pins(twenty.history, twenty._connected(), found, 1)
-    assert 10 <= len(rest.steps) <= 11
-    end = await pin(twenty, "webshop", to=1, selector="all")
-    assert end.verdict == "done"
-    assert twenty.graph() == before
-    assert len(pins.pins(twenty.history).rows) == MANY
-    assert faults(twenty.inside.url) == []
-
-
 @pytest.mark.parametrize("append", [1, 2, 3, 4, 5, 6])
 async def test_a_controller_that_dies_anywhere_in_a_pin_finishes_after_its_start(twenty: Desk, append: int) -> None:
     before = twenty.graph()
     await twenty.inside.define(web("blue", cm("extra")))
     twenty.inside.append_fault = lambda number: Fault("after") if number == append else None
     await twenty.inside.restart()
-    found = pinning.chosen(twenty.history, "webshop/shop-03", "team-a", None)
-    made = await rollback.planned_pins(twenty.history, twenty._connected(), found, 1)
+    found = pinning.chosen(twenty.history, "webshop/shop-03", "team-a")
+    made = await rollback.planned_pins(twenty.history, twenty._connected(), (found,), 1)
     written = await twenty.carry_out(made)
     twenty.inside.append_fault = lambda number: None
     await twenty.inside.restart()
@@ -326,8 +289,8 @@ async def test_a_pinned_revision_that_does_not_compile_any_more_is_told_and_noth
 
 
 async def test_whoever_may_not_write_the_log_pins_nobody(twenty: Desk) -> None:
-    found = pinning.chosen(twenty.history, "webshop/shop-03", "team-a", None)
-    made = await rollback.planned_pins(twenty.history, twenty._connected(), found, 1)
+    found = pinning.chosen(twenty.history, "webshop/shop-03", "team-a")
+    made = await rollback.planned_pins(twenty.history, twenty._connected(), (found,), 1)
     engine = open_engine(twenty.inside.url)
     with engine.begin() as connection:
         text = "CREATE TRIGGER no BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'may not'); END"

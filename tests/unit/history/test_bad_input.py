@@ -62,12 +62,13 @@ from tests.unit.history.conftest import Ask
         (("pin", "webshop", "--to", "2", "--reason", "r"), "write KIND/NAME, or KIND with -l SELECTOR"),
         (
             ("pin", "webshp", "-l", "a", "--to", "2", "--reason", "r"),
-            "of kind 'webshp' in this log; did you mean webshop?",
+            "no definition makes 'webshp' in this log; did you mean webshop?",
         ),
         (
-            ("pin", "webshop", "-l", "a=b", "--to", "2", "--reason", "r"),
-            "no instance of webshop has labels that fit 'a=b'",
+            ("unpin", "webshop", "-l", "a=b", "--reason", "r", "--dry-run"),
+            "no webshop is pinned by 'a=b', and none with these labels by its name: kro-history pins",
         ),
+        (("pin", "webshop", "-l", "a=b", "--to", "9", "--reason", "r", "--dry-run"), "webshop has no revision 9"),
         (("pin", "webshop", "-l", "a b", "--to", "2", "--reason", "r"), "'a b' is no part of a label selector"),
         (("pin", "webshop/blog", "--to", "x", "--reason", "r"), "'x' is no revision of webshop: give its number"),
         (("pin", "webshop/blog", "--to", "other@2", "--reason", "r"), "'other@2' is no revision of webshop"),

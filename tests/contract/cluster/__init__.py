@@ -1,0 +1,1 @@
+"""The API server as a stand-in for it shows what is sent."""

@@ -1,0 +1,56 @@
+"""What somebody does to a definition just before a write of ours: the answer shows it first, and it is acted upon all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.contract.definitions.steps import CM, put, rgd, state, thing, things
+from tests.support.fake_cluster import Call, Fault
+from tests.support.fake_server import Object
+from tests.support.inside import Inside
+from tests.support.steps import config_map
+
+B = config_map("b", "${schema.metadata.name}-b", {"v": "2"})
+C = config_map("c", "${schema.metadata.name}-c", {"v": "3"})
+STATUS = ("patch", "ResourceGraphDefinition")
+
+
+@pytest.fixture
+async def active(inside: Inside) -> Inside:
+    await put(inside, things(CM))
+    return inside
+
+
+async def put_overtaken(inside: Inside, wanted: Object, act: Callable[[], object]) -> None:
+    """``act`` happens just before the status of the definition is written; the watch tells of both later."""
+    seen: list[Call] = []
+
+    def fault(call: Call) -> Fault | None:
+        if (call.verb, call.ref.kind) == STATUS and not seen:
+            seen.append(call)
+            inside.server.held.add("kro.run/ResourceGraphDefinition")
+            act()
+        return None
+
+    assert inside.controller is not None
+    inside.controller.connection.fault = fault
+    await put(inside, wanted)
+    inside.server.release()
+    await inside.rest()
+    assert seen
+
+
+async def test_an_edit_just_before_the_status(active: Inside) -> None:
+    ref = active.ref("ResourceGraphDefinition", "things")
+    await put_overtaken(active, things(CM, B), lambda: active.server.patch(ref, {"spec": things(CM, B, C)["spec"]}))
+    assert (state(active), rgd(active)["status"]["topologicalOrder"]) == ("Active", ["a", "b", "c"])
+    await active.create(thing())
+    assert active.names("ConfigMap") == ["one-a", "one-b", "one-c"]
+
+
+async def test_a_deletion_just_before_the_status(active: Inside) -> None:
+    ref = active.ref("ResourceGraphDefinition", "things")
+    await put_overtaken(active, things(CM, B), lambda: active.server.delete(ref))
+    assert active.names("ResourceGraphDefinition") == []
