@@ -33,20 +33,24 @@ def revisions(
     asked.show(answered(asked.history, definition), output)
 
 
-def rollouts(context: typer.Context, definition: Definition = None, output: Output = Format.TABLE) -> None:
+def rollouts(
+    context: typer.Context, definition: Definition = None, limit: Limit = 50, output: Output = Format.TABLE
+) -> None:
     """Per revision: when it began and ended, how its instances fared, who made it and why."""
     from kro_es.history.revisions import rollouts as answered
 
     asked = state(context)
-    asked.show(answered(asked.history, definition), output)
+    asked.show(answered(asked.history, definition, limit), output)
 
 
-def stats(context: typer.Context, definition: Definition = None, output: Output = Format.TABLE) -> None:
+def stats(
+    context: typer.Context, definition: Definition = None, limit: Limit = 50, output: Output = Format.TABLE
+) -> None:
     """Per revision: lead time, time to ready (p50, p99, seconds), failure rate, refused writes, drift."""
     from kro_es.history.revisions import stats as answered
 
     asked = state(context)
-    asked.show(answered(asked.history, definition), output)
+    asked.show(answered(asked.history, definition, limit), output)
 
 
 def diff(  # noqa: PLR0913 - one parameter per flag

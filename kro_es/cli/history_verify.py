@@ -10,6 +10,7 @@ import typer
 
 from kro_es.cli.history_state import DIFFERENT, Output, State, clock, state
 from kro_es.cli.output import Format
+from kro_es.cli.progress import progress
 from kro_es.errors import UserError
 
 Key = Annotated[Path | None, typer.Option("--checkpoint-key", help="public key (PEM, Ed25519) it was signed with")]
@@ -27,7 +28,8 @@ def verify(
     if bool(against) != bool(key):
         raise UserError("--checkpoint and --checkpoint-key go together")
     asked = state(context)
-    report = verified(asked.history.engine)
+    with progress("digests") as told:
+        report = verified(asked.history.engine, told)
     faults = [*report.faults, *_against(asked, against or (), key)]
     if output.for_people:
         whole = f"whole: {report.events} events in {report.commits} commits, chain unbroken"
@@ -56,7 +58,8 @@ def checkpoint(
     from kro_es.store.verify import verify as verified
 
     asked = state(context)
-    faults = verified(asked.history.engine).faults
+    with progress("digests") as told:
+        faults = verified(asked.history.engine, told).faults
     if faults:
         raise UserError(f"the log is not whole, nothing is signed: {faults[0]}")
     document = taken(asked.history.engine, _bytes(key), clock())

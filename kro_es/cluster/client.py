@@ -161,12 +161,22 @@ class ApiClient:
                     raise translated(answer.status, text, answer.headers.get("Retry-After"))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, "Unanswered", f"{method} {path}: {type(error).__name__} {error}".rstrip()) from error
-        found: JsonObject = orjson.loads(text) if text else {}
+        try:
+            found: JsonObject = orjson.loads(text) if text else {}
+        except orjson.JSONDecodeError as error:
+            # a proxy's page, or an answer that was cut: what became of the request is not known
+            raise ApiError(0, "Undecodable", f"{method} {path}: the answer is no JSON: {error}") from error
         return found
 
-    async def stream(self, path: str, query: Mapping[str, str]) -> aiohttp.ClientResponse:
-        """An open answer to read lines from; the caller releases it. Raises ApiError."""
-        timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=None)
+    async def stream(
+        self, path: str, query: Mapping[str, str], *, silence: float | None = None
+    ) -> aiohttp.ClientResponse:
+        """An open answer to read lines from; the caller releases it. Raises ApiError.
+
+        ``silence``: seconds without a byte after which reading raises TimeoutError: a peer that went away without a
+        word never ends the answer. None: it may be silent for ever.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=silence)
         try:
             answer = await self._session().get(
                 self._base + path,
@@ -179,7 +189,11 @@ class ApiClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, "Unanswered", f"watch {path}: {type(error).__name__} {error}".rstrip()) from error
         if answer.status >= 400:
-            text = await answer.read()
+            try:
+                text = await answer.read()
+            except (aiohttp.ClientError, TimeoutError):
+                # the refusal counts, its words do not
+                text = b""
             answer.release()
             raise translated(answer.status, text, answer.headers.get("Retry-After"))
         return answer

@@ -8,9 +8,12 @@ from contextlib import suppress
 
 import structlog
 
-from kro_es.api.watch import Listed, Watched, WatchItem
+from kro_es.api.watch import Broken, Listed, Watched, WatchItem
+from kro_es.errors import ApiError
 
 logger = structlog.get_logger(__name__)
+_REFUSALS = {"Forbidden": 403, "NotFound": 404}
+"""Answers that do not pass by themselves: no right to the kind, or no such kind."""
 
 
 class Informers:
@@ -24,20 +27,24 @@ class Informers:
         self._watch = watch
         self._sink = sink
         self._tasks: dict[Watched, asyncio.Task[None]] = {}
-        self._listed: dict[Watched, asyncio.Event] = {}
+        self._listed: dict[Watched, asyncio.Future[None]] = {}
 
     async def ensure(self, key: Watched) -> None:
-        """Start the watch unless it runs; returns when its first list has been taken by the sink."""
+        """Start the watch unless it runs; returns when its first list has been taken by the sink.
+
+        Raises ApiError when it may not be listed (403), or the server has no such kind (404): the watch goes on
+        trying, as rights and kinds may come any time, but whoever waits can say what is missing.
+        """
         if key not in self._tasks:
-            self._listed[key] = asyncio.Event()
+            self._listed[key] = asyncio.get_running_loop().create_future()
             self._tasks[key] = asyncio.create_task(self._run(key))
-        listed = self._listed[key]
-        await listed.wait()
+        await asyncio.shield(self._listed[key])
 
     async def stop(self, key: Watched) -> None:
         task = self._tasks.pop(key, None)
-        self._listed.pop(key, None)
         if task is not None:
+            self._tell(key, ApiError(0, "Stopped", f"the watch of {key.resource.plural} was stopped"))
+            del self._listed[key]
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
@@ -53,9 +60,35 @@ class Informers:
                 async for item in self._watch(key):
                     await self._sink(key, item)
                     if isinstance(item, Listed):
-                        self._listed[key].set()
+                        self._tell(key, None)
+                    elif isinstance(item, Broken) and item.reason in _REFUSALS:
+                        self._tell(key, _refusal(key, item.reason))
             except asyncio.CancelledError:
                 raise
             except Exception:
                 logger.exception("a watch failed and begins again", kind=str(key.resource.gvk))
                 await asyncio.sleep(1.0)  # the same item would fail again at once
+
+    def _tell(self, key: Watched, refusal: ApiError | None) -> None:
+        """Those who wait for the first list, and who comes later, hear the newest answer; a list is never taken back."""
+        listed = self._listed[key]
+        if listed.done() and listed.exception() is None:
+            return
+        if listed.done():
+            listed = self._listed[key] = asyncio.get_running_loop().create_future()
+        if refusal is None:
+            listed.set_result(None)
+        else:
+            listed.set_exception(refusal)
+            listed.exception()  # nobody may be waiting
+
+
+def _refusal(key: Watched, reason: str) -> ApiError:
+    gvk = key.resource.gvk
+    where = f" in namespace {key.namespace}" if key.namespace else ""
+    what = f"{key.resource.plural}.{gvk.group}" if gvk.group else key.resource.plural
+    said = {
+        "Forbidden": f"the controller may not list and watch {what}{where}: its role lacks it",
+        "NotFound": f"the API server has no {what} in version {gvk.version}",
+    }
+    return ApiError(_REFUSALS[reason], reason, said[reason])

@@ -118,7 +118,10 @@ class Lease:
                 await self._put({**self._held, "spec": spec})
             except ApiError as error:
                 if error.conflict:
-                    await self._look_again()
+                    try:
+                        await self._look_again()
+                    except UserError as refused:
+                        self._lose(str(refused))
                 else:
                     logger.warning("the lease could not be renewed", error=error.message)
                     await asyncio.sleep(self._timing.margin)

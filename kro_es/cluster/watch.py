@@ -16,6 +16,8 @@ from kro_es.errors import ApiError
 PAGE = 500
 WATCH_SECONDS = 540
 """Asked of the server; a watch that ends by itself is resumed where it was, without a gap."""
+LONGEST_SILENCE = WATCH_SECONDS + 30
+"""Seconds; a server that is there has ended the watch by then, so one that has not is not there."""
 FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
 
 
@@ -72,8 +74,10 @@ async def watch(client: ApiClient, watched: Watched) -> AsyncIterator[WatchItem]
                 failures = 0
                 yield Listed(tuple(objects), version)
             async for changes, at in _stream(client, watched, version):
-                failures, version = 0, at
-                if changes:
+                # before a whole line that is no refusal nobody knows whether it goes on where it was
+                resumed = failures > 0 and at != version
+                failures, version = 0 if changes or at != version else failures, at
+                if changes or resumed:
                     yield changes[0] if len(changes) == 1 else Burst(tuple(changes))
         except ApiError as error:
             failures += 1
@@ -94,7 +98,7 @@ async def _stream(client: ApiClient, watched: Watched, version: str) -> AsyncIte
         **_narrowed(watched.selector.text if watched.selector else None, watched.name),
     }
     resource = watched.resource
-    answer = await client.stream(path_of(resource, watched.namespace), query)
+    answer = await client.stream(path_of(resource, watched.namespace), query, silence=LONGEST_SILENCE)
     lines = Lines()
     try:
         async for chunk in answer.content.iter_any():

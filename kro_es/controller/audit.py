@@ -8,13 +8,14 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import orjson
 import structlog
 from aiohttp import web
 
 from kro_es.api import metadata
+from kro_es.api.objects import JsonValue
 from kro_es.errors import KroEsError, UserError
 from kro_es.events.audit import Attributions, AuditRecord, parse
 from kro_es.events.types import Event, NewEvent
@@ -26,6 +27,7 @@ _POLL = 0.2
 _AT_ONCE = 1 << 20
 _MOST_BYTES = 64 << 20
 _FORMS = "file:PATH or webhook:[HOST:]PORT"
+_Found = TypeVar("_Found")
 Append = Callable[[Sequence[NewEvent]], Awaitable[object]]
 
 
@@ -70,27 +72,12 @@ class Audit:
         while True:
             await self._append(await self._matched.get())
 
-    def _take(self, lines: Iterable[bytes]) -> None:
-        records = []
-        for line in lines:
-            record = self._record(line)
-            if record is not None and record.at >= self._since:
-                records.append(record)
-        self._put(self._attributions.audited(records))
-
-    @staticmethod
-    def _record(line: bytes) -> AuditRecord | None:
-        if not line.strip():
-            return None
-        try:
-            return parse(orjson.loads(line))
-        except (ValueError, TypeError, AttributeError) as error:
-            logger.warning("a line of the audit source cannot be read", error=str(error))
-            return None
+    def _take(self, records: Iterable[AuditRecord | None]) -> None:
+        self._put(self._attributions.audited([one for one in records if one is not None and one.at >= self._since]))
 
     async def _file(self) -> None:
         async for lines in tail(Path(self._where)):
-            self._take(lines)
+            self._take(_record(line, orjson.loads) for line in lines if line.strip())
 
     async def _webhook(self) -> None:
         host, _, port = self._where.rpartition(":")
@@ -113,8 +100,19 @@ class Audit:
             items = orjson.loads(await request.read())["items"]
         except (ValueError, KeyError, TypeError) as error:
             return web.Response(status=400, text=f"no EventList of audit.k8s.io: {error}")
-        self._take(orjson.dumps(item) for item in items)
+        if not isinstance(items, list):
+            return web.Response(status=400, text="no EventList of audit.k8s.io: its items are no list")
+        self._take(_record(item, lambda found: found) for item in items)
         return web.Response(status=200)
+
+
+def _record(found: _Found, read: Callable[[_Found], JsonValue]) -> AuditRecord | None:
+    """One that cannot be read must not keep the others back."""
+    try:
+        return parse(read(found))
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        logger.warning("an audit event cannot be read", error=f"{type(error).__name__}: {error}")
+        return None
 
 
 async def tail(path: Path) -> AsyncIterator[list[bytes]]:

@@ -15,7 +15,7 @@ from kro_es.api.objects import Gvk
 from kro_es.controller.crds import CustomKinds
 from kro_es.controller.schemas import Schemas
 from kro_es.controller.world import World
-from kro_es.errors import CompilerFailed, DefinitionErrors, DefinitionFault, KroEsError
+from kro_es.errors import CompilerFailed, KroEsError
 from kro_es.graph.compile import compile_graph, required_kinds
 from kro_es.graph.node import ResourceGraph
 from kro_es.projections.projection import Row
@@ -41,10 +41,14 @@ class Compiler:
         self._schemas = Schemas(world)
         self._places = asyncio.Semaphore(AT_ONCE)
 
+    async def kinds(self, definition: ResourceGraphDefinition) -> Mapping[Gvk, KindSchema]:
+        """Those the definition needs, as they are served now."""
+        return await self._world.cluster.kinds(required_kinds(definition), self._custom_kinds.names)
+
     async def compile(self, definition: ResourceGraphDefinition) -> tuple[ResourceGraph, Mapping[Gvk, KindSchema]]:
         """Against the kinds as they are served now; returns these too."""
-        kinds = await self._world.cluster.kinds(required_kinds(definition), self._custom_kinds.names)
-        return await self._compiled(definition, kinds), kinds
+        kinds = await self.kinds(definition)
+        return await self.compiled(definition, kinds), kinds
 
     async def compile_revision(self, definition: ResourceGraphDefinition, row: Row) -> ResourceGraph:
         """A recorded revision against the schemas it was issued with; live ones only where none were recorded."""
@@ -53,14 +57,13 @@ class Compiler:
         kinds = self._schemas.recorded(digests) if digests else None
         if kinds is None:
             return (await self.compile(definition))[0]
-        return await self._compiled(definition, kinds)
+        return await self.compiled(definition, kinds)
 
-    async def record(self, graph: ResourceGraph, kinds: Mapping[Gvk, KindSchema]) -> dict[str, str]:
-        """The schemas the graph was compiled against, in the log; the digests they are found under."""
-        used = sorted({node.resource.gvk for node in graph.nodes})
-        return await self._schemas.record(kinds[gvk] for gvk in used)
+    async def record(self, kinds: Mapping[Gvk, KindSchema]) -> dict[str, str]:
+        """The schemas something was compiled against, in the log; the digests they are found under."""
+        return await self._schemas.record(kinds[gvk] for gvk in sorted(kinds))
 
-    async def _compiled(self, definition: ResourceGraphDefinition, kinds: Mapping[Gvk, KindSchema]) -> ResourceGraph:
+    async def compiled(self, definition: ResourceGraphDefinition, kinds: Mapping[Gvk, KindSchema]) -> ResourceGraph:
         world = self._world
 
         def work() -> ResourceGraph:
@@ -81,11 +84,6 @@ def failures_told() -> Iterator[None]:
     except Exception as error:
         text = "".join(traceback.format_exception(error))
         raise CompilerFailed(f"the compiler failed, which is a bug of kro-es:\n{text[-_MOST_TEXT:]}") from error
-
-
-def faults_of(error: DefinitionErrors | CompilerFailed) -> tuple[DefinitionFault, ...]:
-    """The faults as they are recorded; a failure of ours is one of its own."""
-    return error.faults if isinstance(error, DefinitionErrors) else (DefinitionFault(str(error)),)
 
 
 async def _in_thread(work: Callable[[], ResourceGraph], name: str) -> ResourceGraph:

@@ -8,29 +8,25 @@ from typing import Literal
 
 import structlog
 
-from kro_es.api import metadata
-from kro_es.api.conditions import HELD, Conditions, with_word
 from kro_es.api.definition import ResourceGraphDefinition, parse
-from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, terminating
-from kro_es.controller import definition_facts as facts
+from kro_es.api.objects import ObjectRef, terminating
 from kro_es.controller.announcements import Announcements
-from kro_es.controller.compiling import Compiler, failures_told, faults_of
+from kro_es.controller.compiling import Compiler, failures_told
 from kro_es.controller.crds import CustomKinds, Served
-from kro_es.controller.definition_status import DEPENDENTS, status_body
-from kro_es.controller.definition_writes import DefinitionWrites
-from kro_es.controller.generated_crds import GeneratedCrds
-from kro_es.controller.graph_revisions import GraphRevisions, imported
+from kro_es.controller.definition_writes import DefinitionWrites, happened
+from kro_es.controller.generated_crds import GeneratedCrds, Incompatible
+from kro_es.controller.graph_revisions import GraphRevisions
 from kro_es.controller.queue import Key
+from kro_es.controller.resuming import Resuming
 from kro_es.controller.selector_pins import selector_pins
 from kro_es.controller.takeover import Redactions
 from kro_es.controller.world import World
-from kro_es.decisions import hold
+from kro_es.decisions import definition as definitions
+from kro_es.decisions import definition_status
+from kro_es.decisions.definition import DefinitionInputs
+from kro_es.decisions.definition_status import Found
 from kro_es.errors import ApiError, CompilerFailed, DefinitionErrors
-from kro_es.events.types import (
-    Actor,
-    RevisionActivated,
-    RevisionRejected,
-)
+from kro_es.events.types import Actor
 from kro_es.graph.compile import required_kinds
 from kro_es.graph.hash import spec_hash
 from kro_es.graph.node import ResourceGraph
@@ -46,28 +42,6 @@ class Keep:
 
     revisions: int
     crd: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """What a pass read about the definition; ``object`` has the spec that counts."""
-
-    object: JsonObject
-    row: Row
-    head: Row
-    definition: ResourceGraphDefinition
-    hash: str
-    hold: Row | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """A spec that cannot be used; ``hash`` is empty when it cannot even be read."""
-
-    object: JsonObject
-    head: Row
-    hash: str
-    hold: Row | None
 
 
 class DefinitionReconciler:
@@ -97,6 +71,7 @@ class DefinitionReconciler:
         self._crds = GeneratedCrds(world, self._writes)
         self._revisions = GraphRevisions(world, self._writes, keep.revisions)
         self._compiler = Compiler(world, custom_kinds)
+        self._resuming = Resuming(world, self._compiler, custom_kinds)
         self._announcements = Announcements(world)
 
     async def learn_redactions(self) -> None:
@@ -134,44 +109,45 @@ class DefinitionReconciler:
         return meta.get("generation"), meta.get("annotations"), terminating(obj), held and held["position"]
 
     async def _pass(self, key: Key) -> Outcome:
-        world = self._world
-        with world.open_reader() as reader:
-            row = reader.row("objects", key.ref)
-            head = reader.row("definitions", key.uid) or {}
-            held = reader.row("holds", key.uid)
-        if row is None or row["uid"] != key.uid:
+        with self._world.open_reader() as reader:
+            inputs = definitions.load(reader, ObjectRef.from_key(key.ref).name, key.uid, self._world.told())
+        if inputs is None:
             self._withdraw(key.uid)
             self._custom_kinds.reads(key, ())
             self._settled.pop(key, None)
             return "settled"
-        obj = row["object"]
-        assert isinstance(obj, dict)
-        if terminating(obj):
+        if terminating(inputs.object):
             self._withdraw(key.uid)
-            await self._revisions.release(obj)
+            await self._revisions.release(inputs)
             if not self._keep.crd:
-                await self._crds.remove(obj)
-            await self._writes.release(obj)
+                await self._crds.remove(inputs)
+            await self._writes.release(inputs)
             return "settled"
-        await self._writes.finalize(obj)
-        if not head.get("newest"):
-            head = await self._import(obj, head)
-        self._follow_pins(key.uid, head)
-        conditions = Conditions.load(obj, DEPENDENTS)
-        if text := hold.lost(obj, held):
-            conditions.set("GraphAccepted", "Unknown", "HeldUnknown", text, self._now())
-            await self._say(obj, conditions, None, int(str(head.get("newest", 0))), held)
+        await self._writes.finalize(inputs)
+        if not inputs.newest and await self._import(inputs):
+            return await self._pass(key)
+        self._follow_pins(key.uid, inputs.head)
+        if definition_status.waits(inputs):
+            await self._say(inputs, None, Found())
             return "settled"
-        obj = hold.effective(obj, held)
         try:
             with failures_told():
-                definition = parse(obj)
-                loaded = _Loaded(obj, row, head, definition, spec_hash(definition), held)
+                definition = definitions.read(inputs)
+                inputs = replace(inputs, hash=spec_hash(definition))
             own = (definition.schema.group, definition.schema.kind)
             self._custom_kinds.reads(key, {own, *((gvk.group, gvk.kind) for gvk in required_kinds(definition))})
         except (DefinitionErrors, CompilerFailed) as error:
-            return await self._refused(_Refused(obj, head, "", held), error, conditions)
-        return await self._resolved(loaded, conditions)
+            return await self._refused(replace(inputs, hash=""), error)
+        return await self._resumed(key, inputs, definition) or await self._resolved(inputs, definition)
+
+    async def _resumed(self, key: Key, inputs: DefinitionInputs, definition: ResourceGraphDefinition) -> Outcome | None:
+        """Serves what an earlier run left at rest; None when this run has to look at everything."""
+        graph = await self._resuming.graph(key, inputs, definition)
+        if graph is None:
+            return None
+        self._world.graphs.put(inputs.uid, inputs.newest, graph)
+        await self._serve(graph, inputs.name, inputs.uid, again=False)
+        return "settled"
 
     def _follow_pins(self, definition_uid: str, head: Row) -> None:
         """Pins by labels that began or ended since the last pass: each instance sees whether it is concerned."""
@@ -181,212 +157,189 @@ class DefinitionReconciler:
             self._again(definition_uid)
 
     async def _say(
-        self, obj: JsonObject, conditions: Conditions, graph: ResourceGraph | None, number: int, held: Row | None
+        self, inputs: DefinitionInputs, judged: ResourceGraph | DefinitionErrors | CompilerFailed | None, found: Found
     ) -> None:
         """The status of the definition, by what was found."""
-        before = (obj.get("status") or {}).get("conditions") or []
-        shown = with_word((), before, (HELD, hold.told(obj, held)), obj["metadata"].get("generation", 0), self._now())
-        body = status_body(obj, conditions, graph, number, shown[0] if shown else None)
-        await self._writes.status(obj, body)
+        failed = {"failed": str(judged)} if isinstance(judged, CompilerFailed) else {}
+        await self._writes.status(inputs, definition_status.status(inputs, judged, found), {**found.given, **failed})
 
-    async def _import(self, obj: JsonObject, head: Row) -> Row:
-        """Revisions of kro, or of a log that is lost, become this log's, with the leaves that must be redacted."""
+    async def _import(self, inputs: DefinitionInputs) -> bool:
+        """Revisions of kro, or of a log that is lost, become this log's, with the leaves that must be redacted.
+
+        So do pins by labels. Whether there were any revisions.
+        """
         events = []
-        for found in await self._revisions.adopted(obj):
-            body = imported(obj, found, self._world.engine)
-            if body is None:
+        for found in await self._revisions.adopted(inputs):
+            try:
+                body = definitions.imported(inputs, found)
+            except DefinitionErrors as error:
+                logger.warning("a GraphRevision cannot be read", name=found["metadata"]["name"], error=str(error))
                 continue
             try:
-                graph, kinds = await self._compiler.compile(parse({**obj, "spec": body.spec}))
+                graph, kinds = await self._compiler.compile(parse({**inputs.object, "spec": body.spec}))
             except (DefinitionErrors, CompilerFailed) as error:
                 logger.warning("a taken-over revision does not compile", number=body.number, error=str(error))
             else:
-                schemas = await self._compiler.record(graph, kinds)
-                body = replace(body, tainted=facts.tainted(graph), schemas_digest=graph.schemas_digest, schemas=schemas)
+                body = definitions.with_graph(body, graph, await self._compiler.record(kinds))
                 self._world.taints.learn(body.instance_group, body.instance_kind, body.tainted)
-            events.append(facts.event(obj, body, self._now()))
-        events += [facts.event(obj, body, self._now(), actor=asker) for body, asker in selector_pins(obj)]
-        if not events:
-            return head
-        await self._world.log.append(events)
-        with self._world.open_reader() as reader:
-            return reader.row("definitions", obj["metadata"]["uid"]) or {}
+            events.append(happened(inputs, body, self._now()))
+        pins = [happened(inputs, body, self._now(), actor=asker) for body, asker in selector_pins(inputs.object)]
+        await self._world.log.append([*events, *pins])
+        return bool(events)
 
-    async def _resolved(self, loaded: _Loaded, conditions: Conditions) -> Outcome:
+    async def _resolved(self, inputs: DefinitionInputs, definition: ResourceGraphDefinition) -> Outcome:
         """Spec/04 §2.3, with the active revision kept while a new one is refused."""
         try:
-            graph, kinds = await self._compiler.compile(loaded.definition)
+            kinds = await self._compiler.kinds(definition)
+            # before it is known whether it compiles: why it does not depends on them, too
+            inputs = replace(inputs, schemas=await self._compiler.record(kinds))
+            graph = await self._compiler.compiled(definition, kinds)
         except (DefinitionErrors, CompilerFailed) as error:
-            return await self._refused(
-                _Refused(loaded.object, loaded.head, loaded.hash, loaded.hold), error, conditions
-            )
-        number = int(str(loaded.head.get("newest", 0)))
-        if loaded.head.get("newest_hash") != loaded.hash:
-            number = await self._issue(loaded, graph, await self._compiler.record(graph, kinds))
-        conditions.set("GraphAccepted", "True", "Valid", "resource graph and schema are valid", self._now())
-        self._set_resolved(conditions, number)
-        return await self._activated(loaded, graph, number, conditions)
+            return await self._refused(inputs, error)
+        if inputs.is_new:
+            await self._issue(inputs, graph)
+        return await self._activated(inputs, graph)
 
-    async def _refused(
-        self, found: _Refused, error: DefinitionErrors | CompilerFailed, conditions: Conditions
-    ) -> Outcome:
+    async def _refused(self, inputs: DefinitionInputs, error: DefinitionErrors | CompilerFailed) -> Outcome:
         """A refused spec is history too; the revision that was active goes on being served."""
-        obj, head, found_hash = found.object, found.head, found.hash or "unparsable"
-        meta = obj["metadata"]
-        faults = tuple(facts.fault(fault) for fault in faults_of(error))
-        reason = "InvalidResourceGraph" if isinstance(error, DefinitionErrors) else "CompilerFailed"
-        if head.get("rejected_hash") != found_hash or head.get("rejected_faults") != list(faults):
-            body = RevisionRejected(meta["uid"], meta["name"], found_hash, meta.get("generation", 0), faults)
-            seen = self._seen(obj)
+        body = definitions.rejected(inputs, error)
+        if not definitions.known(inputs, body):
+            seen = self._seen(inputs)
             await self._world.log.append(
-                [facts.event(obj, body, self._now(), actor=facts.editor(seen), cause=facts.position(seen))]
+                [happened(inputs, body, self._now(), actor=_editor(seen), cause=_position(seen))]
             )
-            if not facts.shown(obj, "GraphAccepted", str(error)):
-                await self._announcements.say(obj, "Warning", reason, str(error))
-        conditions.set("GraphAccepted", "False", reason, str(error), self._now())
-        newest = int(str(head.get("newest", 0)))
-        if newest:
-            self._set_resolved(conditions, newest)
-        await self._serve_last_good(obj, head, conditions)
-        await self._say(obj, conditions, None, newest, found.hold)
-        return "retry" if isinstance(error, DefinitionErrors) and facts.may_heal(error) else "settled"
+            if not _shown(inputs, "GraphAccepted", str(error)):
+                reason = definition_status.reason_of(error)
+                await self._announcements.say(inputs.object, "Warning", reason, str(error))
+        await self._say(inputs, error, await self._serve_last_good(inputs))
+        return "retry" if isinstance(error, DefinitionErrors) and _may_heal(error) else "settled"
 
-    def _set_resolved(self, conditions: Conditions, number: int) -> None:
-        text = f"revision {number} compiled and active"
-        conditions.set("GraphRevisionsResolved", "True", "Resolved", text, self._now())
-
-    async def _serve_last_good(self, obj: JsonObject, head: Row, conditions: Conditions, *, refused: int = 0) -> int:
+    async def _serve_last_good(self, inputs: DefinitionInputs, *, refused: int = 0) -> Found:
         """After a restart the active revision has to be compiled again although the newest edit is refused.
 
-        ``refused``: the revision that could not be installed just now. Returns the one that is served; 0: none is.
+        ``refused``: the revision that could not be installed just now.
         """
-        number, definition_uid = int(str(head.get("active", 0))), obj["metadata"]["uid"]
-        if number and self._world.graphs.get(definition_uid, number) is not None:
-            self._set_resolved(conditions, number)
-            return number
+        number = int(str(inputs.head.get("active", 0)))
+        if number and self._world.graphs.get(inputs.uid, number) is not None:
+            return Found(served=number)
         with self._world.open_reader() as reader:
-            rows = reader.rows("revisions", "definition_uid", definition_uid)
+            rows = reader.rows("revisions", "definition_uid", inputs.uid)
         issued = {int(str(row["number"])): row for row in rows if row["number"]}
         if not number:
             before = {other: row for other, row in issued.items() if other != refused}
-            number, graph = await self._served_before(obj, before)
+            number, graph = await self._served_before(inputs, before)
         elif number in issued:
             try:
-                graph = await self._recompiled(obj, issued[number])
+                graph = await self._recompiled(inputs, issued[number])
             except (DefinitionErrors, CompilerFailed) as error:
-                text = f"the active revision {number} does not compile any more: {error}"
-                conditions.set("GraphRevisionsResolved", "False", "Failed", text, self._now())
-                return 0
+                return Found(unserved=f"the active revision {number} does not compile any more: {error}")
         else:
             graph = None
         if graph is None:
-            return 0
-        self._world.graphs.put(definition_uid, number, graph)
-        self._set_resolved(conditions, number)
-        await self._serve(graph, obj["metadata"]["name"], definition_uid, again=False)
-        return number
+            return Found()
+        self._world.graphs.put(inputs.uid, number, graph)
+        await self._serve(graph, inputs.name, inputs.uid, again=False)
+        return Found(served=number)
 
-    async def _recompiled(self, obj: JsonObject, row: Row) -> ResourceGraph:
-        return await self._compiler.compile_revision(parse({**obj, "spec": row["spec"]}), row)
+    async def _recompiled(self, inputs: DefinitionInputs, row: Row) -> ResourceGraph:
+        return await self._compiler.compile_revision(parse({**inputs.object, "spec": row["spec"]}), row)
 
-    async def _served_before(self, obj: JsonObject, issued: Mapping[int, Row]) -> tuple[int, ResourceGraph | None]:
+    async def _served_before(
+        self, inputs: DefinitionInputs, issued: Mapping[int, Row]
+    ) -> tuple[int, ResourceGraph | None]:
         """No activation is in this log: the newest of the imported revisions whose API is the one that is installed."""
         for number in sorted(issued, reverse=True):
             try:
-                graph = await self._recompiled(obj, issued[number])
+                graph = await self._recompiled(inputs, issued[number])
             except (DefinitionErrors, CompilerFailed):
                 continue
-            if await self._crds.installed(obj, graph):
-                await self._activate(obj, graph, number, quietly=True)
+            if await self._crds.installed(inputs, graph):
+                await self._activate(inputs, number, found=True)
                 return number, graph
         return 0, None
 
-    async def _issue(self, loaded: _Loaded, graph: ResourceGraph, schemas: dict[str, str]) -> int:
-        """The next number; a rollback command that asked for exactly this spec is its cause."""
-        obj, head = loaded.object, loaded.head
-        status = obj.get("status") or {}
-        number = max(int(str(head.get("newest", 0))), int(status.get("lastIssuedRevision") or 0)) + 1
-        command = head.get("command") or {}
-        assert isinstance(command, dict)
-        asked = command if command.get("spec_hash") == loaded.hash else {}
-        body = facts.issued(obj, graph, number, engine=self._world.engine, schemas=schemas)
-        body = replace(
-            body,
-            reason=str(asked.get("reason", "")),
-            rolled_back_to=int(asked.get("to", 0)),
-        )
+    async def _issue(self, inputs: DefinitionInputs, graph: ResourceGraph) -> None:
+        """The next revision; a rollback command that asked for exactly this spec is its cause."""
+        body, asked = definitions.issued(inputs, graph), inputs.command
         self._world.taints.learn(body.instance_group, body.instance_kind, body.tainted)
-        actor = Actor(str(asked["actor"]), "cli") if asked else facts.editor(loaded.row)
-        cause = int(str(head.get("command_position", 0))) if asked else facts.position(loaded.row)
+        actor = Actor(str(asked["actor"]), "cli") if asked else _editor(inputs.row)
+        cause = int(str(inputs.head.get("command_position", 0))) if asked else _position(inputs.row)
         correlation = str(asked.get("correlation", ""))
-        event = facts.event(obj, body, self._now(), actor=actor, cause=cause, correlation=correlation)
+        event = happened(inputs, body, self._now(), actor=actor, cause=cause, correlation=correlation)
         await self._world.log.append([event])
-        await self._revisions.mirror(obj, number, loaded.hash, graph)
-        await self._announcements.say(obj, "Normal", "RevisionIssued", f"revision {number} issued")
-        return number
+        await self._revisions.mirror(inputs, graph)
+        await self._announcements.say(inputs.object, "Normal", "RevisionIssued", f"revision {body.number} issued")
 
-    def _seen(self, obj: JsonObject) -> Row | None:
+    def _seen(self, inputs: DefinitionInputs) -> Row | None:
         """The last observation of the definition."""
         with self._world.open_reader() as reader:
-            return reader.row("objects", ObjectRef.of(obj).key)
+            return reader.row("objects", ObjectRef.of(inputs.object).key)
 
-    async def _activated(self, loaded: _Loaded, graph: ResourceGraph, number: int, conditions: Conditions) -> Outcome:
+    async def _activated(self, inputs: DefinitionInputs, graph: ResourceGraph) -> Outcome:
         """The API first, then the revision: instances never run against a schema that is not there (spec/04 T6)."""
-        obj, outcome = loaded.object, "settled"
-        definition_uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
+        number = inputs.number
         try:
-            crd = await self._crds.ensure(obj, graph, number)
+            crd = await self._crds.ensure(inputs, graph, number)
         except ApiError as error:
-            await self._kind_refused(loaded, number, error, conditions)
-            outcome = "retry"
-        else:
-            gvk = graph.instance.gvk
-            self._custom_kinds.accepted((gvk.group, gvk.kind), Served.of(crd))
-            text = f"kind {crd['status']['acceptedNames']['kind']} has been accepted and ready"
-            conditions.set("KindReady", "True", "Ready", text, self._now())
-            before = self._world.graphs.get(definition_uid, number)
-            self._world.graphs.put(definition_uid, number, graph)
-            if int(str(loaded.head.get("active", 0))) != number:
-                await self._activate(obj, graph, number)
-            # the same spec against a changed schema is another graph
-            renewed = before is not None and before.schemas_digest != graph.schemas_digest
-            await self._serve(graph, name, definition_uid, again=renewed)
-            conditions.set("ControllerReady", "True", "Running", "controller is running", self._now())
-        await self._say(obj, conditions, graph, number, loaded.hold)
-        return "settled" if outcome == "settled" else "retry"
-
-    async def _kind_refused(self, loaded: _Loaded, number: int, error: ApiError, conditions: Conditions) -> None:
-        """Said once; the new revision waits, and the one before it goes on."""
-        conditions.set("KindReady", "False", "Failed", error.message, self._now())
-        if not facts.shown(loaded.object, "KindReady", error.message):
-            await self._announcements.say(loaded.object, "Warning", "KindNotReady", error.message)
-        served = await self._serve_last_good(loaded.object, loaded.head, conditions, refused=number)
-        if served and served != number:
-            text = f"revision {number} compiled; revision {served} stays active until the CRD accepts it"
-            conditions.set("GraphRevisionsResolved", "True", "Resolved", text, self._now())
-
-    async def _activate(self, obj: JsonObject, graph: ResourceGraph, number: int, *, quietly: bool = False) -> None:
-        """``quietly``: only this log did not know it."""
+            await self._say(inputs, graph, await self._kind_refused(inputs, error))
+            return "retry"
         gvk = graph.instance.gvk
+        self._custom_kinds.accepted((gvk.group, gvk.kind), Served.of(crd))
+        before = self._world.graphs.get(inputs.uid, number)
+        self._world.graphs.put(inputs.uid, number, graph)
+        if int(str(inputs.head.get("active", 0))) != number:
+            await self._activate(inputs, number)
+        # the same spec against a changed schema is another graph
+        renewed = before is not None and before.schemas_digest != graph.schemas_digest
+        found = Found(kind=crd["status"]["acceptedNames"]["kind"])
+        try:
+            await self._serve(graph, inputs.name, inputs.uid, again=renewed)
+        except ApiError as error:
+            found = replace(found, unwatched=error.message)
+        await self._say(inputs, graph, found)
+        return "retry" if found.unwatched else "settled"
+
+    async def _kind_refused(self, inputs: DefinitionInputs, error: ApiError) -> Found:
+        """Said once; the new revision waits, and the one before it goes on."""
+        if not _shown(inputs, "KindReady", error.message):
+            await self._announcements.say(inputs.object, "Warning", "KindNotReady", error.message)
+        found = await self._serve_last_good(inputs, refused=inputs.number)
+        if isinstance(error, Incompatible):
+            return replace(found, installed=error.installed)
+        return replace(found, refused=error.message)
+
+    async def _activate(self, inputs: DefinitionInputs, number: int, *, found: bool = False) -> None:
+        """``found``: only this log did not know it."""
         with self._world.open_reader() as reader:
-            known = len(reader.rows("objects", "kind_key", f"{gvk.group}/{gvk.kind}"))
-            row = reader.row("revisions", f"{obj['metadata']['uid']}/{number:06d}")
-        body = RevisionActivated(obj["metadata"]["uid"], obj["metadata"]["name"], number, known)
+            body = definitions.activated(reader, inputs.uid, inputs.name, number, found=found)
+            row = reader.row("revisions", f"{inputs.uid}/{number:06d}")
         cause = int(str(row["position"])) if row else 0
-        correlation = f"rollout/{obj['metadata']['name']}/{number}"
-        await self._world.log.append([facts.event(obj, body, self._now(), cause=cause, correlation=correlation)])
-        if not quietly and not facts.shown(obj, "GraphRevisionsResolved", f"revision {number} compiled and active"):
-            text = f"revision {number} is active, {known} instances follow it"
-            await self._announcements.say(obj, "Normal", "RevisionActivated", text)
+        correlation = f"rollout/{inputs.name}/{number}"
+        await self._world.log.append([happened(inputs, body, self._now(), cause=cause, correlation=correlation)])
+        if not found and not _shown(inputs, "GraphRevisionsResolved", f"revision {number} compiled and active"):
+            text = f"revision {number} is active, {body.instances} instances follow it"
+            await self._announcements.say(inputs.object, "Normal", "RevisionActivated", text)
 
     def _now(self) -> int:
         return self._world.clock()
 
 
-def definition_resource() -> Resource:
-    gvk = Gvk.parse(metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND)
-    return Resource(gvk, "resourcegraphdefinitions", namespaced=False)
+def _shown(inputs: DefinitionInputs, condition: str, message: str) -> bool:
+    """Whether the definition's status says so already: another log, or kro, has told it."""
+    found = (inputs.object.get("status") or {}).get("conditions") or ()
+    return any(item.get("type") == condition and item.get("message") == message for item in found)
 
 
-def definition_ref(name: str) -> ObjectRef:
-    return ObjectRef(metadata.GROUP, metadata.DEFINITION_KIND, "", name)
+def _editor(seen: Row | None) -> Actor:
+    """The manager that made the edit, as the observation of it says."""
+    found = str(seen["editor"]) if seen else ""
+    return Actor(found, "manager") if found else Actor("", "unknown")
+
+
+def _position(seen: Row | None) -> int:
+    return int(str(seen["position"])) if seen else 0
+
+
+def _may_heal(error: DefinitionErrors) -> bool:
+    """A missing kind may be installed later; everything else needs an edit."""
+    return any("schema not found" in fault.message and "cannot resolve" in fault.message for fault in error.faults)

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from kro_es.api import metadata
-from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
+from kro_es.api.objects import JsonObject
 from kro_es.controller.ingest import Sent
 from kro_es.controller.world import World
+from kro_es.decisions import definition_writes as planned
 from kro_es.decisions import record
+from kro_es.decisions.definition import DefinitionInputs
+from kro_es.decisions.definition_writes import DEFINITIONS
 from kro_es.decisions.record import Thread
-from kro_es.decisions.writes import PlannedWrite, Verb
+from kro_es.decisions.writes import PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Seen
-from kro_es.events.types import Actor, Body, ReconcileDecided, Subject, definition_stream
-from kro_es.plan import owned
-
-logger = structlog.get_logger(__name__)
-
-DEFINITIONS = Resource(
-    Gvk.parse(metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND), "resourcegraphdefinitions", namespaced=False
-)
+from kro_es.events.types import Actor, Body, NewEvent, Subject, definition_stream
 
 
 class DefinitionWrites:
@@ -31,65 +25,43 @@ class DefinitionWrites:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def finalize(self, obj: JsonObject) -> None:
-        meta = obj["metadata"]
-        found = meta.get("finalizers") or []
-        if metadata.FINALIZER in found:
-            return
-        body = {"metadata": {"uid": meta["uid"], "finalizers": [*found, metadata.FINALIZER]}}
-        await self._patch_definition(obj, body, what="finalizer")
+    async def finalize(self, inputs: DefinitionInputs) -> None:
+        await self._patched(inputs, planned.finalizer(inputs), {})
 
-    async def release(self, obj: JsonObject) -> None:
-        meta = obj["metadata"]
-        found = meta.get("finalizers") or []
-        if metadata.FINALIZER not in found:
-            return
-        rest = [name for name in found if name != metadata.FINALIZER]
-        body = {"metadata": {"uid": meta["uid"], "finalizers": rest}}
-        await self._patch_definition(obj, body, what="finalizer released")
+    async def release(self, inputs: DefinitionInputs) -> None:
+        await self._patched(inputs, planned.released(inputs), {})
 
-    async def status(self, obj: JsonObject, status: JsonObject) -> None:
-        """A merge patch of what differs; nothing when nothing does."""
-        before = obj.get("status") or {}
-        changed: JsonObject = {name: value for name, value in status.items() if before.get(name) != value}
-        changed |= {name: None for name in before if name not in status}
-        if changed:
-            await self._patch_definition(obj, {"status": changed}, what="status", subresource="status")
+    async def status(self, inputs: DefinitionInputs, status: JsonObject, given: JsonObject) -> None:
+        """``given``: what it was made of beside the inputs."""
+        await self._patched(inputs, planned.status(inputs, status), given)
 
-    async def noted(self, obj: JsonObject, body: Body) -> None:
+    async def noted(self, inputs: DefinitionInputs, body: Body) -> None:
         """A fact about the definition, in its stream."""
-        thread = _thread(obj)
-        await self._world.log.append([thread.event(body, self._world.clock())])
+        await self._world.log.append([_thread(inputs).event(body, self._world.clock())])
 
-    async def _patch_definition(self, obj: JsonObject, body: JsonObject, *, what: str, subresource: str = "") -> None:
-        name = obj["metadata"]["name"]
-        write = self.planned("patch", DEFINITIONS, name, body, what, subresource=subresource)
+    async def _patched(self, inputs: DefinitionInputs, write: PlannedWrite | None, given: JsonObject) -> None:
+        if write is None:
+            return
         await self.recorded(
-            obj,
+            inputs,
             write,
             lambda: self._world.cluster.merge_patch(
-                DEFINITIONS, "", name, body, manager=metadata.CONTROLLER_MANAGER, subresource=subresource
+                DEFINITIONS, "", inputs.name, write.body, manager=write.manager, subresource=write.subresource
             ),
-        )
-
-    def planned(
-        self, verb: Verb, resource: Resource, name: str, body: JsonObject, what: str, *, subresource: str = ""
-    ) -> PlannedWrite:
-        ref = ObjectRef(resource.gvk.group, resource.gvk.kind, "", name)
-        return PlannedWrite(
-            0, verb, resource, ref, body, metadata.CONTROLLER_MANAGER, subresource, digest=owned.digest(body), what=what
+            given,
         )
 
     async def recorded(
-        self, obj: JsonObject, write: PlannedWrite, send: Callable[[], Awaitable[JsonObject | None]]
+        self,
+        inputs: DefinitionInputs,
+        write: PlannedWrite,
+        send: Callable[[], Awaitable[JsonObject | None]],
+        given: JsonObject | None = None,
     ) -> JsonObject | None:
         """Intent, write, outcome; the answer about the definition itself is an observation too."""
-        world, thread = self._world, _thread(obj)
-        now = world.clock()
-        with world.open_reader() as reader:
-            position = reader.position
-        decided = ReconcileDecided(now, position, (), (write.described(0),), engine=world.engine, why=write.what)
-        intent = (await world.log.append([thread.event(decided, now)]))[0].position
+        world, thread = self._world, _thread(inputs)
+        decided = planned.decided(inputs, write, given or {})
+        intent = (await world.log.append([thread.event(decided, world.clock())]))[0].position
         actor = Actor(write.manager, "controller")
         try:
             with world.ingest.sending(write.ref, Sent(actor, intent)):
@@ -105,7 +77,23 @@ class DefinitionWrites:
         return answer
 
 
-def _thread(obj: JsonObject) -> Thread:
-    meta = obj["metadata"]
-    subject = Subject(metadata.GROUP, metadata.DEFINITION_KIND, "", meta["name"], meta["uid"])
-    return Thread(definition_stream(meta["uid"]), subject, 0, "")
+def happened(
+    inputs: DefinitionInputs,
+    body: Body,
+    now: int,
+    *,
+    actor: Actor = record.CONTROLLER,
+    cause: int = 0,
+    correlation: str = "",
+) -> NewEvent:
+    """In the stream of the definition."""
+    stream = definition_stream(inputs.uid)
+    return NewEvent(stream, body, _subject(inputs), actor, now, cause=cause, correlation=correlation)
+
+
+def _subject(inputs: DefinitionInputs) -> Subject:
+    return Subject(metadata.GROUP, metadata.DEFINITION_KIND, "", inputs.name, inputs.uid)
+
+
+def _thread(inputs: DefinitionInputs) -> Thread:
+    return Thread(definition_stream(inputs.uid), _subject(inputs), 0, "")

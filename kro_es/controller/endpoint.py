@@ -1,7 +1,7 @@
 """The log's endpoint behind the API server: who asks is known from there, what they may see is asked there.
 
 It is an aggregated API: the API server authenticates the user, checks that they may ask at all, and hands the question on
-over TLS with its own client certificate; headers that name a user count with that certificate only. Each question is
+over TLS with its own client certificate; nobody else gets as far as a request. Each question is
 answered by a process of its own over a session of its own that can only read.
 """
 
@@ -12,7 +12,7 @@ import ssl
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ _LINE = 64 << 20
 _ROOT = f"/apis/{metadata.HISTORY_GROUP}/{metadata.HISTORY_VERSION}"
 _LATE = f"no answer within {SECONDS:g} s: narrow the question"
 _RETRY, _AGAIN = 5.0, 60.0
+_CLOSING_SECONDS = 1.0
+"""Whoever follows would keep the controller from ending, and with it the Lease from its successor."""
 Register = Callable[[str], Awaitable[FrontProxy]]
 """Tells the cluster where we are and which certificate we bear; the answer is who may speak for users."""
 
@@ -49,7 +51,7 @@ class Endpoint:
         self._register = register
         self._certificate = certificate
         self._proxy: FrontProxy | None = None
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context: ssl.SSLContext | None = None
         self._runner: web.AppRunner | None = None
         self._registering: asyncio.Task[None] | None = None
         self._answering = asyncio.Semaphore(AT_ONCE)
@@ -58,19 +60,23 @@ class Endpoint:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str, port: int) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            # the library reads certificates from files only
-            for name, text in zip(("crt", "key"), self._certificate, strict=True):
-                await asyncio.to_thread((Path(folder) / name).write_text, text)
-            self._context.load_cert_chain(f"{folder}/crt", f"{folder}/key")
-        self._context.verify_mode = ssl.CERT_OPTIONAL
         app = web.Application()
         app.router.add_get(_ROOT, self._discovery)
         app.router.add_get(_ROOT + "/{question}", self._question)
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, max_line_size=65_536)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, max_line_size=65_536, shutdown_timeout=_CLOSING_SECONDS
+        )
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port, ssl_context=self._context).start()
+        # until it is known who may speak for users this lets nobody in
+        first = await asyncio.to_thread(_context, self._certificate, None)
+        first.sni_callback = self._newest
+        await web.TCPSite(self._runner, host, port, ssl_context=first).start()
         self._registering = asyncio.create_task(self._keep_registered())
+
+    def _newest(self, handshake: ssl.SSLObject, _name: str | None, _: ssl.SSLContext) -> None:
+        """An authority that is no longer the cluster's vouches for nobody, also while this goes on listening."""
+        if self._context is not None:
+            handshake.context = self._context
 
     async def close(self) -> None:
         if self._registering is not None:
@@ -89,9 +95,10 @@ class Endpoint:
             try:
                 proxy = await self._register(self._certificate[0])
                 if self._proxy is None or self._proxy.authority != proxy.authority:
-                    self._context.load_verify_locations(cadata=proxy.authority)
+                    self._context = await asyncio.to_thread(_context, self._certificate, proxy.authority)
                 self._proxy, found = proxy, ""
-            except KroEsError as error:
+            except (KroEsError, OSError, ValueError) as error:
+                # also an authority that is no certificate: the next one may be
                 found = str(error)
             if found and found != said:
                 logger.warning("the history cannot be reached through the API server", error=found)
@@ -118,29 +125,39 @@ class Endpoint:
         if caller is None:
             return _refused(401, "Unauthorized", "ask through the API server: it says who you are")
         question = [request.match_info["question"], *request.query.getall("arg", [])]
-        follows = request.query.get("watch") in ("true", "1")
-        if (self._followers >= FOLLOWERS) if follows else (self._asked >= WAITING):
+        follows = question[0] == "log" and request.query.get("watch") in ("true", "1")
+        if self._asked >= WAITING or (follows and self._followers >= FOLLOWERS):
             return _refused(429, "TooManyRequests", "too many questions at once; ask again in a moment")
-        seconds = FOLLOW_SECONDS if follows else SECONDS
+        self._followers += follows
         try:
-            async with self._counted(follows):
-                return await self._answer(request, caller, question, asyncio.get_running_loop().time() + seconds)
+            return await self._answer(request, caller, question, follows=follows)
         except ApiError as error:
             return _refused(503, "ServiceUnavailable", f"your rights could not be looked up: {error}")
         except KroEsError as error:
             return _refused(400, "BadRequest", str(error))
         except TimeoutError:
             return _refused(504, "Timeout", _LATE)
+        finally:
+            self._followers -= follows
+
+    async def _answer(
+        self, request: web.Request, caller: Caller, question: list[str], *, follows: bool
+    ) -> web.StreamResponse:
+        """The first page of what is followed is a question like any other; from then on it mostly waits."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + SECONDS
+        async with AsyncExitStack() as turn:
+            await turn.enter_async_context(self._turn())
+            async with self._process() as process:
+                async with asyncio.timeout_at(deadline):
+                    first = await self._begun(process, caller, question)
+                if follows:
+                    await turn.aclose()
+                    deadline = clock() + FOLLOW_SECONDS
+                return await _passed_on(request, first, process, deadline)
 
     @asynccontextmanager
-    async def _counted(self, follows: bool) -> AsyncIterator[None]:
-        if follows:
-            self._followers += 1
-            try:
-                yield
-            finally:
-                self._followers -= 1
-            return
+    async def _turn(self) -> AsyncIterator[None]:
         self._asked += 1
         try:
             async with self._answering:
@@ -148,15 +165,11 @@ class Endpoint:
         finally:
             self._asked -= 1
 
-    async def _answer(
-        self, request: web.Request, caller: Caller, question: list[str], deadline: float
-    ) -> web.StreamResponse:
+    @asynccontextmanager
+    async def _process(self) -> AsyncIterator[asyncio.subprocess.Process]:
         starting = asyncio.ensure_future(_start())
         try:
-            process = await asyncio.shield(starting)
-            async with asyncio.timeout_at(deadline):
-                first = await self._begun(process, caller, question)
-            return await _passed_on(request, first, process, deadline)
+            yield await asyncio.shield(starting)
         finally:
             # whoever asked may go away at any moment, also before the process is there
             ending = asyncio.create_task(_end(starting))
@@ -177,6 +190,20 @@ class Endpoint:
         return await _heard(process)
 
 
+def _context(certificate: tuple[str, str], authority: str | None) -> ssl.SSLContext:
+    """Lets in who shows a certificate of the authority (PEM); without one nobody. Raises OSError."""
+    found = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as folder:
+        # the library reads certificates from files only
+        for name, text in zip(("crt", "key"), certificate, strict=True):
+            (Path(folder) / name).write_text(text)
+        found.load_cert_chain(f"{folder}/crt", f"{folder}/key")
+    found.verify_mode = ssl.CERT_REQUIRED
+    if authority is not None:
+        found.load_verify_locations(cadata=authority)
+    return found
+
+
 async def _start() -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "kro_es.cli.answering",
@@ -195,12 +222,18 @@ async def _end(starting: asyncio.Future[asyncio.subprocess.Process]) -> None:
 async def _tell(process: asyncio.subprocess.Process, what: object) -> None:
     assert process.stdin is not None
     process.stdin.write(orjson.dumps(what) + b"\n")
-    await process.stdin.drain()
+    # a process that has ended is heard of as an answer without a beginning
+    with suppress(ConnectionError):
+        await process.stdin.drain()
 
 
 async def _heard(process: asyncio.subprocess.Process) -> bytes:
+    """A line. Raises UserError for one that is longer than any answer may be."""
     assert process.stdout is not None
-    return await process.stdout.readline()
+    try:
+        return await process.stdout.readline()
+    except ValueError as error:
+        raise UserError(f"a line of the answer is larger than {_LINE >> 20} MiB: narrow the question") from error
 
 
 def _scopes(line: bytes) -> list[Scope] | None:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import structlog
-
 from kro_es.api import metadata
-from kro_es.api.conditions import Conditions
-from kro_es.api.definition import parse
-from kro_es.api.objects import Gvk, JsonObject, Resource, terminating, uid
-from kro_es.controller.definition_status import dependencies_of
+from kro_es.api.objects import JsonObject, terminating, uid
 from kro_es.controller.definition_writes import DefinitionWrites
 from kro_es.controller.ports import Cluster
 from kro_es.controller.world import World
+from kro_es.decisions import definition_writes as planned
+from kro_es.decisions.definition import DefinitionInputs
+from kro_es.decisions.definition_writes import REVISIONS
 from kro_es.decisions.pin import SelectorPin
-from kro_es.errors import ApiError, DefinitionErrors
-from kro_es.events.types import RevisionIssued
-from kro_es.graph.hash import spec_hash
+from kro_es.decisions.writes import PlannedWrite
+from kro_es.errors import ApiError
 from kro_es.graph.node import ResourceGraph
 from kro_es.graph.validate import MAX_NAME
-
-logger = structlog.get_logger(__name__)
-
-REVISIONS = Resource(
-    Gvk.parse(metadata.REVISION_API_VERSION, metadata.REVISION_KIND), "graphrevisions", namespaced=False
-)
 
 
 class GraphRevisions:
@@ -34,102 +25,91 @@ class GraphRevisions:
         self._writes = writes
         self._most = most
 
-    async def mirror(self, obj: JsonObject, number: int, found_hash: str, graph: ResourceGraph) -> None:
-        """Write the object of a new revision, and retire the oldest."""
-        body = _graph_revision(obj, number, found_hash, self._world.standing.version)
-        name = body["metadata"]["name"]
-        create = self._writes.planned("create", REVISIONS, name, body, "GraphRevision")
-        cluster = self._world.cluster
+    async def mirror(self, inputs: DefinitionInputs, graph: ResourceGraph) -> None:
+        """Write the object of the revision that the spec becomes, and retire the oldest."""
+        create, cluster = planned.revision(inputs, graph), self._world.cluster
         try:
-            made = await self._writes.recorded(
-                obj, create, lambda: cluster.create(REVISIONS, body, metadata.CONTROLLER_MANAGER)
-            )
+            await self._writes.recorded(inputs, create, lambda: cluster.create(REVISIONS, create.body, create.manager))
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise
             return
-        assert made is not None
-        status = {"status": _status(made, graph, self._world.clock())}
-        patch = self._writes.planned("patch", REVISIONS, name, status, "GraphRevision status", subresource="status")
+        patch = planned.revision_verified(inputs, graph)
         await self._writes.recorded(
-            obj,
+            inputs,
             patch,
             lambda: cluster.merge_patch(
-                REVISIONS, "", name, status, manager=metadata.CONTROLLER_MANAGER, subresource="status"
+                REVISIONS, "", patch.ref.name, patch.body, manager=patch.manager, subresource="status"
             ),
         )
-        await self._retire(obj, number)
+        await self._retire(inputs, inputs.number)
 
-    async def found(self, obj: JsonObject) -> list[JsonObject]:
+    async def found(self, inputs: DefinitionInputs) -> list[JsonObject]:
         """The objects that are of exactly this definition, lowest number first."""
-        return [item for item in await _of_name(self._world.cluster, obj) if _owned(item, obj)]
+        return [item for item in await _of_name(self._world.cluster, inputs) if _owned(item, inputs)]
 
-    async def adopted(self, obj: JsonObject) -> list[JsonObject]:
+    async def adopted(self, inputs: DefinitionInputs) -> list[JsonObject]:
         """As ``found``, after those an earlier definition of this name left behind became this one's (§5.5)."""
-        every = [item for item in await _of_name(self._world.cluster, obj) if not terminating(item)]
+        every = [item for item in await _of_name(self._world.cluster, inputs) if not terminating(item)]
         for orphan in every:
-            if not _owned(orphan, obj):
-                await self._adopt(obj, orphan)
+            if not _owned(orphan, inputs):
+                await self._adopt(inputs, orphan)
         return every
 
-    async def _adopt(self, obj: JsonObject, orphan: JsonObject) -> None:
-        name = orphan["metadata"]["name"]
-        body = {"metadata": {"uid": uid(orphan), "ownerReferences": _owners(orphan, obj)}}
-        write = self._writes.planned("patch", REVISIONS, name, body, "GraphRevision adopted")
+    async def _adopt(self, inputs: DefinitionInputs, orphan: JsonObject) -> None:
+        await self._patched(inputs, planned.adopted(inputs, orphan), orphan)
+
+    async def _patched(self, inputs: DefinitionInputs, write: PlannedWrite, revision: JsonObject) -> None:
         await self._writes.recorded(
-            obj,
+            inputs,
             write,
-            lambda: self._world.cluster.merge_patch(REVISIONS, "", name, body, manager=metadata.CONTROLLER_MANAGER),
+            lambda: self._world.cluster.merge_patch(REVISIONS, "", write.ref.name, write.body, manager=write.manager),
+            planned.given(revision),
         )
 
-    async def release(self, obj: JsonObject) -> None:
+    async def release(self, inputs: DefinitionInputs) -> None:
         """The definition goes: what kro put its finalizer on would wait for kro for ever."""
-        for revision in await self.found(obj):
-            await self._unfinalized(obj, revision)
+        for revision in await self.found(inputs):
+            await self._unfinalized(inputs, revision)
 
-    async def _retire(self, obj: JsonObject, number: int) -> None:
+    async def _retire(self, inputs: DefinitionInputs, number: int) -> None:
         """Only the newest few stay in the cluster, and those that somebody runs: a lost log gets them from there."""
         if self._most <= 0 or number <= self._most:
             return
-        used = self._used(obj)
-        for old in await self.found(obj):
+        used = self._used(inputs)
+        for old in await self.found(inputs):
             if old["spec"]["revision"] > number - self._most or old["spec"]["revision"] in used or terminating(old):
                 continue
-            await self._unfinalized(obj, old)
-            await self._delete(obj, old)
+            await self._unfinalized(inputs, old)
+            await self._delete(inputs, old)
 
-    def _used(self, obj: JsonObject) -> set[int]:
+    def _used(self, inputs: DefinitionInputs) -> set[int]:
         """Revisions that instances run, or are pinned to."""
         with self._world.open_reader() as reader:
-            running = reader.rows("instances", "definition_uid", uid(obj))
-            pinned = reader.rows("pins", "definition_uid", uid(obj))
-            head = reader.row("definitions", uid(obj))
+            running = reader.rows("instances", "definition_uid", inputs.uid)
+            pinned = reader.rows("pins", "definition_uid", inputs.uid)
+            head = reader.row("definitions", inputs.uid)
         numbers = [row["settled_revision"] for row in running] + [row["number"] for row in pinned]
         return {int(str(number)) for number in numbers} | {one.number for one in SelectorPin.all_of(head)}
 
-    async def _delete(self, obj: JsonObject, old: JsonObject) -> None:
-        name = old["metadata"]["name"]
-        write = self._writes.planned("delete", REVISIONS, name, {}, "GraphRevision retired")
-        await self._writes.recorded(obj, write, lambda: self._world.cluster.delete(REVISIONS, "", name, uid(old)))
-
-    async def _unfinalized(self, obj: JsonObject, revision: JsonObject) -> None:
-        found = revision["metadata"].get("finalizers") or []
-        if metadata.FINALIZER not in found:
-            return
-        name = revision["metadata"]["name"]
-        rest = [finalizer for finalizer in found if finalizer != metadata.FINALIZER]
-        body = {"metadata": {"uid": uid(revision), "finalizers": rest}}
-        write = self._writes.planned("patch", REVISIONS, name, body, "GraphRevision finalizer released")
+    async def _delete(self, inputs: DefinitionInputs, old: JsonObject) -> None:
+        write = planned.retired(old)
         await self._writes.recorded(
-            obj,
+            inputs,
             write,
-            lambda: self._world.cluster.merge_patch(REVISIONS, "", name, body, manager=metadata.CONTROLLER_MANAGER),
+            lambda: self._world.cluster.delete(REVISIONS, "", write.ref.name, uid(old)),
+            planned.given(old),
         )
 
+    async def _unfinalized(self, inputs: DefinitionInputs, revision: JsonObject) -> None:
+        write = planned.revision_released(revision)
+        if write is not None:
+            await self._patched(inputs, write, revision)
 
-async def _of_name(cluster: Cluster, obj: JsonObject) -> list[JsonObject]:
+
+async def _of_name(cluster: Cluster, inputs: DefinitionInputs) -> list[JsonObject]:
     """Every revision of a definition of this name, lowest number first."""
-    name = obj["metadata"]["name"]
+    name = inputs.name
     if len(name) > MAX_NAME:
         return []
     every = await cluster.list_objects(REVISIONS, None, f"{metadata.DEFINITION_NAME}={name}")
@@ -137,86 +117,6 @@ async def _of_name(cluster: Cluster, obj: JsonObject) -> list[JsonObject]:
     return sorted(mine, key=lambda item: int(item["spec"]["revision"]))
 
 
-def _owned(revision: JsonObject, obj: JsonObject) -> bool:
+def _owned(revision: JsonObject, inputs: DefinitionInputs) -> bool:
     owners = revision["metadata"].get("ownerReferences") or ()
-    return any(owner.get("uid") == uid(obj) and owner.get("controller") for owner in owners)
-
-
-def _reference(obj: JsonObject) -> JsonObject:
-    return {
-        "apiVersion": metadata.DEFINITION_API_VERSION,
-        "kind": metadata.DEFINITION_KIND,
-        "name": obj["metadata"]["name"],
-        "uid": uid(obj),
-        "controller": True,
-    }
-
-
-def _owners(orphan: JsonObject, obj: JsonObject) -> list[JsonObject]:
-    """Ours in the place of the definition that is gone; owners of other kinds stay."""
-    found = list(orphan["metadata"].get("ownerReferences") or ())
-    kind = (metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND)
-    for index, owner in enumerate(found):
-        if (owner.get("apiVersion"), owner.get("kind")) == kind:
-            return [*found[:index], _reference(obj), *found[index + 1 :]]
-    return [*found, _reference(obj)]
-
-
-def imported(obj: JsonObject, revision: JsonObject, engine: str) -> RevisionIssued | None:
-    """A revision that was issued before this log began; None for one whose snapshot cannot be read any more."""
-    snapshot = revision["spec"]["snapshot"]
-    try:
-        definition = parse({**obj, "spec": snapshot["spec"]})
-    except DefinitionErrors as error:
-        logger.warning("a GraphRevision cannot be read", name=revision["metadata"]["name"], error=str(error))
-        return None
-    schema = definition.schema
-    return RevisionIssued(
-        definition_uid=uid(obj),
-        definition=obj["metadata"]["name"],
-        number=int(revision["spec"]["revision"]),
-        spec=snapshot["spec"],
-        spec_hash=spec_hash(definition),
-        generation=int(snapshot.get("generation") or 0),
-        topological_order=tuple((revision.get("status") or {}).get("topologicalOrder") or ()),
-        instance_group=schema.group,
-        instance_version=schema.api_version,
-        instance_kind=schema.kind,
-        instance_plural="",
-        engine=engine,
-        schemas_digest="",
-        imported=True,
-    )
-
-
-def _status(made: JsonObject, graph: ResourceGraph, now: int) -> JsonObject:
-    conditions = Conditions.load(made, ("GraphVerified",))
-    conditions.set("GraphVerified", "True", "Verified", "graph revision compiled and verified", now)
-    dependencies = dependencies_of(graph)
-    return {
-        "conditions": conditions.to_json(),
-        **({"topologicalOrder": list(graph.topological_order)} if graph.nodes else {}),
-        **({"resources": dependencies} if dependencies else {}),
-    }
-
-
-def _graph_revision(obj: JsonObject, number: int, found_hash: str, version: str) -> JsonObject:
-    meta = obj["metadata"]
-    return {
-        "apiVersion": metadata.REVISION_API_VERSION,
-        "kind": metadata.REVISION_KIND,
-        "metadata": {
-            "name": f"{meta['name']}-r{number:05d}",
-            "labels": {
-                metadata.OWNED: "true",
-                metadata.VERSION: metadata.version_label(version),
-                metadata.DEFINITION_NAME: meta["name"],
-                metadata.REVISION_HASH: found_hash,
-            },
-            "ownerReferences": [_reference(obj)],
-        },
-        "spec": {
-            "revision": number,
-            "snapshot": {"name": meta["name"], "generation": meta.get("generation", 0), "spec": obj["spec"]},
-        },
-    }
+    return any(owner.get("uid") == inputs.uid and owner.get("controller") for owner in owners)

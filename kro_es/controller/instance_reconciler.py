@@ -286,7 +286,7 @@ class InstanceReconciler:
     async def _resource(self, resource: Resource) -> Resource:
         if resource.plural:
             return resource
-        found = await self._world.cluster.resource_for_group_kind(resource.gvk.group, resource.gvk.kind)
+        found = await self._world.located(resource.gvk.group, resource.gvk.kind)
         if found is None:
             raise ApiError(404, "NotFound", f"the server no longer serves {resource.gvk.group_kind}")
         return found

@@ -52,8 +52,13 @@ class Schemas:
         content = closure.closed(kind.schema)
         digest = closure.digest(content)
         with self._world.open_reader() as reader:
-            missing = reader.row("schemas", digest) is None
-        if missing:
+            row = reader.row("schemas", digest)
+            if row is not None and (row["api_version"], row["kind"]) != (gvk.api_version, gvk.kind):
+                # two kinds with one schema: what is kept says which kind it is of
+                content = {**content, "of": f"{gvk.api_version} {gvk.kind}"}
+                digest = closure.digest(content)
+                row = reader.row("schemas", digest)
+        if row is None:
             body = SchemaRecorded(
                 digest=digest,
                 api_version=gvk.api_version,

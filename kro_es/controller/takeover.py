@@ -9,10 +9,11 @@ import structlog
 from kro_es.api import metadata
 from kro_es.api.definition import ResourceGraphDefinition, parse
 from kro_es.api.objects import JsonObject
-from kro_es.controller import definition_facts as facts
 from kro_es.controller.compiling import Compiler
 from kro_es.controller.graph_revisions import GraphRevisions
 from kro_es.controller.world import World
+from kro_es.decisions import definition as definitions
+from kro_es.decisions.definition import DefinitionInputs
 from kro_es.errors import ApiError, CompilerFailed, DefinitionErrors
 
 logger = structlog.get_logger(__name__)
@@ -29,21 +30,22 @@ class Redactions:
 
     async def learn(self) -> None:
         """From every revision in the cluster, and from the definitions as they are."""
-        for obj in self._unknown():
-            specs = [obj.get("spec")]
+        for inputs in self._unknown():
+            specs = [inputs.object.get("spec")]
             try:
-                specs += [item["spec"]["snapshot"]["spec"] for item in await self._revisions.found(obj)]
+                specs += [item["spec"]["snapshot"]["spec"] for item in await self._revisions.found(inputs)]
             except ApiError as error:
-                logger.warning("revisions cannot be read", definition=obj["metadata"]["name"], error=error.message)
+                logger.warning("revisions cannot be read", definition=inputs.name, error=error.message)
             for spec in specs:
-                await self._learn({**obj, "spec": spec})
+                await self._learn({**inputs.object, "spec": spec})
 
-    def _unknown(self) -> list[JsonObject]:
-        with self._world.open_reader() as reader:
+    def _unknown(self) -> list[DefinitionInputs]:
+        """Definitions without a revision."""
+        world = self._world
+        with world.open_reader() as reader:
             rows = reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}")
-            heads = {str(row["uid"]): reader.row("definitions", str(row["uid"])) or {} for row in rows}
-        found = [row["object"] for row in rows if not heads[str(row["uid"])].get("newest")]
-        return [obj for obj in found if isinstance(obj, dict)]
+            found = [definitions.load(reader, str(row["name"]), str(row["uid"]), world.told()) for row in rows]
+        return [inputs for inputs in found if inputs is not None and not inputs.newest]
 
     async def _learn(self, obj: JsonObject) -> None:
         try:
@@ -51,7 +53,7 @@ class Redactions:
         except DefinitionErrors:
             return
         try:
-            tainted = facts.tainted((await self._compiler.compile(definition))[0])
+            tainted = definitions.tainted((await self._compiler.compile(definition))[0])
         except (DefinitionErrors, CompilerFailed, ApiError):
             # which values come from secrets cannot be told, so none is shown
             tainted = dict(_everything(definition))

@@ -34,7 +34,10 @@ class ReconcileDecided:
     accepted: tuple[JsonObject, ...] = ()
     """Drift found before that nobody put back and that is none any more: {node, manager, since}."""
     given: JsonObject = field(default_factory=dict)
-    """What was read and is no row: ``failed`` writes of the same pass, lists of others that are ``unread``; by name."""
+    """What was read and is no row: ``failed`` writes of the same pass, lists of others that are ``unread``; by name.
+
+    About a definition: the digests of the ``schemas`` it was compiled against, and what the API server made of its API.
+    """
     why: str = ""
 
 

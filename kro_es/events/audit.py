@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from itertools import count
+from typing import Generic, TypeAlias, TypeVar
 
 from kro_es.api.objects import JsonValue
-from kro_es.events.types import Actor, ActorSource, AuditMatched, Event, NewEvent, ObjectObserved
+from kro_es.events.types import Actor, ActorSource, AuditMatched, Event, NewEvent, ObjectObserved, Subject
 
 _VERBS = frozenset(["create", "update", "patch"])
 _KEPT = 20_000
 """Audit events and observations remembered on either side; far more than either lags behind the other."""
+_KEPT_OF_ONE = 64
+"""Of one object: what is written all the time, and never joined, must not push everything else out."""
 _BEFORE, _AFTER = 2_000_000, 15_000_000
 """Microseconds an observation may be earlier (two clocks) or later than the answer, where time has to tell."""
 
@@ -42,7 +45,7 @@ class AuditRecord:
 def parse(event: JsonValue) -> AuditRecord | None:
     """From an ``audit.k8s.io/v1`` Event; None for reads, refusals, status writes and everything that changed no object.
 
-    Raises ValueError when it is no audit event at all.
+    Raises ValueError, TypeError, AttributeError or LookupError when it is no audit event, or one without its parts.
     """
     if not isinstance(event, dict) or not str(event.get("apiVersion", "audit.k8s.io/v1")).startswith("audit.k8s.io/"):
         raise ValueError("no event of audit.k8s.io")
@@ -75,6 +78,57 @@ def parse(event: JsonValue) -> AuditRecord | None:
 
 _Object: TypeAlias = tuple[str, str, str, str]
 """Group, resource, namespace and name."""
+_Version: TypeAlias = tuple[str, int]
+"""uid and resourceVersion."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is needed of an observation; its object is not kept alive for it."""
+
+    position: int
+    subject: Subject
+    stream: str
+    correlation: str
+    created: bool
+    at: int
+
+
+_Of = TypeVar("_Of", bound=Hashable)
+_Key = TypeVar("_Key", bound=Hashable)
+_Value = TypeVar("_Value")
+
+
+class _Waiting(Generic[_Of, _Key, _Value]):
+    """What one side told and the other did not yet, by object; the oldest are forgotten when there are too many."""
+
+    def __init__(self) -> None:
+        self._objects: OrderedDict[_Of, OrderedDict[_Key, _Value]] = OrderedDict()
+        self._count = 0
+
+    def add(self, of: _Of, key: _Key, value: _Value) -> None:
+        known = self._objects.setdefault(of, OrderedDict())
+        self._objects.move_to_end(of)
+        self._count += key not in known
+        known[key] = value
+        while len(known) > _KEPT_OF_ONE:
+            known.popitem(last=False)
+            self._count -= 1
+        while self._count > _KEPT:
+            self._count -= len(self._objects.popitem(last=False)[1])
+
+    def pop(self, of: _Of, key: _Key) -> _Value | None:
+        known = self._objects.get(of)
+        if known is None or key not in known:
+            return None
+        found = known.pop(key)
+        self._count -= 1
+        if not known:
+            del self._objects[of]
+        return found
+
+    def of(self, of: _Of) -> Mapping[_Key, _Value]:
+        return self._objects.get(of, {})
 
 
 class Attributions:
@@ -86,9 +140,10 @@ class Attributions:
     def __init__(self, plural: Callable[[str], str], own: str) -> None:
         self._plural = plural
         self._own = own
-        self._records: OrderedDict[tuple[str, int], AuditRecord] = OrderedDict()
-        self._vague: OrderedDict[_Object, list[AuditRecord]] = OrderedDict()
-        self._seen: OrderedDict[_Object, dict[tuple[str, int], Event]] = OrderedDict()
+        self._records: _Waiting[str, int, AuditRecord] = _Waiting()
+        self._vague: _Waiting[_Object, int, AuditRecord] = _Waiting()
+        self._seen: _Waiting[_Object, _Version, _Seen] = _Waiting()
+        self._number = count()
 
     def observed(self, events: Iterable[Event]) -> list[NewEvent]:
         """What becomes known by observations just committed."""
@@ -96,17 +151,17 @@ class Attributions:
         for event in events:
             if not isinstance(event.body, ObjectObserved) or event.actor.source == "controller":
                 continue
-            key = (event.subject.uid, event.resource_version)
-            record = self._records.pop(key, None)
+            of, key = self._object(event), (event.subject.uid, event.resource_version)
+            seen = _Seen(
+                event.position, event.subject, event.stream, event.correlation, event.body.change == "added",
+                event.occurred_at,
+            )  # fmt: skip
+            record = self._records.pop(*key)
             if record is not None:
-                found.append(_matched(record, event, "audit"))
+                found.append(_matched(record, seen, "audit"))
                 continue
-            of = self._object(event)
-            self._seen.setdefault(of, {})[key] = event
-            self._seen.move_to_end(of)
+            self._seen.add(of, key, seen)
             found += self._by_time(of)
-        while len(self._seen) > _KEPT:
-            self._seen.popitem(last=False)
         return found
 
     def audited(self, records: Iterable[AuditRecord]) -> list[NewEvent]:
@@ -117,18 +172,14 @@ class Attributions:
             if record.user == self._own:
                 continue
             if not record.version:
-                self._vague.setdefault(of, []).append(record)
+                self._vague.add(of, next(self._number), record)
                 found += self._by_time(of)
                 continue
-            event = self._seen.get(of, {}).pop((record.uid, record.version), None)
-            if event is not None:
-                found.append(_matched(record, event, "audit"))
+            seen = self._seen.pop(of, (record.uid, record.version))
+            if seen is not None:
+                found.append(_matched(record, seen, "audit"))
             else:
-                self._records[record.uid, record.version] = record
-        while len(self._records) > _KEPT:
-            self._records.popitem(last=False)
-        while len(self._vague) > _KEPT:
-            self._vague.popitem(last=False)
+                self._records.add(record.uid, record.version, record)
         return found
 
     def _object(self, event: Event) -> _Object:
@@ -137,33 +188,30 @@ class Attributions:
 
     def _by_time(self, of: _Object) -> Iterator[NewEvent]:
         """Only one write and only one observation of the object in that time: anything else would be a guess."""
-        records, seen = self._vague.get(of, []), self._seen.get(of, {})
-        for record in list(records):
-            fitting = [(key, event) for key, event in seen.items() if _fits(record, event)]
+        records, observations = self._vague.of(of), self._seen.of(of)
+        for number, record in list(records.items()):
+            fitting = [(key, seen) for key, seen in observations.items() if _fits(record, seen)]
             if len(fitting) != 1:
                 continue
-            key, event = fitting[0]
-            if sum(1 for other in records if _fits(other, event)) == 1:
-                records.remove(record)
-                del seen[key]
-                yield _matched(record, event, "audit-by-time")
+            key, seen = fitting[0]
+            if sum(1 for other in records.values() if _fits(other, seen)) == 1:
+                self._vague.pop(of, number)
+                self._seen.pop(of, key)
+                yield _matched(record, seen, "audit-by-time")
 
 
-def _fits(record: AuditRecord, event: Event) -> bool:
-    body = event.body
-    assert isinstance(body, ObjectObserved)
-    created = body.change == "added"
-    fitting = created if record.verb == "create" else not created or record.verb == "patch"
-    return fitting and record.at - _BEFORE <= event.occurred_at <= record.at + _AFTER
+def _fits(record: AuditRecord, seen: _Seen) -> bool:
+    fitting = seen.created if record.verb == "create" else not seen.created or record.verb == "patch"
+    return fitting and record.at - _BEFORE <= seen.at <= record.at + _AFTER
 
 
-def _matched(record: AuditRecord, event: Event, source: ActorSource) -> NewEvent:
+def _matched(record: AuditRecord, seen: _Seen, source: ActorSource) -> NewEvent:
     how = "uid and resourceVersion" if source == "audit" else "verb, name and time"
     body = AuditMatched(
-        event.position, record.groups, record.source_ips, record.user_agent, record.verb, record.impersonated_by, how,
+        seen.position, record.groups, record.source_ips, record.user_agent, record.verb, record.impersonated_by, how,
         record.audit_id,
     )  # fmt: skip
     return NewEvent(
-        f"audit/{event.stream}", body, event.subject, Actor(record.user, source), record.at, cause=event.position,
-        correlation=event.correlation,
+        f"audit/{seen.stream}", body, seen.subject, Actor(record.user, source), record.at, cause=seen.position,
+        correlation=seen.correlation,
     )  # fmt: skip

@@ -35,6 +35,8 @@ class RevisionIssued:
     """``apiVersion kind`` to the digest its schema is recorded under (``schema.recorded``)."""
     imported: bool = False
     """Taken over from a GraphRevision object that was there before this log."""
+    position: int = 0
+    """The log position everything was read at; 0: recorded before that was noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,12 @@ class RevisionRejected:
     spec_hash: str
     generation: int
     faults: tuple[JsonObject, ...]
+    position: int = 0
+    """As in :class:`RevisionIssued`."""
+    schemas: dict[str, str] = field(default_factory=dict)
+    """Those of the kinds that were served, as in :class:`RevisionIssued`."""
+    ours: bool = False
+    """The compiler failed: no fault of the spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,10 @@ class RevisionActivated:
     number: int
     instances: int = 0
     """How many instances were known when it happened."""
+    position: int = 0
+    """The log position they were counted at; 0: recorded before that was noted."""
+    found: bool = False
+    """It was active before this log knew of it: its API was found installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +101,9 @@ class CrdApplied:
     breaking: tuple[str, ...] = ()
     """Changes that were allowed by annotation although they break instances."""
     compatible: tuple[str, ...] = ()
+    installed: list[JsonObject] = field(default_factory=list)
+    """The versions of the API before; none when it was made."""
+    position: int = 0
+    """As in :class:`RevisionIssued`."""
+    schemas: dict[str, str] = field(default_factory=dict)
+    """As in :class:`RevisionIssued`."""

@@ -41,9 +41,13 @@ class Doubts:
         if isinstance(event.body, ObjectObserved) and event.subject.kind == "Secret":
             self._other_key = self._other_key or bool(_key_ids(event.body.object) - {self._key_id})
 
+    def gone(self, position: int) -> bool:
+        """Whether events up to that position are pruned or redacted."""
+        return bool(self._first_gone) and self._first_gone <= position
+
     def about(self, inputs: InstanceInputs) -> str:
         """Empty when there is none: then a difference is one."""
-        if self._first_gone and self._first_gone <= inputs.position:
+        if self.gone(inputs.position):
             return GONE
         objects = [inputs.instance, *(child.object for child in (*inputs.children, *inputs.externals.found))]
         plain = [obj for obj in objects if (obj["apiVersion"], obj["kind"]) != ("v1", "Secret")]

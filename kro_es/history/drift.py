@@ -37,7 +37,11 @@ def drift(history: History, target: Target | None, since: int, until: int, limit
 
 
 def _repairs(history: History, target: Target | None, since: int, until: int, limit: int) -> Table:
-    parts: list[tuple[str, object]] = [("key > ?", key(since + 1)), ("key < ?", key(until + 1))]
+    # an index has the rows of a definition or an instance in their order
+    place, bounds = (
+        ("key", (key(since + 1), key(until + 1))) if target is None else ("position", (since + 1, until + 1))
+    )
+    parts: list[tuple[str, object]] = [(f"{place} >= ?", bounds[0]), (f"{place} < ?", bounds[1])]
     if target is not None and target.is_definition:
         parts.append(("definition_uid = ?", target.uid))
     elif target is not None:
@@ -45,7 +49,7 @@ def _repairs(history: History, target: Target | None, since: int, until: int, li
         if not target.is_instance:
             parts += [("kind = ?", target.ref.kind), ("name = ?", target.ref.name)]
     where = " AND ".join(sql for sql, _ in parts)
-    sql = f"SELECT * FROM p_drift WHERE {where} ORDER BY key DESC LIMIT ?"  # noqa: S608 the conditions are ours
+    sql = f"SELECT * FROM p_drift WHERE {where} ORDER BY {place} DESC, key DESC LIMIT ?"  # noqa: S608 the conditions are ours
     return history.rows(sql, (*(value for _, value in parts), limit))[::-1]
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from kro_es.api.objects import JsonObject, ObjectRef
 from kro_es.errors import UserError
-from kro_es.events.types import Event, ReconcileDecided
+from kro_es.events.types import Event, InstanceGone, ReconcileDecided
 from kro_es.history.source import History, Table, file_of
 from kro_es.projections.timeline import summary
 from kro_es.store.log_reader import LogReader
 from kro_es.store.narrowed import SCOPES, NarrowedFile, Scope, narrowed_server
+from kro_es.store.sql import run
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -57,7 +58,15 @@ class NarrowedHistory(History):
 
     @cached_property
     def log(self) -> LogReader:
-        return _NarrowedReader(self.asked, frozenset(self.scopes))
+        return _NarrowedReader(self.asked, frozenset(self.scopes), self._closed)
+
+    def _closed(self) -> frozenset[tuple[str, str]]:
+        """Kind and namespace of what may not be seen."""
+        every = History(self.url, self.now)
+        try:
+            return frozenset((one.kind, one.namespace) for one in scopes(every) if one not in self.scopes)
+        finally:
+            every.close()
 
     def close(self) -> None:
         if "asked" in self.__dict__:
@@ -65,9 +74,16 @@ class NarrowedHistory(History):
 
 
 class _NarrowedReader(LogReader):
-    def __init__(self, engine: Engine, scopes: frozenset[Scope]) -> None:
+    def __init__(
+        self, engine: Engine, scopes: frozenset[Scope], closed: Callable[[], frozenset[tuple[str, str]]]
+    ) -> None:
         super().__init__(engine)
         self._scopes = scopes
+        self._ask_closed = closed
+
+    @cached_property
+    def _closed(self) -> frozenset[tuple[str, str]]:
+        return self._ask_closed()
 
     def read(self, from_position: int, limit: int) -> list[Event]:
         return [self._told(event) for event in super().read(from_position, limit)]
@@ -88,17 +104,25 @@ class _NarrowedReader(LogReader):
     def _told(self, event: Event) -> Event:
         """A decision names what it read and writes, and the values of drift: only those that may be seen stay."""
         body = event.body
+        if isinstance(body, InstanceGone):
+            return replace(event, body=replace(body, nodes=tuple(filter(self._is_open_node, body.nodes))))
         if not isinstance(body, ReconcileDecided):
             return event
         writes = tuple(one for one in body.writes if Scope(one.group, one.kind, one.namespace) in self._scopes)
         seen = {one.node for one in writes if one.node}
+        hidden = {one.node for one in body.writes} - seen
         return replace(
             event,
             body=replace(
                 body,
                 inputs=tuple(one for one in body.inputs if self._is_open(one.stream)),
                 writes=writes,
-                drift=tuple(one for one in body.drift if one.get("node") in seen or self._names_open(one)),
+                drift=tuple(
+                    one
+                    for one in body.drift
+                    if one.get("node") in seen or (one.get("node") not in hidden and self._names_open(one))
+                ),
+                accepted=tuple(one for one in body.accepted if self._is_open_node(str(one.get("node")))),
                 given={},
             ),
         )
@@ -110,5 +134,18 @@ class _NarrowedReader(LogReader):
         return Scope(ref.group, ref.kind, ref.namespace) in self._scopes
 
     def _names_open(self, drift: JsonObject) -> bool:
-        fitting = [one for one in self._scopes if one.kind == drift.get("kind")]
-        return any(one.namespace == drift.get("namespace") for one in fitting)
+        """The group is not among its words: a kind of that name which is closed closes it."""
+        place = (str(drift.get("kind")), str(drift.get("namespace")))
+        return place not in self._closed and any((one.kind, one.namespace) == place for one in self._scopes)
+
+    def _is_open_node(self, node: str) -> bool:
+        """An item of a collection bears the name of its object: told to those who may see an object so called."""
+        _, slash, item = node.partition("/")
+        if not slash:
+            return True
+        with self._reading() as connection:
+            namespace, _, name = item.partition("/")
+            found = run(
+                connection, "SELECT 1 FROM subjects WHERE namespace = ? AND name = ? LIMIT 1", (namespace, name)
+            )
+            return found.first() is not None

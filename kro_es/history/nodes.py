@@ -11,7 +11,7 @@ from kro_es.history.source import Answer, History, Table
 from kro_es.history.targets import Target
 from kro_es.history.timeline import key
 from kro_es.history.times import iso, lasted
-from kro_es.projections.instances import Instances, Nodes
+from kro_es.projections.instances import Nodes
 from kro_es.projections.projection import Projection, Row
 
 _ERRORS = 5
@@ -227,8 +227,3 @@ def _before(history: History, uid: str) -> list[JsonObject]:
         }
         for row in history.rows(sql, (uid,))
     ]
-
-
-def instance_at(history: History, uid: str, position: int) -> Row | None:
-    """The instance's row as it stood."""
-    return _folded(history, Instances(), uid, position).get(uid)

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from kro_es.errors import UserError
 from kro_es.history.source import Answer, Table, file_of
@@ -47,9 +48,9 @@ def _depth(row: dict[str, object], rows: Table) -> int:
 
 
 def _sqlite(database: str, sql: str, limit: int, seconds: float) -> Table:
-    path = file_of(database)
+    path = str(file_of(database))
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)
     except sqlite3.OperationalError as error:
         raise UserError(f"{path}: {error}") from error
     deadline = time.monotonic() + seconds

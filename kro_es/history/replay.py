@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 import orjson
 
@@ -33,7 +32,8 @@ from kro_es.events.types import (
     SchemaRecorded,
 )
 from kro_es.graph.node import ResourceGraph
-from kro_es.history.doubts import Doubts
+from kro_es.history import definitions_again
+from kro_es.history.doubts import GONE, Doubts
 from kro_es.history.incident import Incident
 from kro_es.history.memory import Memory
 from kro_es.history.recompiled import Recompiled
@@ -52,7 +52,7 @@ _UNREAD = frozenset({"timeline", "schemas"})
 _UNNOTED = "recorded without its position"
 INSTANCES, TAKEOVERS, DEFINITIONS = SORTS = ("instances", "take-overs", "definitions")
 """What decisions are about, as they are counted."""
-_OfInstance: TypeAlias = ReconcileDecided | InstanceSettled | ResourceTakenOver
+_OfInstance = ReconcileDecided | InstanceSettled | ResourceTakenOver
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A recorded decision, what is known of the run that made it, and the position it was made at."""
+    """A recorded decision, and what is known of the run that made it."""
 
     event: Event
     configuration: JsonObject
@@ -137,10 +137,10 @@ def _replayed(
     doubts: Doubts,
     incident: Incident | None,
 ) -> Report:
-    report = Report()
-    tasks = _tasks(events(), report, doubts, incident)
+    report, graphs = Report(), Recompiled(kinds)
+    tasks = _tasks(events(), report, doubts, graphs, incident)
     instances = {task.event.stream.removeprefix(_INSTANCE) for found in tasks.values() for task in found}
-    run = _Run(kinds, redactor, report, doubts, instances)
+    run = _Run(graphs, redactor, report, doubts, instances)
     if incident is not None:
         run.know(incident.fields)
     waiting = sorted(tasks, reverse=True)
@@ -151,7 +151,7 @@ def _replayed(
     while waiting:
         run.due(waiting[-1], tasks[waiting.pop()])
     report.differences.sort(key=lambda found: found.position)
-    report.notes = run.graphs.notes
+    report.notes = graphs.notes
     return report
 
 
@@ -163,9 +163,12 @@ def _events(log: LogReader) -> Iterator[Event]:
 
 
 def _tasks(
-    events: Iterable[Event], report: Report, doubts: Doubts, incident: Incident | None
+    events: Iterable[Event], report: Report, doubts: Doubts, graphs: Recompiled, incident: Incident | None
 ) -> dict[int, list[_Task]]:
-    """By the position they were made at, which is earlier than the one they were recorded at."""
+    """By the position they were made at, which is earlier than the one they were recorded at.
+
+    ``graphs`` learns every schema: one that a decision needed may have been recorded after that position.
+    """
     found: dict[int, list[_Task]] = {}
     configuration: JsonObject = {}
     for event in events:
@@ -173,14 +176,25 @@ def _tasks(
         body = event.body
         if isinstance(body, ControllerStarted):
             configuration = body.configuration
-        elif isinstance(body, ReconcileDecided | InstanceSettled | ResourceTakenOver):
-            if not event.stream.startswith(_INSTANCE) or (incident is not None and not incident.means(event)):
+        elif isinstance(body, SchemaRecorded):
+            graphs.recorded(body)
+        elif isinstance(body, _OfInstance | definitions_again.Decided):
+            if incident is not None and not incident.means(event):
                 continue
-            if body.position or isinstance(body, ReconcileDecided):
+            if _noted(event):
                 found.setdefault(body.position, []).append(_Task(event, configuration))
             else:
                 report.cannot(event, _UNNOTED)
     return found
+
+
+def _noted(event: Event) -> bool:
+    """Whether the event says what it was made of."""
+    body = event.body
+    if not event.stream.startswith(_INSTANCE):
+        assert isinstance(body, definitions_again.Decided)
+        return definitions_again.noted(body)
+    return isinstance(body, ReconcileDecided) or (isinstance(body, _OfInstance) and bool(body.position))
 
 
 class _Run:
@@ -188,7 +202,7 @@ class _Run:
 
     def __init__(
         self,
-        kinds: Mapping[Gvk, KindSchema],
+        graphs: Recompiled,
         redactor: Redactor,
         report: Report,
         doubts: Doubts,
@@ -201,7 +215,7 @@ class _Run:
         self._doubts = doubts
         self._instances = instances
         self._refs: dict[str, ObjectRef] = {}
-        self.graphs = Recompiled(kinds)
+        self._graphs = graphs
 
     def know(self, fields: Mapping[str, JsonObject]) -> None:
         """What events that are not at hand told of our fields, by digest."""
@@ -215,10 +229,8 @@ class _Run:
                 found = event.subject
                 self._refs[found.uid] = ObjectRef(found.group, found.kind, found.namespace, found.name)
             case RevisionIssued() as body:
-                self.graphs.issued(body)
+                self._graphs.issued(body)
                 self._taints.learn(body.instance_group, body.instance_kind, body.tainted)
-            case SchemaRecorded() as body:
-                self.graphs.recorded(body)
             case _:
                 pass
 
@@ -229,6 +241,9 @@ class _Run:
         told: dict[str, list[Event]] = {}
         for task in sorted(tasks, key=lambda item: item.event.position):
             event = task.event
+            if not event.stream.startswith(_INSTANCE):
+                self._definition(task)
+                continue
             try:
                 # what settles after the writes of a decision is that decision, and all it takes over at once is one
                 if event.stream not in made:
@@ -240,6 +255,20 @@ class _Run:
                 self._compared(event, *made[event.stream])
         for stream, events in told.items():
             self._complete(events, *made[stream])
+
+    def _definition(self, task: _Task) -> None:
+        """A decision about a definition stands by itself: what it was made of is noted with it."""
+        event = task.event
+        try:
+            now = definitions_again.again(event, self._memory, self._graphs, task.configuration)
+        except UserError as error:
+            self._report.cannot(event, str(error))
+            return
+        fields = _fields(event.body, now)
+        if fields and self._doubts.gone(self._memory.position):
+            self._report.cannot(event, GONE)
+        else:
+            self._report.came_out(event, fields)
 
     def _complete(self, events: Sequence[Event], inputs: InstanceInputs, decision: Decision) -> None:
         """What would be taken over now, and was not."""
@@ -256,7 +285,7 @@ class _Run:
             raise UserError("the instance is not in the log at that position")
         reads = _Reads(self._memory, body.given.get("unread", {}))
         moment = Moment(
-            self._graphs(task), reads, _recorded,
+            self._compiled(task), reads, _recorded,
             body.at if isinstance(body, ReconcileDecided) else event.occurred_at, body.given.get("failed", {}),
         )  # fmt: skip
         inputs = load(self._memory, ref, uid, self._standing(task.configuration), moment)
@@ -269,12 +298,12 @@ class _Run:
             decision = releasing(deletion.release(inputs, resource))
         return inputs, decision
 
-    def _graphs(self, task: _Task) -> Graphs:
+    def _compiled(self, task: _Task) -> Graphs:
         """Revisions by what is active at that position, or pinned, whatever the record says about the number."""
 
         def compiled(definition_uid: str, number: int) -> ResourceGraph:
             try:
-                return self.graphs.graph(definition_uid, number, task.configuration)
+                return self._graphs.graph(definition_uid, number, task.configuration)
             except KeyError as error:
                 raise UserError(f"revision {number} is not in the log") from error
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import orjson
 
 from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.errors import UserError
+from kro_es.events.types import WriteFailed
 from kro_es.history.gaps import notes
 from kro_es.history.source import Answer, History, Table
 from kro_es.history.targets import RevisionName, definition
 from kro_es.history.times import iso, lasted
 from kro_es.projections.projection import Row
+from kro_es.projections.timeline import WHAT
+from kro_es.store.sql import marks
 from kro_es.store.views import EDITED, EDITOR
 
-_ROLLOUTS = (
-    f"SELECT r.definition, r.number, r.issued_at, r.activated_at, {EDITOR}, r.reason, r.rolled_back_to,"  # noqa: S608 our own words
-    f" r.definition_uid, o.instance_uid, o.started_at, o.finished_at, o.state FROM p_revisions r {EDITED}"
-    " LEFT JOIN p_rollouts o ON o.definition_uid = r.definition_uid AND o.number = r.number WHERE r.number > 0"
-)
+_OF_REVISION = "key > ? AND key < ?"
+"""Of rollouts: between the revision's key with a slash behind it and with what comes after a slash."""
+_ALL = 2**31
 
 
 def parsed(value: object) -> JsonValue:
@@ -65,105 +67,169 @@ def revision(history: History, name: RevisionName) -> Row:
     return {**found[0], "spec": parsed(found[0]["spec"])}
 
 
-def rollouts(history: History, name: str | None = None) -> Answer:
-    """One row a revision: when it began and ended for its instances, how they fared, who made it and why."""
-    found = _grouped(history, name)
-    rows = [_rollout(rows, _pinned(history, rows[0])) for rows in found]
-    since = min((int(str(group[0]["issued_at"])) for group in found), default=0)
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """How the instances of one revision fare; those that stay pinned elsewhere are counted apart."""
+
+    done: int
+    failed: int
+    rolling: int
+    started: int
+    """When the first began; 0 when none did."""
+    finished: int
+    """When the last one settled; 0 while one has not."""
+    pinned: int
+
+    @property
+    def instances(self) -> int:
+        return self.done + self.failed + self.rolling
+
+    @property
+    def state(self) -> str:
+        if self.failed:
+            return "failed"
+        return "rolling" if self.rolling else "done" if self.done else "no instances"
+
+
+def rollouts(history: History, name: str | None = None, limit: int | None = None) -> Answer:
+    """One row a revision, oldest first: when it began and ended for its instances, how they fared, who made it and why.
+
+    ``limit``: of the newest revisions.
+    """
+    found, more = _issued(history, name, limit)
+    pins = _Pins(history)
+    rows = [_rollout(row, _progress(history, row, pins.of(row))) for row in found]
+    since = min((int(str(row["issued_at"])) for row in found), default=0)
     said = ("pinned",) if any(row["pinned"] for row in rows) else ()
     columns = ("revision", "started", "finished", "took", "done", "failed", "pending", *said, "actor", "reason")
     wide = ("revision", "state", "issued", *columns[1:-1], "known_by", "rolled_back_to", "reason")
-    return Answer(rows, columns, wide, notes(history, since, history.now if since else 0))
+    return Answer(rows, columns, wide, (*more, *notes(history, since, history.now if since else 0)))
 
 
-def _grouped(history: History, name: str | None) -> list[Table]:
-    if name is None:
-        rows = history.spelled(f"{_ROLLOUTS} ORDER BY r.issued_at, r.definition, r.number")
-    else:
-        uid = definition(history, name)
-        rows = history.spelled(f"{_ROLLOUTS} AND r.definition_uid = ? ORDER BY r.number", (uid,))
-    groups: dict[tuple[object, object], Table] = {}
-    for row in rows:
-        groups.setdefault((row["definition_uid"], row["number"]), []).append(row)
-    return list(groups.values())
+def _issued(history: History, name: str | None, limit: int | None) -> tuple[Table, tuple[str, ...]]:
+    """The newest revisions, oldest first, and what to say when there are more."""
+    where, order = "", "issued_at DESC, definition DESC, number DESC"
+    values: tuple[str, ...] = ()
+    if name is not None:
+        where, values, order = " AND definition_uid = ?", (definition(history, name),), "number DESC"
+    columns = (
+        "key, definition, definition_uid, number, position, issued_at, actor, actor_source, reason, rolled_back_to"
+    )
+    newest = f"SELECT {columns} FROM p_revisions WHERE number > 0{where} ORDER BY {order} LIMIT ?"  # noqa: S608 our own words
+    sql = (
+        f"SELECT r.key, r.definition, r.definition_uid, r.number, r.issued_at, {EDITOR}, r.reason, r.rolled_back_to"  # noqa: S608
+        f" FROM ({newest}) r {EDITED} ORDER BY r.issued_at, r.definition, r.number"
+    )
+    rows = history.spelled(sql, (*values, _ALL if limit is None else limit + 1))
+    if limit is None or len(rows) <= limit:
+        return rows, ()
+    return rows[1:], (f"only the newest {limit} revisions are shown: --limit shows more",)
 
 
-def _pinned(history: History, row: Row) -> dict[object, int]:
-    """By uid, instances of the definition that stay on another revision than this one."""
-    sql = "SELECT key, number FROM p_pins WHERE definition_uid = ? AND number <> ?"
-    found = history.rows(sql, (row["definition_uid"], row["number"]))
-    return {pin["key"]: int(str(pin["number"])) for pin in found}
+class _Pins:
+    """Who is pinned, by definition; asked of the log once."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._found: dict[object, dict[str, int]] = {}
+
+    def of(self, row: Row) -> dict[str, int]:
+        """By uid, instances of the definition that stay on another revision than this one."""
+        uid = row["definition_uid"]
+        if uid not in self._found:
+            rows = self._history.rows("SELECT key, number FROM p_pins WHERE definition_uid = ?", (uid,))
+            self._found[uid] = {str(pin["key"]): int(str(pin["number"])) for pin in rows}
+        return {key: number for key, number in self._found[uid].items() if number != row["number"]}
 
 
-def _rollout(rows: Table, pinned: Mapping[object, int]) -> JsonObject:
-    """``rows``: one an instance, or a single one without an instance; of ``pinned`` those that got there count."""
-    first = rows[0]
-    there = {row["instance_uid"] for row in rows if row["state"] == "done"}
-    known = {row["instance_uid"] for row in rows}
-    away = {uid for uid, on in pinned.items() if uid not in there and (uid in known or on < int(str(first["number"])))}
-    begun = [row for row in rows if row["instance_uid"] and row["instance_uid"] not in away]
-    states = [row["state"] for row in begun]
-    started = min((int(str(row["started_at"])) for row in begun), default=0)
-    ended = [int(str(row["finished_at"])) for row in begun]
-    finished = max(ended) if ended and all(ended) else 0
-    waiting = states.count("rolling")
-    state = "failed" if "failed" in states else "rolling" if waiting else "done" if begun else "no instances"
+def _progress(history: History, row: Row, pinned: Mapping[str, int]) -> _Progress:
+    """Who is pinned elsewhere and got there all the same counts; who began, or would have, is away."""
+    bounds = (f"{row['key']}/", f"{row['key']}0")
+    there = _pinned_there(history, row, bounds) if pinned else {}
+    number = int(str(row["number"]))
+    away = [uid for uid, on in pinned.items() if there.get(uid) != "done" and (uid in there or on < number)]
+    others = f" AND instance_uid NOT IN ({marks(len(away))})" if away else ""
+    sql = (
+        "SELECT coalesce(sum(CASE WHEN state = 'done' THEN 1 ELSE 0 END), 0) AS done,"  # noqa: S608 only marks
+        " coalesce(sum(CASE WHEN state = 'failed' THEN 1 ELSE 0 END), 0) AS failed,"
+        " coalesce(sum(CASE WHEN state = 'rolling' THEN 1 ELSE 0 END), 0) AS rolling,"
+        " coalesce(min(started_at), 0) AS started,"
+        " CASE WHEN min(finished_at) > 0 THEN max(finished_at) ELSE 0 END AS finished"
+        f" FROM p_rollouts WHERE {_OF_REVISION}{others}"
+    )
+    found = history.rows(sql, (*bounds, *away))[0]
+    return _Progress(**{name: int(str(value)) for name, value in found.items()}, pinned=len(away))
+
+
+def _pinned_there(history: History, row: Row, bounds: tuple[str, str]) -> dict[str, str]:
+    """State at this revision of those who are pinned to another one, as far as they began to follow it."""
+    sql = (
+        f"SELECT instance_uid, state FROM p_rollouts WHERE {_OF_REVISION} AND instance_uid IN"  # noqa: S608 our own words
+        " (SELECT key FROM p_pins WHERE definition_uid = ? AND number <> ?)"
+    )
+    found = history.rows(sql, (*bounds, row["definition_uid"], row["number"]))
+    return {str(one["instance_uid"]): str(one["state"]) for one in found}
+
+
+def _rollout(row: Row, progress: _Progress) -> JsonObject:
+    started, finished = progress.started, progress.finished
     return {
-        "definition": first["definition"],
-        "revision": f"{first['definition']}@{first['number']}",
-        "state": state,
-        "issued": iso(int(str(first["issued_at"]))),
+        "definition": row["definition"],
+        "revision": f"{row['definition']}@{row['number']}",
+        "state": progress.state,
+        "issued": iso(int(str(row["issued_at"]))),
         "started": iso(started) if started else None,
         "finished": iso(finished) if finished else None,
         "seconds": (finished - started) / 1_000_000 if finished else None,
         "took": lasted((finished - started) / 1_000_000) if finished else "",
-        "instances": len(begun),
-        "done": states.count("done"),
-        "failed": states.count("failed"),
-        "pending": waiting,
-        "pinned": len(away),
-        "actor": first["actor"],
-        "known_by": first["actor_source"],
-        "rolled_back_to": first["rolled_back_to"] or None,
-        "reason": first["reason"],
+        "instances": progress.instances,
+        "done": progress.done,
+        "failed": progress.failed,
+        "pending": progress.rolling,
+        "pinned": progress.pinned,
+        "actor": row["actor"],
+        "known_by": row["actor_source"],
+        "rolled_back_to": row["rolled_back_to"] or None,
+        "reason": row["reason"],
     }
 
 
-def stats(history: History, name: str | None = None) -> Answer:
+def stats(history: History, name: str | None = None, limit: int | None = None) -> Answer:
     """By revision: lead time from edit to the last instance ready, failures, retries, drift, time to ready."""
-    groups = _grouped(history, name)
-    failed = {uid: _failed_writes(history, uid) for uid in {str(group[0]["definition_uid"]) for group in groups}}
-    rows = [_figures(history, group, failed) for group in groups]
-    columns = ("revision", "instances", "lead_time", "ready_p50", "ready_p99", "failure_rate", "failed_writes")
-    since = min((int(str(group[0]["issued_at"])) for group in groups), default=0)
-    return Answer(rows, columns, (*columns, "drifts"), notes(history, since, history.now if since else 0))
-
-
-def _figures(history: History, rows: Table, failed: dict[str, dict[str, int]]) -> JsonObject:
-    """``failed``: definition uid and rollout to writes that were refused."""
-    first = rows[0]
-    shown = _rollout(rows, _pinned(history, first))
-    issued = int(str(first["issued_at"]))
-    times = [
-        (int(str(row["finished_at"])) - max(int(str(row["started_at"])), issued)) / 1_000_000
-        for row in rows
-        if row["instance_uid"] and row["finished_at"]
+    found, more = _issued(history, name, limit)
+    pins = _Pins(history)
+    failed = _failed_writes(history)
+    drifts = {str(row["definition_uid"]): _drifts(history, str(row["definition_uid"])) for row in found}
+    rows = [
+        _figures(history, row, _progress(history, row, pins.of(row)), failed, drifts[str(row["definition_uid"])])
+        for row in found
     ]
-    ended = [int(str(row["finished_at"])) for row in rows if row["finished_at"]]
-    lead = (max(ended) - issued) / 1_000_000 if shown["finished"] else None
-    count = int(str(shown["instances"]))
+    columns = ("revision", "instances", "lead_time", "ready_p50", "ready_p99", "failure_rate", "failed_writes")
+    since = min((int(str(row["issued_at"])) for row in found), default=0)
+    return Answer(rows, columns, (*columns, "drifts"), (*more, *notes(history, since, history.now if since else 0)))
+
+
+def _figures(
+    history: History, row: Row, progress: _Progress, failed: Mapping[tuple[str, str], int], drifts: Mapping[int, int]
+) -> JsonObject:
+    issued, number, count = int(str(row["issued_at"])), int(str(row["number"])), progress.instances
+    sql = f"SELECT started_at, finished_at FROM p_rollouts WHERE {_OF_REVISION} AND finished_at > 0"  # noqa: S608 our own words
+    ended = [
+        (int(str(one["started_at"])), int(str(one["finished_at"])))
+        for one in history.rows(sql, (f"{row['key']}/", f"{row['key']}0"))
+    ]
+    times = [(finished - max(started, issued)) / 1_000_000 for started, finished in ended]
+    lead = (max(finished for _, finished in ended) - issued) / 1_000_000 if progress.finished else None
     return {
-        "revision": shown["revision"],
+        "revision": f"{row['definition']}@{number}",
         "instances": count,
         "lead_seconds": lead,
         "lead_time": lasted(lead) if lead is not None else "",
         "ready_p50": percentile(times, 50),
         "ready_p99": percentile(times, 99),
-        "failure_rate": round(int(str(shown["failed"])) / count, 3) if count else None,
-        "failed_writes": failed[str(first["definition_uid"])].get(
-            f"rollout/{first['definition']}/{first['number']}", 0
-        ),
-        "drifts": _drifts(history, first),
+        "failure_rate": round(progress.failed / count, 3) if count else None,
+        "failed_writes": failed.get((str(row["definition_uid"]), f"rollout/{row['definition']}/{number}"), 0),
+        "drifts": drifts.get(number, 0),
     }
 
 
@@ -176,17 +242,18 @@ def percentile(values: Sequence[float], share: int) -> float | None:
     return sorted(values)[max(0, -(-len(values) * share // 100) - 1)] if share != 50 else statistics.median_low(values)
 
 
-def _failed_writes(history: History, definition_uid: str) -> dict[str, int]:
-    """By rollout: every instance's own events are gone through once, whatever the number of revisions."""
+def _failed_writes(history: History) -> dict[tuple[str, str], int]:
+    """By definition and rollout."""
     sql = (
-        "SELECT t.correlation AS rollout, count(*) AS n FROM (SELECT DISTINCT instance_uid FROM p_rollouts"
-        " WHERE definition_uid = ?) o JOIN p_timeline t ON t.instance_uid = o.instance_uid"
-        " WHERE t.what = 'write.failed' GROUP BY t.correlation"
+        "SELECT i.definition_uid AS definition_uid, f.rollout AS rollout, sum(f.n) AS n FROM (SELECT correlation AS rollout,"  # noqa: S608
+        f" instance_uid, count(*) AS n FROM p_timeline WHERE what = '{WriteFailed.TYPE}' AND {WHAT.rare}"
+        " GROUP BY correlation, instance_uid) f JOIN (SELECT DISTINCT definition_uid, instance_uid FROM p_rollouts) i"
+        " ON i.instance_uid = f.instance_uid GROUP BY i.definition_uid, f.rollout"
     )
-    return {str(row["rollout"]): int(str(row["n"])) for row in history.rows(sql, (definition_uid,))}
+    return {(str(row["definition_uid"]), str(row["rollout"])): int(str(row["n"])) for row in history.rows(sql)}
 
 
-def _drifts(history: History, row: Row) -> int:
-    """Objects that were put back to this revision."""
-    sql = "SELECT count(*) AS n FROM p_drift WHERE definition_uid = ? AND revision = ?"
-    return int(str(history.rows(sql, (row["definition_uid"], row["number"]))[0]["n"]))
+def _drifts(history: History, definition_uid: str) -> dict[int, int]:
+    """Objects that were put back to each revision."""
+    sql = "SELECT revision, count(*) AS n FROM p_drift WHERE definition_uid = ? GROUP BY revision"
+    return {int(str(row["revision"])): int(str(row["n"])) for row in history.rows(sql, (definition_uid,))}

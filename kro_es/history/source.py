@@ -77,9 +77,10 @@ class History:
             raise UserError(str(error)) from error
 
     def close(self) -> None:
-        """Connections of the engine, when there was need of one."""
-        if "engine" in self.__dict__:
-            self.engine.dispose()
+        """Connections that were opened to answer."""
+        for name in ("engine", "asked"):
+            if name in self.__dict__:
+                getattr(self, name).dispose()
 
     @cached_property
     def log(self) -> LogReader:

@@ -16,7 +16,7 @@ from kro_es.store.packing import DELTA, LATE, Packer
 from kro_es.store.sql import Values, insert_many, run
 from kro_es.store.staging import StagedEvent
 from kro_es.store.stored import Bases, header_of
-from kro_es.store.streams import StreamHead
+from kro_es.store.streams import StreamHead, last_snapshot
 
 _SNAPSHOT_EVERY = 100
 _COLUMNS = (
@@ -99,6 +99,8 @@ class Encoder:
         flags = LATE if content.late else 0
         if event.type != ObjectObserved.TYPE:
             return None, *self._packer.pack(content.canonical, flags)
+        if stream.snapshot_version is None:
+            stream.snapshot_version = last_snapshot(connection, stream, _SNAPSHOT_EVERY)
         base = stream.snapshot_version
         if base and event.stream_version - base < _SNAPSHOT_EVERY:
             change = self._bases.get(connection, stream.id, base).diff(content.payload)
@@ -145,7 +147,6 @@ class Batch:
         self, connection: Connection, encoder: Encoder, item: StagedEvent, stream: StreamHead, salt: bytes
     ) -> Event:
         event = self.event(item)
-        stream.position = event.position
         digest = leaf(header_of(event), salt, item.canonical)
         self.rows.append(encoder.row(connection, event, stream, item, salt, digest))
         self.events.append(event)

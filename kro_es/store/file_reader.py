@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -28,13 +29,27 @@ class FileEngine:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._idle: list[sqlite3.Connection] = []
+        weakref.finalize(self, _close, self._idle)
 
     def connect(self) -> FileConnection:
         """Raises sqlite3.Error when the file cannot be read."""
-        connection = sqlite3.connect(self._path, isolation_level=None)
+        if self._idle:
+            return FileConnection(self._idle.pop(), self._idle)
+        # who asks does so from one thread at a time, and who ends the last one may be another
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         for pragma in _PRAGMAS:
             connection.execute(pragma)
-        return FileConnection(connection)
+        return FileConnection(connection, self._idle)
+
+    def dispose(self) -> None:
+        """Closes what no question uses."""
+        _close(self._idle)
+
+
+def _close(connections: list[sqlite3.Connection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 class FileConnection:
@@ -42,8 +57,9 @@ class FileConnection:
 
     dialect = _Dialect()
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, idle: list[sqlite3.Connection]) -> None:
         self._connection = connection
+        self._idle = idle
 
     def __enter__(self) -> FileConnection:
         return self
@@ -51,7 +67,10 @@ class FileConnection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.close()
+        # The next question finds the schema read and pages at hand.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        self._idle.append(self._connection)
 
     @contextmanager
     def begin(self) -> Iterator[None]:

@@ -101,7 +101,7 @@ class LogReader:
     ) -> tuple[int, int]:
         """Number of the stream, and its version; zeros for a stream that is not there."""
         if position is None and time is None:
-            found = run(connection, "SELECT id, head_version FROM streams WHERE name = ?", (stream,)).first()
+            found = run(connection, _LAST_OF, (stream,)).first()
             return (0, 0) if found is None else (found[0], found[1])
         # Position and time of recording only grow along a stream: no index is needed to find a place in it.
         places = [
@@ -129,6 +129,8 @@ def _search(place: str, value: str, within: str, where: str) -> str:
     )
 
 
+_LAST_VERSION = "coalesce((SELECT max(stream_version) FROM events WHERE stream_id = s.id), 0)"
+_LAST_OF = f"SELECT id, {_LAST_VERSION} FROM streams s WHERE name = ?"  # noqa: S608 the words are ours
 _FROM_ZERO = "CAST(0 AS BIGINT)"
 _POSITION_AT = _search(
     "position",
@@ -140,7 +142,7 @@ _VERSION_AT = {
     column: _search(
         "stream_version",
         column,
-        f"SELECT id, {_FROM_ZERO}, head_version, CAST(? AS BIGINT) FROM streams WHERE name = ?",  # noqa: S608
+        f"SELECT id, {_FROM_ZERO}, {_LAST_VERSION}, CAST(? AS BIGINT) FROM streams s WHERE name = ?",  # noqa: S608
         "stream_id = s.number AND",
     )
     for column in ("position", "recorded_at")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 from kro_es.events.types import (
@@ -16,7 +17,13 @@ from kro_es.events.types import (
     Subject,
 )
 
+Told: TypeAlias = Callable[[int, int], None]
+"""Hears, while something long goes on, how many events are done, and of how many."""
 _Maintenance: TypeAlias = LogPruned | LogRedacted | LogAdopted | LogCopied | LogRetrained | LogRebuilt
+
+
+def silent(done: int, of: int) -> None:
+    """Nobody wants to know."""
 
 
 def maintenance_event(body: _Maintenance, actor: Actor, now: int) -> NewEvent:

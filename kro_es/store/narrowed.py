@@ -70,7 +70,8 @@ _SEEN = {
     "p_gaps": "t.kind = '' OR EXISTS (SELECT 1 FROM open_scopes o WHERE"
     " ltrim(o.api_group || '/' || o.kind, '/') = ltrim(t.kind, '/'))",
     "p_drift": f"{_INSTANCE} AND {_DRIFTED}",
-    "p_offenders": _INSTANCE,
+    # of which kind the object is stands in the row of its node
+    "p_offenders": "EXISTS (SELECT 1 FROM p_nodes n WHERE n.instance_uid = t.instance_uid AND n.node = t.node)",
     "p_rollouts": _INSTANCE,
     "p_definitions": _DEFINITION,
     "p_revisions": _DEFINITION,
@@ -105,7 +106,7 @@ class NarrowedFile(FileEngine):
             connection.execute(statement)
         connection.executemany("INSERT INTO open_scopes VALUES (?, ?, ?)", scopes)
         connection.execute("PRAGMA query_only = ON")
-        self._shared = _Shared(connection)
+        self._shared = _Shared(connection, [])
 
     def connect(self) -> FileConnection:
         return self._shared

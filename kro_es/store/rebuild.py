@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from kro_es.projections.projection import Projection
 from kro_es.store.engine import WRITE, open_engine
 from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
+from kro_es.store.maintenance import Told, silent
 from kro_es.store.rows import RowForm
-from kro_es.store.sql import read_connection, run
+from kro_es.store.sql import Values, read_connection, run
 from kro_es.store.tables import projection_schema
 
-_AT_ONCE = 20_000
+_AT_ONCE, _COMPARED_AT_ONCE = 2_000, 1_000
+_WORDED = 100
+"""Differences of one projection that are told."""
+_SIDES = ("first", "second")
 
 
-def rebuild(engine: Engine, projections: Sequence[Projection], into: Engine, *, until: int | None = None) -> int:
+def rebuild(
+    engine: Engine, projections: Sequence[Projection], into: Engine, *, until: int | None = None, told: Told = silent
+) -> int:
     """Fills ``into`` with the rows the log gives; returns the position reached: ``until``, or the head at the start."""
     log = LogReader(engine)
     goal = log.head() if until is None else min(until, log.head())
@@ -35,6 +49,7 @@ def rebuild(engine: Engine, projections: Sequence[Projection], into: Engine, *, 
             folding.fold(connection, events)
         # Behind the last one there may be pruned places.
         position = events[-1].position if events and events[-1].position < goal else goal
+        told(position, goal)
     return goal
 
 
@@ -44,9 +59,10 @@ def compare(engine: Engine, other: Engine, projections: Sequence[Projection]) ->
         return _compare(mine, theirs, projections)
 
 
-def compare_with_log(engine: Engine, projections: Sequence[Projection]) -> list[str]:
+def compare_with_log(engine: Engine, projections: Sequence[Projection], told: Told = silent) -> list[str]:
     """How the projections differ from what the log gives, as of one moment; a controller may run meanwhile.
 
+    What the log gives is folded into a file, beside the database's own where it is one: it takes as much space again.
     Each is compared where it is: one that a projector process folds may be behind the others.
     """
     differences: list[str] = []
@@ -57,40 +73,73 @@ def compare_with_log(engine: Engine, projections: Sequence[Projection]) -> list[
         for projection in projections:
             places.setdefault(positions.get(projection.name, 0), []).append(projection)
         for position, there in sorted(places.items()):
-            fresh = open_engine("sqlite://")
-            rebuild(engine, there, fresh, until=position)
-            with fresh.connect() as theirs, theirs.begin():
-                differences += _compare(mine, theirs, there)
-            fresh.dispose()
+            with _file(engine) as fresh:
+                rebuild(engine, there, fresh, until=position, told=told)
+                with fresh.connect() as theirs, theirs.begin():
+                    differences += _compare(mine, theirs, there)
     return differences
+
+
+@contextmanager
+def _file(engine: Engine) -> Iterator[Engine]:
+    """A database for the time being: nobody waits until it is safe on the disk."""
+    own = engine.url.database if engine.dialect.name == "sqlite" else None
+    beside = Path(own).parent if own and own != ":memory:" and os.access(Path(own).parent, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=beside, prefix="kro-es-compare-") as folder:
+        fresh = open_engine(f"sqlite:///{folder}/rows.db")
+        event.listen(fresh, "connect", _careless)
+        try:
+            yield fresh
+        finally:
+            fresh.dispose()
+
+
+def _careless(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    for pragma in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF"):
+        cursor.execute(pragma)
+    cursor.close()
 
 
 def _compare(mine: Connection, theirs: Connection, projections: Sequence[Projection]) -> list[str]:
     differences: list[str] = []
     for projection in projections:
-        rows, others = _rows(mine, projection), _rows(theirs, projection)
-        for key in sorted(rows.keys() | others.keys()):
-            if rows.get(key) != others.get(key):
-                differences.append(f"{projection.name} {key!r}: {_how(rows.get(key), others.get(key))}")
+        found = _differences(mine, theirs, projection)
+        differences += itertools.islice(found, _WORDED)
+        if next(found, None):
+            differences.append(f"{projection.name}: more rows differ")
     names = {projection.name for projection in projections}
     parked = sorted(item for item in _parked(mine) ^ _parked(theirs) if item[1] in names)
     return differences + [f"parked {item}" for item in parked]
 
 
-def _rows(connection: Connection, projection: Projection) -> dict[str, dict[str, object]]:
-    """Rows as stored, so that texts of JSON are compared and not values Python takes for equal."""
+def _differences(mine: Connection, theirs: Connection, projection: Projection) -> Iterator[str]:
+    """Row by row, both in the order of their keys."""
     form = RowForm(projection)
     names = form.listed.split(", ")
-    return {row[0]: dict(zip(names, row, strict=True)) for row in run(connection, form.select)}
+    sides = [_labelled(_rows(connection, form), side) for side, connection in enumerate((mine, theirs))]
+    for key, group in itertools.groupby(heapq.merge(*sides, key=lambda item: item[0][0]), lambda item: item[0][0]):
+        found = {side: row for row, side in group}
+        if len(found) < len(_SIDES):
+            yield f"{projection.name} {key!r}: only in the {_SIDES[next(iter(found))]}"
+        elif found[0] != found[1]:
+            how = ", ".join(name for name, one, two in zip(names, found[0], found[1], strict=True) if one != two)
+            yield f"{projection.name} {key!r}: differs in {how}"
+
+
+def _labelled(rows: Iterator[Values], side: int) -> Iterator[tuple[Values, int]]:
+    return ((row, side) for row in rows)
+
+
+def _rows(connection: Connection, form: RowForm) -> Iterator[Values]:
+    """Rows as stored, so that texts of JSON are compared and not values Python takes for equal; a page at a time."""
+    before = ""
+    while rows := run(
+        connection, f"{form.select} WHERE key > ? ORDER BY key LIMIT ?", (before, _COMPARED_AT_ONCE)
+    ).all():
+        yield from (tuple(row) for row in rows)
+        before = rows[-1][0]
 
 
 def _parked(connection: Connection) -> set[tuple[int, str]]:
     return {(row[0], row[1]) for row in run(connection, "SELECT position, projection FROM parked")}
-
-
-def _how(mine: dict[str, object] | None, theirs: dict[str, object] | None) -> str:
-    if mine is None:
-        return "only in the second"
-    if theirs is None:
-        return "only in the first"
-    return "differs in " + ", ".join(name for name in mine if mine[name] != theirs[name])

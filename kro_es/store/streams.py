@@ -1,4 +1,4 @@
-"""Where every stream stands: its version, and which fact is its head."""
+"""Where every stream ends: its version, and which fact is its head."""
 
 from __future__ import annotations
 
@@ -7,55 +7,61 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from kro_es.events.types import ObjectObserved
 from kro_es.store.lru import Lru
-from kro_es.store.sql import run, run_many
+from kro_es.store.packing import LATE
+from kro_es.store.sql import Values, run, run_many
 
 _KEPT = 50_000
-_COLUMNS = "id, name, head_version, head_event_id, head_uid, head_resource_version, head_position, snapshot_version"
-_FIND = f"SELECT {_COLUMNS} FROM streams WHERE name = ?"  # noqa: S608 the columns are ours
-_INSERT = f"INSERT INTO streams ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-_UPDATE = (
-    "UPDATE streams SET head_version = ?, head_event_id = ?, head_uid = ?, head_resource_version = ?,"
-    " head_position = ?, snapshot_version = ? WHERE id = ?"
+_LAST = (
+    "SELECT s.id, e.stream_version, e.encoding, e.event_id, j.uid, e.resource_version FROM streams s"
+    " LEFT JOIN events e ON e.position ="
+    " (SELECT position FROM events WHERE stream_id = s.id{} ORDER BY stream_version DESC LIMIT 1)"
+    " LEFT JOIN subjects j ON j.id = e.subject_id WHERE s.name = ?"
 )
+_FIND = _LAST.format("")
+_FIND_HEAD = _LAST.format(f" AND encoding & {LATE} = 0")
+_SNAPSHOT = (
+    "SELECT coalesce(base_version, stream_version) FROM events WHERE stream_id = ? AND stream_version > ?"
+    " AND type_id = (SELECT id FROM types WHERE name = ?) ORDER BY stream_version DESC LIMIT 1"
+)
+_INSERT = "INSERT INTO streams (id, name) VALUES (?, ?)"
 
 
 @dataclass(slots=True)
 class StreamHead:
-    """One row of ``streams``; ``id`` is 0 until the stream has its first event."""
+    """Where a stream ends, as its last events say; ``id`` is 0 until the stream has its first event."""
 
     id: int
     name: str
     version: int = 0
     event_id: bytes = b""
+    """Of the fact that is the head: the last event that is not late. So are uid and resource version."""
     uid: str = ""
     resource_version: int = 0
-    position: int = 0
-    snapshot_version: int = 0
-    """Version of the last full observation; 0 when there is none."""
+    snapshot_version: int | None = 0
+    """Version of the last full observation; 0 when there is none, None when nobody looked yet."""
 
     def copy(self) -> StreamHead:
         return StreamHead(
-            self.id,
-            self.name,
-            self.version,
-            self.event_id,
-            self.uid,
-            self.resource_version,
-            self.position,
-            self.snapshot_version,
+            self.id, self.name, self.version, self.event_id, self.uid, self.resource_version, self.snapshot_version
         )
 
 
+def last_snapshot(connection: Connection, stream: StreamHead, within: int) -> int:
+    """Version of the last full observation that one of the last versions is, or builds on; 0 when there is none."""
+    first = stream.version - within
+    return int(run(connection, _SNAPSHOT, (stream.id, first, ObjectObserved.TYPE)).scalar() or 0)
+
+
 class Streams:
-    """The heads, as the one writer knows them."""
+    """The heads, as the one writer knows them; they are stored nowhere but in the events."""
 
     def __init__(self) -> None:
         self._heads: Lru[str, StreamHead] = Lru(_KEPT)
         self._top = 0
         self._empty_at_start = False
-        self._new: dict[int, StreamHead] = {}
-        self._moved: dict[int, StreamHead] = {}
+        self._new: list[Values] = []
 
     def refresh(self, connection: Connection) -> None:
         """Another process may have moved any stream: nothing kept is believed any more."""
@@ -69,11 +75,9 @@ class Streams:
         head = self._heads.get(name)
         if head is not None:
             return head
-        row = None if self._empty_at_start else run(connection, _FIND, (name,)).first()
-        if row is None:
+        head = None if self._empty_at_start else _stored(connection, name)
+        if head is None:
             return StreamHead(0, name)
-        number, found, version, event_id, *rest = row
-        head = StreamHead(number, found, version, bytes(event_id), *rest)
         self._heads.put(name, head)
         return head
 
@@ -82,26 +86,12 @@ class Streams:
             if head.id == 0:
                 self._top += 1
                 head.id = self._top
-                self._new[head.id] = head
-            elif head.id in self._new:
-                self._new[head.id] = head
-            else:
-                self._moved[head.id] = head
+                self._new.append((head.id, head.name))
             self._heads.put(head.name, head)
 
     def flush(self, connection: Connection) -> None:
-        rows = [
-            (h.id, h.name, h.version, h.event_id, h.uid, h.resource_version, h.position, h.snapshot_version)
-            for h in self._new.values()
-        ]
-        run_many(connection, _INSERT, rows)
-        moved = [
-            (h.version, h.event_id, h.uid, h.resource_version, h.position, h.snapshot_version, h.id)
-            for h in self._moved.values()
-        ]
-        run_many(connection, _UPDATE, moved)
+        run_many(connection, _INSERT, self._new)
         self._new.clear()
-        self._moved.clear()
         if len(self._heads) > _KEPT:
             self._empty_at_start = False
             self._heads.trim()
@@ -109,6 +99,19 @@ class Streams:
     def forget(self) -> None:
         self._heads.clear()
         self._new.clear()
-        self._moved.clear()
         self._top = 0
         self._empty_at_start = False
+
+
+def _stored(connection: Connection, name: str) -> StreamHead | None:
+    row = run(connection, _FIND, (name,)).first()
+    if row is None:
+        return None
+    number, version, encoding, *head = row
+    if version is None:
+        # only in an import: its first events are pruned, or not written yet
+        return StreamHead(number, name)
+    if encoding & LATE:
+        _, _, _, *head = run(connection, _FIND_HEAD, (name,)).one()
+    event_id, uid, resource_version = head
+    return StreamHead(number, name, version, bytes(event_id or b""), uid or "", resource_version or 0, None)

@@ -84,18 +84,7 @@ def _text(name: str) -> Column[str]:
 
 def _names(metadata: MetaData) -> None:
     """Words that repeat are stored once; events hold their small numbers."""
-    Table(
-        "streams",
-        metadata,
-        _id(),
-        Column("name", Text, nullable=False, unique=True),
-        _long("head_version"),
-        Column("head_event_id", LargeBinary, nullable=False),
-        _text("head_uid"),
-        _long("head_resource_version"),
-        _long("head_position"),
-        _long("snapshot_version"),
-    )
+    Table("streams", metadata, _id(), Column("name", Text, nullable=False, unique=True))
     subject = ("api_group", "kind", "namespace", "name", "uid")
     Table(
         "subjects",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import orjson
 import zstandard
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, exc
 
 from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.errors import UserError
@@ -20,6 +22,7 @@ from kro_es.projections.projection import Projection
 from kro_es.store.batch import Content, Encoder, Head, insert
 from kro_es.store.engine import WRITE
 from kro_es.store.folding import Folding
+from kro_es.store.maintenance import Told, silent
 from kro_es.store.names import Names
 from kro_es.store.packing import LATE, Packer
 from kro_es.store.seal import seal
@@ -29,6 +32,13 @@ from kro_es.store.streams import Streams
 
 _FORM = "kro-es log 1"
 _AT_ONCE = 2000
+_LONGEST_LINE = 64 << 20
+"""Bytes; an object of Kubernetes is 3 MiB at most. A small file could unpack to a line that fills the memory."""
+_FAULTS = (
+    zstandard.ZstdError, LookupError, TypeError, ValueError, AttributeError, OverflowError, exc.DataError,
+    exc.IntegrityError,
+)  # fmt: skip
+"""What a changed file leads to: a line that is none, a part that is missing, a place taken twice, a number too large."""
 _COMMITS = (
     "SELECT last_position, first_position, chain FROM commits WHERE last_position > ? ORDER BY last_position LIMIT ?"
 )
@@ -52,7 +62,7 @@ class Manifest:
     heartbeat: int
 
 
-def export(engine: Engine, path: Path) -> Manifest:
+def export(engine: Engine, path: Path, told: Told = silent) -> Manifest:
     """Writes the log as of one moment: lines of JSON, compressed. Whoever reads the file learns what the log tells.
 
     Raises UserError when there is a file of that name.
@@ -61,12 +71,16 @@ def export(engine: Engine, path: Path) -> Manifest:
         manifest = _manifest(connection)
         with zstandard.ZstdCompressor(level=6).stream_writer(file, closefd=False) as packed:
             packed.write(_line({name: getattr(manifest, name) for name in manifest.__slots__}))
-            for line in _lines(connection):
+            for done, line in enumerate(_lines(connection)):
                 packed.write(line)
+                if done % _AT_ONCE == 0:
+                    told(done, manifest.events + manifest.pruned + manifest.commits)
     return manifest
 
 
-def import_log(engine: Engine, path: Path, projections: tuple[Projection, ...], *, now: int) -> Manifest:
+def import_log(
+    engine: Engine, path: Path, projections: tuple[Projection, ...], *, now: int, told: Told = silent
+) -> Manifest:
     """Fills an empty log with a file's, in one transaction, sealed: the same positions, leaves and chain.
 
     Raises UserError when the log is not empty or the file is not whole. The caller verifies the log.
@@ -81,9 +95,11 @@ def import_log(engine: Engine, path: Path, projections: tuple[Projection, ...], 
             filling = _Filling(connection, projections)
             for line in lines:
                 filling.take(line)
-        except (orjson.JSONDecodeError, zstandard.ZstdError, LookupError, TypeError) as error:
+                if filling.events % _AT_ONCE == 0:
+                    told(filling.events, manifest.events)
+            filling.end()
+        except _FAULTS as error:
             raise UserError(f"{path} is not whole: {error}") from error
-        filling.end()
         found = (filling.events, filling.pruned, filling.commits, filling.position, filling.chain.hex())
         wanted = (manifest.events, manifest.pruned, manifest.commits, manifest.position, manifest.chain)
         if found != wanted:
@@ -100,15 +116,21 @@ def import_log(engine: Engine, path: Path, projections: tuple[Projection, ...], 
     return manifest
 
 
-def _created(path: Path) -> BinaryIO:
+@contextmanager
+def _created(path: Path) -> Iterator[BinaryIO]:
+    """A new file; what goes wrong leaves none."""
     try:
-        file = path.open("xb")
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
     except FileExistsError as error:
         raise UserError(f"{path} is there already") from error
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
-    path.chmod(0o600)
-    return file
+    try:
+        with file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _manifest(connection: Connection) -> Manifest:
@@ -160,7 +182,10 @@ def _pages(connection: Connection, sql: str) -> Iterator[Values]:
 
 def _read(file: BinaryIO) -> Iterator[JsonObject]:
     with zstandard.ZstdDecompressor().stream_reader(file) as plain:
-        for line in io.BufferedReader(plain, 1 << 20):
+        reader = io.BufferedReader(plain, 1 << 20)
+        while line := reader.readline(_LONGEST_LINE):
+            if len(line) == _LONGEST_LINE:
+                raise ValueError(f"a line is longer than {_LONGEST_LINE >> 20} MiB")
             yield orjson.loads(line)
 
 
@@ -214,7 +239,7 @@ class _Filling:
         while self.position + 1 < event.position:
             self._pruned(self.position + 1)
         head = self._streams.find(self._connection, event.stream).copy()
-        head.version, head.position = event.stream_version, event.position
+        head.version = event.stream_version
         if not line["late"]:
             head.event_id, head.uid = bytes.fromhex(event.event_id), event.subject.uid
             head.resource_version = event.resource_version

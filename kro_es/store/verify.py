@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
@@ -10,16 +12,21 @@ from kro_es.events.delta import canonical
 from kro_es.events.types import LogPruned, LogRedacted
 from kro_es.store.digest import NO_CHAIN, PrunedDigest, chain, leaf
 from kro_es.store.errors import LogDamaged
+from kro_es.store.maintenance import Told, silent
 from kro_es.store.packing import Packer
 from kro_es.store.sql import Values, read_connection, run
 from kro_es.store.stored import SELECT, Decoder
 
 _AT_ONCE = 2000
 _FAULTS_KEPT = 100
-_LEAVES = (
-    "SELECT leaf, position FROM events WHERE position BETWEEN ? AND ?"
-    " UNION ALL SELECT leaf, position FROM pruned WHERE position BETWEEN ? AND ? ORDER BY position"
+_COMMITS = (
+    "SELECT last_position, first_position, chain FROM commits WHERE last_position > ? ORDER BY last_position LIMIT ?"
 )
+_GONE = (
+    "SELECT p.position, s.name, p.stream_version, p.leaf, p.pruned_by FROM pruned p"
+    " JOIN streams s ON s.id = p.stream_id WHERE p.position > ? ORDER BY p.position LIMIT ?"
+)
+_GONE_WIDTH = 5
 _FULL = f"{SELECT} WHERE e.position > ? ORDER BY e.position LIMIT ?"
 
 
@@ -44,14 +51,14 @@ class VerifyReport:
             self.faults.append(text)
 
 
-def verify(engine: Engine) -> VerifyReport:
-    """Reads the whole log at one moment; never changes anything."""
+def verify(engine: Engine, told: Told = silent) -> VerifyReport:
+    """Reads the whole log at one moment, once, and keeps little of it; never changes anything."""
     report = VerifyReport()
     with read_connection(engine) as connection, connection.begin():
         position, digest = run(connection, "SELECT position, chain FROM log_head").one()
-        gone = _check_pruned(connection, report)
-        _check_events(connection, report, gone, _accounted(connection))
-        last, found = _check_chain(connection, report)
+        links = _Links(connection, report)
+        _check_events(connection, report, links, lambda done: told(done, position))
+        last, found = links.end()
         if last != position or found != bytes(digest):
             report.fault(f"the head says {position}, the chain ends at {last}")
         if report.events + report.pruned != position:
@@ -59,55 +66,95 @@ def verify(engine: Engine) -> VerifyReport:
     return report
 
 
-def _check_pruned(connection: Connection, report: VerifyReport) -> dict[int, tuple[str, int]]:
-    """Stream and version of every position that was pruned, as far as an event of the log says so."""
-    sql = (
-        "SELECT p.position, s.name, p.stream_version, p.leaf, p.pruned_by FROM pruned p"
-        " JOIN streams s ON s.id = p.stream_id ORDER BY p.position"
-    )
-    digests: dict[int, PrunedDigest] = {}
-    gone: dict[int, tuple[str, int]] = {}
-    for position, stream, version, leaf_, by in run(connection, sql):
-        digests.setdefault(by, PrunedDigest()).add(position, bytes(leaf_))
-        gone[position] = (stream, version)
-        report.pruned += 1
-    decoder = Decoder(Packer.load(connection))
-    for by, digest in digests.items():
-        rows = run(connection, f"{SELECT} WHERE e.position = ?", (by,)).all()
-        event = next(decoder.events(connection, [tuple(row) for row in rows]), None)
-        if event is None or not isinstance(event.body, LogPruned) or event.body.digest != digest.hex():
-            report.fault(f"events are gone that event {by} does not account for")
-    return gone
+def _pages(connection: Connection, sql: str) -> Iterator[Values]:
+    """Rows by their first column, a page at a time."""
+    position = 0
+    while rows := run(connection, sql, (position, _AT_ONCE)).all():
+        yield from (tuple(row) for row in rows)
+        position = rows[-1][0]
 
 
-def _accounted(connection: Connection) -> set[int]:
+class _Links:
+    """The chain, followed as the leaves come by; it is taken up again after a break."""
+
+    def __init__(self, connection: Connection, report: VerifyReport) -> None:
+        self._report = report
+        self._commits = _pages(connection, _COMMITS)
+        self._next = next(self._commits, None)
+        self._leaves: list[bytes] = []
+        self._last, self._digest = 0, NO_CHAIN
+
+    def leaf(self, position: int, leaf_: bytes) -> None:
+        while self._next is not None and self._next[0] < position:
+            self._close(self._next)
+        self._leaves.append(leaf_)
+
+    def end(self) -> tuple[int, bytes]:
+        """The last position and digest, when all leaves were there."""
+        while self._next is not None:
+            self._close(self._next)
+        return self._last, self._digest
+
+    def _close(self, commit: Values) -> None:
+        end, first, stored = commit
+        self._report.commits += 1
+        if first != self._last + 1 or chain(self._digest, first, end, self._leaves) != bytes(stored):
+            self._report.fault(f"commit {first}-{end}: the chain is broken")
+        self._last, self._digest, self._leaves = end, bytes(stored), []
+        self._next = next(self._commits, None)
+
+
+class _Pruned:
+    """Digests of what is gone, by the event that accounts for it."""
+
+    def __init__(self) -> None:
+        self._digests: dict[int, PrunedDigest] = {}
+
+    def add(self, row: Values) -> None:
+        position, _, _, leaf_, by = row
+        self._digests.setdefault(by, PrunedDigest()).add(position, bytes(leaf_))
+
+    def check(self, connection: Connection, decoder: Decoder, report: VerifyReport) -> None:
+        for by, digest in self._digests.items():
+            rows = run(connection, f"{SELECT} WHERE e.position = ?", (by,)).all()
+            event = next(decoder.events(connection, [tuple(row) for row in rows]), None)
+            if event is None or not isinstance(event.body, LogPruned) or event.body.digest != digest.hex():
+                report.fault(f"events are gone that event {by} does not account for")
+
+
+def _accounted(connection: Connection, decoder: Decoder) -> set[int]:
     """Positions that an event of the log says were redacted."""
-    decoder = Decoder(Packer.load(connection))
     rows = run(connection, f"{SELECT} WHERE t.name = ? ORDER BY e.position", (LogRedacted.TYPE,)).all()
     bodies = [event.body for event in decoder.events(connection, [tuple(row) for row in rows])]
     return {position for body in bodies if isinstance(body, LogRedacted) for position in body.positions}
 
 
-def _check_events(
-    connection: Connection, report: VerifyReport, gone: dict[int, tuple[str, int]], redacted: set[int]
-) -> None:
+def _check_events(connection: Connection, report: VerifyReport, links: _Links, told: Callable[[int], None]) -> None:
     decoder = Decoder(Packer.load(connection))
+    redacted, pruned = _accounted(connection, decoder), _Pruned()
     versions: dict[str, int] = {}
-    position = 0
-    while rows := run(connection, _FULL, (position, _AT_ONCE)).all():
-        for row in rows:
-            for missing in range(position + 1, row[0]):
-                if missing not in gone:
-                    report.fault(f"event {missing} is missing or names what is not there")
-                else:
-                    _follow(versions, *gone[missing], missing, report)
-            position = row[0]
-            report.events += 1
-            if row[-2] is None and position in redacted:
-                report.redacted += 1
-            else:
-                _check_event(connection, decoder, tuple(row), report)
+    before = 0
+    for row in heapq.merge(_pages(connection, _FULL), _pages(connection, _GONE), key=lambda row: int(row[0])):
+        position = row[0]
+        for missing in range(before + 1, position):
+            report.fault(f"event {missing} is missing or names what is not there")
+        before = position
+        if len(row) == _GONE_WIDTH:
+            report.pruned += 1
+            pruned.add(row)
+            links.leaf(position, bytes(row[3]))
             _follow(versions, row[1], row[2], position, report)
+            continue
+        report.events += 1
+        if row[-2] is None and position in redacted:
+            report.redacted += 1
+        else:
+            _check_event(connection, decoder, row, report)
+        links.leaf(position, bytes(row[-1]))
+        _follow(versions, row[1], row[2], position, report)
+        if position % _AT_ONCE == 0:
+            told(position)
+    pruned.check(connection, decoder, report)
 
 
 def _follow(versions: dict[str, int], stream: str, version: int, position: int, report: VerifyReport) -> None:
@@ -126,17 +173,3 @@ def _check_event(connection: Connection, decoder: Decoder, row: Values, report: 
         report.fault(f"event {row[0]}: its salt is gone and no event accounts for that")
     elif leaf(stored.header, stored.salt, canonical(stored.payload)) != stored.leaf:
         report.fault(f"event {row[0]}: not what was written")
-
-
-def _check_chain(connection: Connection, report: VerifyReport) -> tuple[int, bytes]:
-    """The last position and digest of an unbroken chain, as far as it is unbroken."""
-    last, digest = 0, NO_CHAIN
-    commits = run(connection, "SELECT first_position, last_position, chain FROM commits ORDER BY last_position")
-    for first, end, stored in commits.all():
-        report.commits += 1
-        leaves = run(connection, _LEAVES, (first, end, first, end))
-        found = chain(digest, first, end, (bytes(row[0]) for row in leaves))
-        if first != last + 1 or found != bytes(stored):
-            report.fault(f"commit {first}-{end}: the chain is broken")
-        last, digest = end, bytes(stored)
-    return last, digest

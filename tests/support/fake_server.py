@@ -60,6 +60,8 @@ class FakeServer:
     """Watches from before this version get a 410."""
     held: set[str] = field(default_factory=set)
     """Kinds (group/Kind) whose watches deliver nothing for now."""
+    forbidden: set[str] = field(default_factory=set)
+    """Kinds (group/Kind) the controller may neither list nor watch."""
     uninstalled: set[Gvk] = field(default_factory=set)
     objects: dict[ObjectRef, Object] = field(default_factory=dict)
     _history: list[Entry] = field(default_factory=list)

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -50,12 +51,17 @@ def line(version: int, user: str) -> str:
     return json.dumps(audit(version, auditID=f"a{version}", user={"username": user})) + "\n"
 
 
+def without_time() -> dict[str, Any]:
+    """What one event lacks must not keep those behind it back."""
+    return {name: value for name, value in audit(6).items() if name != "stageTimestamp"}
+
+
 async def test_a_file_is_read_as_it_grows_and_after_its_rotation(running: list[Running], tmp_path: Path) -> None:
     log = tmp_path / "audit.log"
     running.append(Running(f"file:{log}"))
     one = running[0]
     one.audit.committed([seen(41, 7), seen(42, 8), seen(43, 9), seen(44, 10)])
-    whole = line(7, "dana") + "no json\n" + line(8, "erin")
+    whole = line(7, "dana") + "no json\n" + json.dumps(without_time()) + "\n" + line(8, "erin")
     log.write_text(whole[:-20])
     assert await one.next() == ("dana", 41)
     with log.open("a") as stream:
@@ -85,7 +91,7 @@ async def test_the_webhook_takes_lists_of_those_who_show_the_token(running: list
     running.append(Running(f"webhook:{port}"))
     one = running[0]
     one.audit.committed([seen(41, 7)])
-    body = {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [audit(7)]}
+    body = {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [5, without_time(), audit(7)]}
     url, headers = f"http://127.0.0.1:{port}/", {"Authorization": f"Bearer {TOKEN}"}
     async with aiohttp.ClientSession() as session:
         for _ in range(200):
@@ -95,8 +101,9 @@ async def test_the_webhook_takes_lists_of_those_who_show_the_token(running: list
                 break
             await asyncio.sleep(0.05)
         assert one.named.empty()
-        async with session.post(url, data=b"[]", headers=headers) as answer:
-            assert answer.status == 400
+        for bad in (b"[]", b'{"items": 5}', b'{"items": {"a": 1}}', b"no json"):
+            async with session.post(url, data=bad, headers=headers) as answer:
+                assert answer.status == 400
         async with session.post(url, json=body, headers=headers) as answer:
             assert answer.status == 200
     assert await one.next() == ("dana", 41)

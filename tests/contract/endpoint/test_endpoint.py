@@ -32,11 +32,13 @@ class Cluster:
     """One user's rights, and a running endpoint."""
 
     def __init__(self, folder: Path, database: str) -> None:
-        self.folder = folder
+        self.folder = self.trusted = folder
+        """Where the certificate of who asks is, and the authority the cluster names."""
         self.database = database
         self.rights: set[tuple[str, str]] = set()
         self.failing = False
         self.port = free_port()
+        self.endpoint: Endpoint
 
     async def may_get(self, caller: Caller, group: str, resource: str, namespace: str) -> bool:
         if self.failing:
@@ -47,7 +49,7 @@ class Cluster:
         return None
 
     async def registered(self, certificate: str) -> FrontProxy:
-        authority = (self.folder / "front-proxy-ca.crt").read_text()
+        authority = (self.trusted / "front-proxy-ca.crt").read_text()
         users, groups = ("x-remote-user",), ("x-remote-group",)
         return FrontProxy(authority, frozenset({frontproxy.NAME}), users, groups, (), ())
 
@@ -63,6 +65,16 @@ class Cluster:
         async with aiohttp.ClientSession() as session, session.get(url, headers=headers, ssl=context) as answer:
             return answer.status, await answer.text()
 
+    async def known(self) -> None:
+        """Returns when the endpoint knows who may speak for users."""
+        while True:
+            try:
+                await self.ask("log", headers={})
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.02)
+            else:
+                return
+
     async def rows(self, question: str, *args: str) -> list[dict[str, Any]]:
         status, text = await self.ask(question, *args)
         assert status == 200, text
@@ -73,13 +85,16 @@ class Cluster:
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+    monkeypatch.setattr(served, "_AGAIN", 0.1)
     database = write_incident(f"sqlite:///{tmp_path}/log.db")
     frontproxy.write(tmp_path)
     found = Cluster(tmp_path, database)
     access = Access(found.may_get, found.located, asyncio.get_running_loop().time)
     endpoint = Endpoint(database, access, found.registered, made("localhost", END))
+    found.endpoint = endpoint
     await endpoint.start("127.0.0.1", found.port)
+    await found.known()
     yield found
     await endpoint.close()
     assert children() == []
@@ -99,10 +114,9 @@ async def test_a_user_is_told_what_they_may_get(cluster: Cluster) -> None:
     assert '"rows":[]' in (await cluster.ask("log", headers={"X-Remote-User": "eve"}))[1]
 
 
-@pytest.mark.parametrize("headers", [DANA, {}])
-async def test_who_has_no_certificate_is_nobody(cluster: Cluster, headers: dict[str, str]) -> None:
-    status, text = await cluster.ask("log", certificate=False, headers=headers)
-    assert (status, orjson.loads(text)["reason"]) == (401, "Unauthorized")
+async def test_who_has_no_certificate_gets_no_connection(cluster: Cluster) -> None:
+    with pytest.raises(aiohttp.ClientError):
+        await cluster.ask("log", certificate=False)
 
 
 async def test_a_certificate_without_a_user_is_nobody(cluster: Cluster) -> None:
@@ -114,6 +128,25 @@ async def test_a_certificate_of_another_authority_is_not_let_in(cluster: Cluster
     other.mkdir()
     frontproxy.write(other)
     cluster.folder = other
+    with pytest.raises(aiohttp.ClientError):
+        await cluster.ask("log")
+
+
+async def test_an_authority_the_cluster_has_replaced_vouches_for_nobody(cluster: Cluster, tmp_path: Path) -> None:
+    before, after = cluster.folder, tmp_path / "after"
+    after.mkdir()
+    frontproxy.write(after)
+    assert (await cluster.ask("log"))[0] == 200
+    cluster.folder = cluster.trusted = after
+    while True:
+        try:
+            status, _ = await cluster.ask("log")
+        except aiohttp.ClientError:
+            await asyncio.sleep(0.02)
+        else:
+            break
+    assert status == 200
+    cluster.folder = before
     with pytest.raises(aiohttp.ClientError):
         await cluster.ask("log")
 
@@ -136,6 +169,24 @@ async def test_more_questions_than_can_wait_are_refused(cluster: Cluster, monkey
     found = sorted([status for status, _ in await asyncio.gather(*(cluster.ask("log") for _ in range(3)))])
     assert found[0] == 200
     assert found[-1] == 429
+
+
+async def test_only_what_is_followed_has_the_time_of_a_follower(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served, "SECONDS", 0.0)
+    assert (await cluster.ask("doctor", "webshop/shop", query="watch=true"))[0] == 504
+    assert (await cluster.ask("log", "-f", query="watch=true"))[0] == 504
+
+
+async def test_an_endpoint_that_closes_does_not_wait_for_followers(cluster: Cluster) -> None:
+    cluster.rights = {("wholelog", "")}
+    asking = asyncio.create_task(cluster.ask("log", "-f", query="watch=true"))
+    while not children():
+        await asyncio.sleep(0.02)
+    async with asyncio.timeout(served.SECONDS):
+        await cluster.endpoint.close()
+    await asyncio.gather(asking, return_exceptions=True)
 
 
 async def test_an_answer_that_is_too_large_is_cut_and_says_so(

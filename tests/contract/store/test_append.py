@@ -158,3 +158,15 @@ def test_heartbeat(log: EventLog) -> None:
     assert log.last_heartbeat() == 0
     log.heartbeat(now=NOW)
     assert log.last_heartbeat() == NOW
+
+
+def test_a_writer_that_begins_anew_finds_where_the_streams_end(make_log: MakeLog, engine: Engine) -> None:
+    make_log().append([seen("a", 1), seen("a", 5, x=1), seen("a", 3, x=2), settled("i"), settled("i")], now=NOW)
+    log = make_log()
+    assert log.append([seen("a", 5, x=1), seen("a", 3, x=2), seen("a", 1)], now=NOW) == ()
+    found = log.append([seen("a", 6, x=3), settled("i", expected=2)], now=NOW)
+    assert [event.stream_version for event in found] == [4, 3]
+    with engine.connect() as connection:
+        sql = "SELECT base_version FROM events WHERE position = 6"
+        assert connection.exec_driver_sql(sql).scalar_one() == 1
+    assert log.verify().ok

@@ -158,3 +158,11 @@ def test_an_answer_about_pruned_moments_says_so(url: str, engine: Engine) -> Non
     assert "were pruned" in " ".join(notes(history, NOW + 100, NOW + 195))
     assert notes(history, NOW + 190, NOW + 195) == ()
     history.close()
+
+
+def test_what_the_next_event_is_compared_with_stays(log: EventLog, engine: Engine, make_log: MakeLog) -> None:
+    """The newest state is not the last event when an older one came late."""
+    log.append([churn(number, number, flavour="old") for number in (1, 9, 7)], now=NOW)
+    _pruned(engine, NOW + 1)
+    assert make_log().append([churn(9, 9, flavour="old")], now=LATER) == ()
+    assert _beat(log.state_at(STREAM)) == (9, "old")

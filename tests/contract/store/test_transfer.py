@@ -17,6 +17,7 @@ from kro_es.cli.operator import app
 from kro_es.errors import UserError
 from kro_es.events.types import LogAdopted
 from kro_es.projections.registry import PROJECTIONS
+from kro_es.store import transfer
 from kro_es.store.backup import backup
 from kro_es.store.engine import open_engine
 from kro_es.store.errors import SealedLog
@@ -122,11 +123,32 @@ def test_an_imported_log_goes_on(log: EventLog, engine: Engine, other: Engine, t
     assert compare_with_log(other, PROJECTIONS) == []
 
 
-def test_a_file_that_is_cut_or_changed_is_refused(log: EventLog, engine: Engine, other: Engine, tmp_path: Path) -> None:
+def test_an_export_that_fails_leaves_no_file(
+    log: EventLog, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fill(log, engine)
+
+    def full(value: object) -> bytes:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(transfer, "_line", full)
+        with pytest.raises(OSError, match="No space left"):
+            export(engine, tmp_path / "log")
+    assert not (tmp_path / "log").exists()
+    export(engine, tmp_path / "log")
+    assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_cut_or_changed_is_refused(
+    log: EventLog, engine: Engine, other: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _fill(log, engine)
     export(engine, tmp_path / "good")
     whole, plain = (tmp_path / "good").read_bytes(), _plain(tmp_path / "good").splitlines(keepends=True)
     pack = zstandard.ZstdCompressor().compress
+    large = orjson.loads(plain[-1])
+    large["event"][-6] = 2**63
     bad = {
         "cut": whole[: len(whole) // 2],
         "line": pack(b"".join(plain[:-1])),
@@ -134,7 +156,13 @@ def test_a_file_that_is_cut_or_changed_is_refused(log: EventLog, engine: Engine,
         "empty": pack(b""),
         "text": b"hello",
         "json": pack(b"".join(plain[:5]) + b"{\n"),
+        "list": pack(b"[]\n"),
+        "twice": pack(b"".join([*plain, plain[-1]])),
+        "hex": pack(b"".join(plain).replace(b'"leaf":"', b'"leaf":"xyz')),
+        "large": pack(b"".join([*plain[:-1], orjson.dumps(large)])),
+        "bomb": pack(b" " * (1 << 20)),
     }
+    monkeypatch.setattr(transfer, "_LONGEST_LINE", 1 << 20)
     for name, content in bad.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kro_es.events import audit as sides
 from kro_es.events.audit import Attributions, AuditRecord, parse
 from kro_es.events.types import Actor, AuditMatched, Event, NewEvent, ObjectObserved, Subject
 
@@ -145,3 +146,36 @@ def test_what_changed_no_spec_is_passed_over(more: dict[str, Any]) -> None:
 def test_what_is_no_audit_event_is_told(event: Any) -> None:
     with pytest.raises(ValueError, match=r"no event of audit\.k8s\.io"):
         parse(event)
+
+
+def test_what_waits_for_the_other_side_is_bounded_also_for_one_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A status is observed all day and never audited; a lock is audited all day and never observed."""
+    monkeypatch.setattr(sides, "_KEPT_OF_ONE", 3)
+    found = attributions()
+    found.observed([seen(position, position) for position in range(1, 5)])
+    assert found.audited([record(1)]) == []
+    assert only(found.audited([record(2)])) == ("dana", "audit", 2)
+    early = attributions()
+    early.audited([record(version) for version in range(1, 5)])
+    assert early.observed([seen(1, 1)]) == []
+    assert only(early.observed([seen(2, 2)])) == ("dana", "audit", 2)
+
+
+def test_of_very_many_objects_the_longest_untouched_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sides, "_KEPT", 2)
+    found = attributions()
+    for name in ("shop", "blog", "docs"):
+        found.audited(
+            [record(0, objectRef={"resource": "webshops", "namespace": "prod", "name": name, "apiGroup": "kro.run"})]
+        )
+    assert found.observed([seen()]) == []
+
+
+@pytest.mark.parametrize("missing", ["stageTimestamp", "verb", "stage"])
+def test_an_event_without_its_parts_is_told_or_passed_over(missing: str) -> None:
+    event = {name: value for name, value in audit().items() if name != missing}
+    if missing == "stageTimestamp":
+        with pytest.raises(LookupError):
+            parse(event)
+    else:
+        assert parse(event) is None

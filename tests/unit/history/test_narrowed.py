@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,13 @@ from kro_es.cli.output import Screen
 from kro_es.cli.remote import Place
 from kro_es.cli.spoken import SpokenScreen, perform
 from kro_es.errors import KroEsError, UserError
+from kro_es.events.types import InstanceGone, ReconcileDecided, Write
 from kro_es.history.narrowed import NarrowedHistory, scopes
 from kro_es.history.source import History
+from kro_es.store.engine import open_engine
 from kro_es.store.narrowed import Scope
 from tests.support.incident import END
+from tests.support.recorder import Recorder, manager
 
 ROOT = Path(__file__).parents[3]
 STAGING = (Scope("kro.run", "WebShop", "staging"), Scope("apps", "Deployment", "staging"))
@@ -99,6 +102,65 @@ def test_a_decision_tells_only_what_it_writes_to_open_kinds(narrowed: Callable[.
     assert document["body"]["given"] == {}
     summaries = [row["summary"] for row in rows(narrowed(*STAGING), "log", "webshop/shop") if row["position"] == 24]
     assert summaries == ["decided: apply Deployment shop"]
+
+
+SHOP: dict[str, Any] = {
+    "apiVersion": "kro.run/v1alpha1",
+    "kind": "WebShop",
+    "metadata": {"name": "shop", "namespace": "prod"},
+}
+
+
+def service(group: str, name: str, namespace: str = "prod") -> dict[str, Any]:
+    return {"apiVersion": f"{group}v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}}
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[Recorder]:
+    engine = open_engine(f"sqlite:///{tmp_path}/log.db")
+    found = Recorder(engine)
+    found.see(SHOP, manager("kubectl"), "added")
+    yield found
+    engine.dispose()
+
+
+def bodies(recorder: Recorder, *seen: Scope) -> list[Any]:
+    history = NarrowedHistory(str(recorder.engine.url.database), END, (Scope("kro.run", "WebShop", "prod"), *seen))
+    found = [event.body for event in history.log.read(1, 100)]
+    history.close()
+    return found
+
+
+def test_values_of_drift_are_closed_by_a_kind_of_the_same_name_that_is_closed(recorder: Recorder) -> None:
+    """Drift that is not put back names no group: a Service is one of Kubernetes or one of Knative."""
+    recorder.see(service("", "api"), manager("kubectl"), "added")
+    recorder.see(service("serving.knative.dev/", "web"), manager("kubectl"), "added")
+    found = {"node": "api", "path": "spec.clusterIP", "from": 1, "to": 2, "kind": "Service", "namespace": "prod"}
+    recorder.decided(SHOP, (), (), cause=1, drift=({**found, "name": "api"},))
+    knative, core = Scope("serving.knative.dev", "Service", "prod"), Scope("", "Service", "prod")
+    assert [body.drift for body in bodies(recorder, knative) if isinstance(body, ReconcileDecided)] == [()]
+    assert len(next(body.drift for body in bodies(recorder, knative, core) if isinstance(body, ReconcileDecided))) == 1
+
+
+def test_drift_of_a_child_that_is_written_is_as_open_as_the_child(recorder: Recorder) -> None:
+    recorder.see(service("serving.knative.dev/", "web"), manager("kubectl"), "added")
+    write = Write(0, "apply", "", "v1", "Service", "prod", "api", node="api")
+    drift = {"node": "api", "path": "spec.clusterIP", "from": 1, "to": 2, "kind": "Service", "namespace": "prod"}
+    recorder.decided(SHOP, (write,), (), cause=1, drift=(drift,))
+    seen = bodies(recorder, Scope("serving.knative.dev", "Service", "prod"))
+    assert [body.drift for body in seen if isinstance(body, ReconcileDecided)] == [()]
+
+
+def test_items_of_a_collection_are_named_to_those_who_may_see_them(recorder: Recorder) -> None:
+    recorder.see(service("", "api", "east"), manager("kubectl"), "added")
+    recorder.see(service("", "api", "west"), manager("kubectl"), "added")
+    items = ("svc", "svc/east/api", "svc/west/api")
+    accepted = tuple({"node": node, "manager": "kubectl", "since": 1} for node in items)
+    recorder.decided(SHOP, (), (), cause=1, accepted=accepted)
+    recorder.append(recorder.of(SHOP, InstanceGone("", items), cause=1))
+    *_, decided, gone = bodies(recorder, Scope("", "Service", "east"))
+    assert [one["node"] for one in decided.accepted] == ["svc", "svc/east/api"]
+    assert gone.nodes == ("svc", "svc/east/api")
 
 
 def test_revisions_are_for_those_who_may_get_definitions(narrowed: Callable[..., NarrowedHistory]) -> None:

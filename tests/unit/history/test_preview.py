@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from kro_es.cli.operator import app, main
 from kro_es.errors import KroEsError
+from kro_es.history import backtest
 from kro_es.store.engine import open_engine
 from tests.support.incident import Incident, definition
 from tests.support.recorder import Recorder, manager
@@ -173,6 +174,18 @@ def test_a_back_test_finds_past_specs_that_would_not_have_fitted(plan: Plan, inc
     code, found = _past(plan, narrow, "1", incident)
     assert code == 1
     assert {text.split(" at ")[0] for text in found["problems"]} == {"webshop prod/shop"}
+
+
+def test_of_many_states_the_first_are_told_and_all_are_counted(
+    plan: Plan, incident: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, every = _past(plan, definition("1.1"), "1", incident)
+    monkeypatch.setattr(backtest, "_KEPT", 2)
+    fewer = _past(plan, definition("1.1"), "1", incident)
+    assert fewer[0] == code
+    assert (fewer[1]["only_counted"], every["only_counted"]) == (every["instances"] - 2, 0)
+    assert {row["instance"] for row in fewer[1]["objects"]} < {row["instance"] for row in every["objects"]}
+    assert all(fewer[1][name] == every[name] for name in ("instances", "changed", "by_kind"))
 
 
 def test_a_back_test_needs_a_past(plan: Plan, incident: str) -> None:

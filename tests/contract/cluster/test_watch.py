@@ -1,0 +1,180 @@
+"""The client and its watches against a server that is slow, silent, cut off, or no API server at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from aiohttp import web
+
+from kro_es.api.objects import Gvk, Resource
+from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched, WatchItem
+from kro_es.cluster import watch as watching
+from kro_es.cluster.client import ApiClient, connect
+from kro_es.cluster.informers import Informers
+from kro_es.errors import ApiError
+
+MAPS = Watched(Resource(Gvk("", "v1", "ConfigMap"), "configmaps", namespaced=True), None)
+PATH = "/api/v1/configmaps"
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def config_map(version: int) -> dict[str, object]:
+    meta = {"name": "a", "namespace": "prod", "uid": "u1", "resourceVersion": str(version)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}
+
+
+class Server:
+    """Lists one object; what watches are answered is scripted, one function each, the last one for all that follow."""
+
+    def __init__(self) -> None:
+        self.watches: list[Answer] = []
+        self.asked: list[str] = []
+        self.lists = 0
+        self.refuse: Callable[[], web.Response] | None = None
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        if self.refuse is not None:
+            return self.refuse()
+        if "watch" not in request.query:
+            self.lists += 1
+            body = {"metadata": {"resourceVersion": "7"}, "items": [{"metadata": config_map(7)["metadata"]}]}
+            return web.json_response(body)
+        self.asked.append(request.query["resourceVersion"])
+        answer = self.watches.pop(0) if len(self.watches) > 1 else self.watches[0]
+        return await answer(request)
+
+
+async def silence(request: web.Request) -> web.StreamResponse:
+    answer = web.StreamResponse()
+    await answer.prepare(request)
+    await asyncio.Event().wait()
+    return answer
+
+
+def says(*lines: object, then: Answer | None = None) -> Answer:
+    async def say(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        for line in lines:
+            await answer.write((line if isinstance(line, bytes) else orjson.dumps(line)) + b"\n")
+        if then is not None:
+            await asyncio.Event().wait()
+        return answer
+
+    return say
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.setattr(watching, "FIRST_DELAY", 0.0)
+    return Server()
+
+
+@pytest.fixture
+async def client(server: Server, tmp_path: Path) -> AsyncIterator[ApiClient]:
+    app = web.Application()
+    app.router.add_get(PATH, server.answer)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    config = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}], "users": [{"name": "u", "user": {}}],
+    }  # fmt: skip
+    (tmp_path / "kubeconfig").write_bytes(orjson.dumps(config))
+    async with await connect(str(tmp_path / "kubeconfig"), user_agent="test") as opened:
+        yield opened
+    await runner.cleanup()
+
+
+async def items(client: ApiClient, count: int) -> list[WatchItem]:
+    found: list[WatchItem] = []
+    async with asyncio.timeout(30):
+        async for item in watching.watch(client, MAPS):
+            found.append(item)
+            if len(found) == count:
+                break
+    return found
+
+
+def change(version: int, kind: str = "MODIFIED") -> dict[str, object]:
+    return {"type": kind, "object": config_map(version)}
+
+
+async def test_a_watch_that_falls_silent_is_begun_again_where_it_was(
+    client: ApiClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer that vanished without a word sends nothing, not even an end."""
+    monkeypatch.setattr(watching, "LONGEST_SILENCE", 0.2)
+    server.watches = [silence, says(change(9), then=silence)]
+    listed, broken, changed = await items(client, 3)
+    assert isinstance(listed, Listed)
+    assert broken == Broken("disconnect")
+    assert isinstance(changed, Changed)
+    assert (server.lists, server.asked) == (1, ["7", "7"])
+
+
+async def test_a_watch_that_ends_goes_on_after_the_last_bookmark(client: ApiClient, server: Server) -> None:
+    bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "40"}}}
+    server.watches = [says(change(9), bookmark), says(change(41), change(42), then=silence)]
+    _, first, second = await items(client, 3)
+    assert isinstance(first, Changed)
+    versions = (
+        [one.object["metadata"]["resourceVersion"] for one in second.changes] if isinstance(second, Burst) else []
+    )
+    assert versions in (["41", "42"], [])
+    assert server.asked == ["7", "40"]
+
+
+async def test_a_quiet_watch_that_goes_on_after_a_break_says_so(client: ApiClient, server: Server) -> None:
+    """Nothing was missed: what is not said here would be a gap in the log, hours long, when it breaks for good."""
+    bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "40"}}}
+    cut = {"type": "ERROR", "object": {"code": 500, "reason": "InternalError", "message": "etcd leader changed"}}
+    server.watches = [says(cut), says(bookmark, then=silence)]
+    assert (await items(client, 3))[1:] == [Broken("InternalError"), Burst(())]
+
+
+@pytest.mark.parametrize("gone", [{"type": "ERROR", "object": {"code": 410, "reason": "Expired"}}, b"{no json"])
+async def test_after_what_cannot_be_resumed_it_lists_again(client: ApiClient, server: Server, gone: object) -> None:
+    server.watches = [says(change(9), gone), says(then=silence)]
+    found = await items(client, 4)
+    assert [type(item) for item in found] == [Listed, Changed, Broken, Listed]
+    assert found[2] == Broken("expired")
+    assert server.lists == 2
+
+
+async def test_an_answer_that_is_no_json_leaves_open_what_became_of_the_request(
+    client: ApiClient, server: Server
+) -> None:
+    server.refuse = lambda: web.Response(text="<html>a proxy's page</html>")
+    with pytest.raises(ApiError) as refused:
+        await client.request("GET", PATH)
+    assert refused.value.outcome_unknown
+    assert "the answer is no JSON" in refused.value.message
+
+
+async def test_whoever_waits_for_a_kind_that_may_not_be_listed_is_told(client: ApiClient, server: Server) -> None:
+    taken: list[WatchItem] = []
+
+    async def sink(watched: Watched, item: WatchItem) -> None:
+        taken.append(item)
+
+    server.watches = [silence]
+    server.refuse = lambda: web.json_response({"reason": "Forbidden", "message": "no", "kind": "Status"}, status=403)
+    informers = Informers(lambda watched: watching.watch(client, watched), sink)
+    async with asyncio.timeout(30):
+        for _ in range(2):
+            with pytest.raises(ApiError, match="the controller may not list and watch configmaps"):
+                await informers.ensure(MAPS)
+        server.refuse = None
+        while not any(isinstance(item, Listed) for item in taken):
+            await asyncio.sleep(0.01)
+        await informers.ensure(MAPS)
+    await informers.close()
