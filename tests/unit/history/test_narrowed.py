@@ -151,6 +151,34 @@ def test_drift_of_a_child_that_is_written_is_as_open_as_the_child(recorder: Reco
     assert [body.drift for body in seen if isinstance(body, ReconcileDecided)] == [()]
 
 
+def test_a_table_nobody_has_decided_about_is_empty(recorder: Recorder) -> None:
+    with recorder.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE p_later (key TEXT)")
+        connection.exec_driver_sql("INSERT INTO p_later VALUES ('of somebody else')")
+    url = str(recorder.engine.url.database)
+    narrowed = NarrowedHistory(url, END, scopes(History(url, END)))
+    assert narrowed.rows("SELECT * FROM p_later") == []
+    narrowed.close()
+
+
+def test_what_drifted_of_a_closed_child_is_no_row_to_be_listed(recorder: Recorder) -> None:
+    recorder.see(service("", "api"), manager("kubectl"), "added")
+    recorder.see(service("serving.knative.dev/", "web"), manager("kubectl"), "added")
+    for number, group in enumerate(("", "serving.knative.dev")):
+        write = Write(0, "apply", group, "v1", "Service", "prod", "api", node=f"n{number}")
+        drift = {"node": f"n{number}", "path": "spec.port", "from": 1, "to": 2}
+        recorder.decided(SHOP, (write,), (), cause=1, drift=(drift,))
+    shop, knative, core = (
+        Scope("kro.run", "WebShop", "prod"),
+        Scope("serving.knative.dev", "Service", "prod"),
+        Scope("", "Service", "prod"),
+    )
+    for seen, count in (((shop, knative, core), 2), ((shop, knative), 0), ((shop,), 0), ((knative, core), 0)):
+        history = NarrowedHistory(str(recorder.engine.url.database), END, seen)
+        assert len(rows(history, "drift")) == count
+        history.close()
+
+
 def test_items_of_a_collection_are_named_to_those_who_may_see_them(recorder: Recorder) -> None:
     recorder.see(service("", "api", "east"), manager("kubectl"), "added")
     recorder.see(service("", "api", "west"), manager("kubectl"), "added")
