@@ -18,7 +18,7 @@ from kro_es.cli.output import Screen
 from kro_es.cli.remote import Place
 from kro_es.cli.spoken import SpokenScreen, perform
 from kro_es.errors import KroEsError, UserError
-from kro_es.events.types import InstanceGone, ReconcileDecided, Write
+from kro_es.events.types import Input, InstanceGone, ReconcileDecided, Write
 from kro_es.history.narrowed import NarrowedHistory, scopes
 from kro_es.history.source import History
 from kro_es.store.engine import open_engine
@@ -177,6 +177,16 @@ def test_what_drifted_of_a_closed_child_is_no_row_to_be_listed(recorder: Recorde
         history = NarrowedHistory(str(recorder.engine.url.database), END, seen)
         assert len(rows(history, "drift")) == count
         history.close()
+
+
+def test_what_a_decision_read_of_a_closed_kind_is_not_among_its_inputs(recorder: Recorder) -> None:
+    read = ("object/kro.run/WebShop/prod/shop", "object//Secret/prod/db", "definition/d")
+    body = ReconcileDecided(1, 1, tuple(Input(stream, 1, 1) for stream in read), ())
+    recorder.append(recorder.of(SHOP, body, cause=1))
+    *_, decided = bodies(recorder)
+    assert [one.stream for one in decided.inputs] == [read[0], read[2]]
+    *_, decided = bodies(recorder, Scope("", "Secret", "prod"))
+    assert len(decided.inputs) == 3
 
 
 def test_items_of_a_collection_are_named_to_those_who_may_see_them(recorder: Recorder) -> None:
