@@ -22,8 +22,16 @@ def instance_uid(history: History, target: Target) -> str:
     """Of an instance itself, or of the one a child belongs to. Raises UserError for anything else."""
     uid = target.uid if target.is_instance else instance_of(history, target)
     if not uid:
-        raise UserError(f"{target.name} is no instance and belongs to none")
+        raise UserError(f"{target.name} is no instance and belongs to none{_instances_of(history, target)}")
     return uid
+
+
+def _instances_of(history: History, target: Target) -> str:
+    """Whom the question may be about, when it names the definition instead."""
+    sql = "SELECT DISTINCT kind, name FROM p_instances WHERE definition_uid = ? ORDER BY name LIMIT 3"
+    rows = history.rows(sql, (target.uid,)) if target.is_definition else []
+    names = ", ".join(f"{str(row['kind']).lower()}/{row['name']}" for row in rows)
+    return f"; name one of its instances, e.g. {names}" if names else ""
 
 
 def graph(history: History, target: Target, position: int | None = None) -> Answer:
