@@ -23,9 +23,9 @@ def projector(
     """Fold what a controller with --projections needed leaves; of several one folds, the others stand by (PostgreSQL)."""
     import asyncio
 
+    from kro_es.cli.garbage import collect_seldom
     from kro_es.controller.projector_process import ProjectorSettings, run
     from kro_es.controller.telemetry import configure_logging
-    from kro_es.garbage import collect_seldom
 
     configure_logging(log_level)
     collect_seldom()

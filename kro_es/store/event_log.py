@@ -17,6 +17,7 @@ from kro_es.store.batch import Batch, Encoder, Head, commit, insert
 from kro_es.store.delegation import delegate
 from kro_es.store.digest import chain
 from kro_es.store.engine import WRITE
+from kro_es.store.errors import OtherCluster
 from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
 from kro_es.store.maintenance import maintenance_event
@@ -158,11 +159,13 @@ class EventLog(LogReader):
     def issue_fence(self) -> int:
         """Makes this the one writer, every earlier token is refused from now on; brings projections up to the head.
 
-        Raises SealedLog for a copy that nobody adopted yet.
+        Raises SealedLog for a copy that nobody adopted yet, OtherCluster for a log that was begun for another one.
         """
         self._fence = None
         with self._writing() as (connection, head):
             refuse_sealed(connection)
+            if self._cluster and head.cluster not in ("", self._cluster):
+                raise OtherCluster(head.cluster, self._cluster)
             fence = head.fence + 1
             cluster = head.cluster or self._cluster
             run(connection, "UPDATE log_head SET fence = ?, cluster = ?", (fence, cluster))

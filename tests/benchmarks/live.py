@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from kro_es.cli.garbage import collect_seldom
 from kro_es.events.types import NewEvent
-from kro_es.garbage import collect_seldom
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog

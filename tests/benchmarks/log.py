@@ -13,8 +13,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
+from kro_es.cli.garbage import collect_seldom
 from kro_es.events.types import Actor, NewEvent
-from kro_es.garbage import collect_seldom
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
