@@ -51,6 +51,8 @@ class Loop:
         self._instances = InstanceReconciler(world, pinned)
         self._watches: Watches | None = None
         self._redactions_known = asyncio.Event()
+        self._coming: set[str] = set()
+        """Definitions of the log that had no pass in this run yet."""
         self.synced = False
         self.failed: BaseException | None = None
         """What stopped the controller from acting; readiness is false from then on."""
@@ -73,12 +75,13 @@ class Loop:
             await self._ensure_recorded(gvk, MEMBERS, located.get(gvk))
         for gvk, definition_uid in sorted(kinds.items()):
             await self._ensure_recorded(gvk, None, None)
-            self._projector.serve(gvk.group, gvk.kind, definition_uid)
+            self._projector.know(gvk.group, gvk.kind, definition_uid)
         await self._ensure(DEFINITIONS, None)
         await self._definitions.learn_redactions()
         self._redactions_known.set()
         # what did not change while we were away makes no event: every recorded definition gets its pass from here
-        self.resync()
+        self._coming = self.look_again()
+        self._projector.take_up(self._coming)
         self.synced = True
 
     async def _ensure_recorded(self, gvk: Gvk, selector: Selector | None, before: Resource | None) -> None:
@@ -122,6 +125,7 @@ class Loop:
         """Watch what the graph needs, then let its instances follow it; ``again``: each gets a pass whatever it had."""
         await self._redactions_known.wait()
         await self.watch(graph)
+        self._coming.discard(definition_uid)
         gvk = graph.instance.gvk
         first = self._world.graphs.server(gvk.group, gvk.kind) != definition_uid
         self._world.graphs.serve(gvk.group, gvk.kind, definition_uid)
@@ -154,14 +158,15 @@ class Loop:
         self.look_again()
         self._projector.requeue()
 
-    def look_again(self) -> None:
-        """Every definition once, against the kinds as the server has them now."""
+    def look_again(self) -> set[str]:
+        """Every definition once, against the kinds as the server has them now; returns their uids."""
         self._definitions.forget_settled()
         with self._world.open_reader() as reader:
-            for row in reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}"):
-                self._queue.add(
-                    Key("definition", str(row["uid"]), f"{metadata.GROUP}/{metadata.DEFINITION_KIND}//{row['name']}")
-                )
+            rows = reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}")
+        for row in rows:
+            ref = f"{metadata.GROUP}/{metadata.DEFINITION_KIND}//{row['name']}"
+            self._queue.add(Key("definition", str(row["uid"]), ref))
+        return {str(row["uid"]) for row in rows}
 
     async def work(self) -> None:
         """One worker, until cancelled."""
@@ -180,7 +185,7 @@ class Loop:
         """Whether, or in how many seconds, the key should come back. One broken object never stops the others."""
         try:
             if key.kind == "definition":
-                return await self._definitions.reconcile(key)
+                return await self._defined(key)
             return await self._instances.reconcile(key)
         except asyncio.CancelledError:
             raise
@@ -194,6 +199,14 @@ class Loop:
         except Exception as error:
             logger.exception("a pass crashed", key=key.ref, error=self._scrubbed(error))
         return "retry"
+
+    async def _defined(self, key: Key) -> Outcome:
+        """A definition that serves nothing after a start has instances all the same: pinned ones, and what to tell."""
+        outcome = await self._definitions.reconcile(key)
+        if key.uid in self._coming:
+            self._coming.discard(key.uid)
+            self._projector.again(key.uid)
+        return outcome
 
     def _warn(self, text: str, key: Key, error: Exception) -> None:
         logger.warning(text, key=key.ref, kind=key.kind, error=self._scrubbed(error))
