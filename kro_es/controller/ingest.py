@@ -179,17 +179,21 @@ class Ingest:
 
         Keeps the clear values of redacted leaves of what is recorded in memory.
         """
-        paths = self._taints.paths(seen.object)
-        if uid(seen.object) in self._ended:
+        obj_uid, version = uid(seen.object), resource_version(seen.object)
+        if obj_uid in self._ended:
             return None
         ref = ObjectRef.of(seen.object)
         before = self._heads.get(ref.key)
+        # most of what a watch shows is the echo of a write of ours
+        if before is not None and before.uid == obj_uid and version < before.version:
+            return None
+        paths = self._taints.paths(seen.object)
+        if before is not None and before.uid == obj_uid and version == before.version:
+            if paths:
+                self.vault.keep(seen.object, paths)
+            return None
         head = _head(seen.object)
-        if before is not None and before.uid == head.uid:
-            if head.version <= before.version:
-                if paths and head.version == before.version:
-                    self.vault.keep(seen.object, paths)
-                return None
+        if before is not None and before.uid == obj_uid:
             under_way = self._sent.get(ref.key)
             actor = changed_by(before.managers, head.managers, under_way.actor.name if under_way else "")
             self._heads[ref.key] = head

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
@@ -50,7 +51,7 @@ class Loop:
         pinned = PinnedRevisions(world, Compiler(world, self.custom_kinds), self.watch)
         self._instances = InstanceReconciler(world, pinned)
         self._watches: Watches | None = None
-        self._redactions_known = asyncio.Event()
+        self._begun = asyncio.Event()
         self._coming: set[str] = set()
         """Definitions of the log that had no pass in this run yet."""
         self.synced = False
@@ -64,7 +65,7 @@ class Loop:
     async def start_watching(
         self, kinds: Mapping[Gvk, str], members: Iterable[Gvk], located: Mapping[Gvk, Resource]
     ) -> None:
-        """Kinds of recorded instances first, then the definitions.
+        """CRDs first, which tell where custom kinds are; kinds of recorded children and instances; then the definitions.
 
         ``kinds``: instance kind to the uid of its definition. They are served even when the definition is gone:
         deleting an instance needs its inventory, not its graph. ``members``: kinds of recorded children. ``located``:
@@ -78,7 +79,10 @@ class Loop:
             self._projector.know(gvk.group, gvk.kind, definition_uid)
         await self._ensure(DEFINITIONS, None)
         await self._definitions.learn_redactions()
-        self._redactions_known.set()
+
+    def begin(self) -> None:
+        """When all lists are in the log, and what they show of writes nobody knows the outcome of: passes may act now."""
+        self._begun.set()
         # what did not change while we were away makes no event: every recorded definition gets its pass from here
         self._coming = self.look_again()
         self._projector.take_up(self._coming)
@@ -123,7 +127,7 @@ class Loop:
 
     async def serve(self, graph: ResourceGraph, definition: str, definition_uid: str, *, again: bool) -> None:
         """Watch what the graph needs, then let its instances follow it; ``again``: each gets a pass whatever it had."""
-        await self._redactions_known.wait()
+        await self._begun.wait()
         await self.watch(graph)
         self._coming.discard(definition_uid)
         gvk = graph.instance.gvk
@@ -146,8 +150,9 @@ class Loop:
         await self._world.ingest.sink(watched, item)
 
     def committed(self, events: Sequence[Event]) -> None:
+        for name, count in Counter(event.type for event in events).items():
+            self._metrics.events.labels(name).inc(count)
         for event in events:
-            self._metrics.events.labels(event.type).inc()
             self.custom_kinds.committed(event)
         if events:
             self._metrics.position.set(events[-1].position)
