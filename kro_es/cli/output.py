@@ -22,11 +22,12 @@ from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.history.times import lasted
 
 if TYPE_CHECKING:
-    from kro_es.history.source import Answer
+    from kro_es.history.source import Answer, Table
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_STYLE_OR_CONTROL = re.compile(rf"(\x1b\[\d{{1,2}}m)|{_CONTROL.pattern}")
 _NARROWEST = 16
 """A column that is folded keeps at least so many characters."""
 
@@ -80,15 +81,16 @@ class Screen:
             case Format.JSONL:
                 self._lines += [orjson.dumps(row, default=str).decode() for row in answer.rows]
             case Format.CSV:
-                self._csv(answer)
+                self._csv(answer.rows, answer.columns)
             case _:
                 self._table(answer, wide=form is Format.WIDE)
         self.notes(answer.notes)
 
     def document(self, value: JsonValue, form: Format) -> None:
-        """One JSON value; for people as YAML."""
+        """One JSON value; for people as YAML, as CSV one row a leaf."""
         if form is Format.CSV:
-            form = Format.YAML
+            self._csv([{"path": path, "value": leaf} for path, leaf in _leaves(value)], ("path", "value"))
+            return
         if form in (Format.JSON, Format.JSONL):
             self.line(indented(value) if form is Format.JSON else _json(value))
         else:
@@ -108,7 +110,8 @@ class Screen:
             sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
 
     def line(self, text: str = "") -> None:
-        self._lines.append(text)
+        """A text of ours, with words of objects in it, which may style nothing but themselves."""
+        self._lines.append(_tamed(text))
 
     def branch(self, indent: str, text: str, quiet: str) -> None:
         """A line of a tree; on a narrow terminal it goes on below its own beginning. ``quiet`` ends it, dimmed."""
@@ -133,7 +136,7 @@ class Screen:
         if text:
             self._write(text)
         for note in notes:
-            print(coloured(f"note: {note}", YELLOW, sys.stderr), file=sys.stderr)  # noqa: T201 the one place for it
+            print(coloured(f"note: {_tamed(note)}", YELLOW, sys.stderr), file=sys.stderr)  # noqa: T201 the one place for it
 
     def _write(self, text: str) -> None:
         long = text.count("\n") + 1 >= shutil.get_terminal_size().lines
@@ -144,14 +147,18 @@ class Screen:
             sys.stdout.flush()
 
     def time(self, text: str) -> str:
-        """An RFC 3339 time as a person reads it: here, in UTC, or how long ago."""
-        moment = datetime.fromisoformat(text)
-        if self.relative:
-            seconds = self.now / 1_000_000 - moment.timestamp()
-            return f"{lasted(seconds)} ago" if seconds >= 0 else f"in {lasted(-seconds)}"
-        if self.utc:
-            return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        """An RFC 3339 time as a person reads it: here, in UTC, or how long ago; what is none stays as it is."""
+        try:
+            moment = datetime.fromisoformat(text)
+            if self.relative:
+                seconds = self.now / 1_000_000 - moment.timestamp()
+                return f"{lasted(seconds)} ago" if seconds >= 0 else f"in {lasted(-seconds)}"
+            if self.utc:
+                return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        except (ValueError, OverflowError):
+            # the word of an object may look like one
+            return text
 
     def cell(self, value: object) -> str:
         if value is None or value == "":
@@ -193,18 +200,24 @@ class Screen:
                     first, *rest = _row([head, cell], [left, max(_NARROWEST, screen - left - 2)])
                     self._lines += [self.styled(first[:left], BOLD) + first[left:], *rest]
 
-    def _csv(self, answer: Answer) -> None:
+    def _csv(self, rows: Table, columns: Sequence[str]) -> None:
         import csv
         import io
 
         out = io.StringIO()
-        names = list(answer.rows[0]) if answer.rows else list(answer.columns)
+        names = list(rows[0]) if rows else list(columns)
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(names)
-        for row in answer.rows:
+        for row in rows:
             values = (row[name] for name in names)
             writer.writerow([_json(one) if isinstance(one, dict | list | bool) else one for one in values])
-        self.line(out.getvalue().rstrip("\n"))
+        # for programs: exactly what is recorded
+        self._lines.append(out.getvalue().rstrip("\n"))
+
+
+def _tamed(text: str) -> str:
+    """Without what would move the cursor of a terminal, or tell it what to do; styles and ends of lines stay."""
+    return _STYLE_OR_CONTROL.sub(lambda found: found[1] or "�", text)
 
 
 def _fitted(widths: list[int], screen: int) -> list[int]:
@@ -251,6 +264,19 @@ def _json(value: object) -> str:
 def indented(value: object) -> str:
     """JSON as a person can read it."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
+
+
+def _leaves(value: JsonValue, path: str = "") -> Iterator[tuple[str, JsonValue]]:
+    """Every value that holds no others, by its path: ``spec.containers[0].image``."""
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            step = name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name) else f"[{name}]"
+            yield from _leaves(item, f"{path}.{step}" if path and not step.startswith("[") else path + step)
+    elif isinstance(value, list) and value:
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value
 
 
 def _yaml(value: JsonValue) -> str:

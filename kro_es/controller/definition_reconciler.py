@@ -22,7 +22,7 @@ from kro_es.controller.selector_pins import selector_pins
 from kro_es.controller.takeover import Redactions
 from kro_es.controller.world import World
 from kro_es.decisions import definition as definitions
-from kro_es.decisions import definition_status, hold
+from kro_es.decisions import definition_status
 from kro_es.decisions.definition import DefinitionInputs
 from kro_es.decisions.definition_status import Found
 from kro_es.errors import ApiError, CompilerFailed, DefinitionErrors
@@ -127,7 +127,7 @@ class DefinitionReconciler:
         if not inputs.newest and await self._import(inputs):
             return await self._pass(key)
         self._follow_pins(key.uid, inputs.head)
-        if hold.lost(inputs.object, inputs.hold):
+        if definition_status.waits(inputs):
             await self._say(inputs, None, Found())
             return "settled"
         try:

@@ -11,6 +11,7 @@ from kro_es.decisions import definition_writes as planned
 from kro_es.decisions.definition import DefinitionInputs
 from kro_es.decisions.definition_writes import REVISIONS
 from kro_es.decisions.pin import SelectorPin
+from kro_es.decisions.writes import PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.graph.node import ResourceGraph
 from kro_es.graph.validate import MAX_NAME
@@ -56,13 +57,14 @@ class GraphRevisions:
         return every
 
     async def _adopt(self, inputs: DefinitionInputs, orphan: JsonObject) -> None:
-        name = orphan["metadata"]["name"]
-        body = {"metadata": {"uid": uid(orphan), "ownerReferences": _owners(orphan, inputs)}}
-        write = planned.planned("patch", REVISIONS, name, body, "GraphRevision adopted")
+        await self._patched(inputs, planned.adopted(inputs, orphan), orphan)
+
+    async def _patched(self, inputs: DefinitionInputs, write: PlannedWrite, revision: JsonObject) -> None:
         await self._writes.recorded(
             inputs,
             write,
-            lambda: self._world.cluster.merge_patch(REVISIONS, "", name, body, manager=metadata.CONTROLLER_MANAGER),
+            lambda: self._world.cluster.merge_patch(REVISIONS, "", write.ref.name, write.body, manager=write.manager),
+            planned.given(revision),
         )
 
     async def release(self, inputs: DefinitionInputs) -> None:
@@ -91,23 +93,18 @@ class GraphRevisions:
         return {int(str(number)) for number in numbers} | {one.number for one in SelectorPin.all_of(head)}
 
     async def _delete(self, inputs: DefinitionInputs, old: JsonObject) -> None:
-        name = old["metadata"]["name"]
-        write = planned.planned("delete", REVISIONS, name, {}, "GraphRevision retired")
-        await self._writes.recorded(inputs, write, lambda: self._world.cluster.delete(REVISIONS, "", name, uid(old)))
-
-    async def _unfinalized(self, inputs: DefinitionInputs, revision: JsonObject) -> None:
-        found = revision["metadata"].get("finalizers") or []
-        if metadata.FINALIZER not in found:
-            return
-        name = revision["metadata"]["name"]
-        rest = [finalizer for finalizer in found if finalizer != metadata.FINALIZER]
-        body = {"metadata": {"uid": uid(revision), "finalizers": rest}}
-        write = planned.planned("patch", REVISIONS, name, body, "GraphRevision finalizer released")
+        write = planned.retired(old)
         await self._writes.recorded(
             inputs,
             write,
-            lambda: self._world.cluster.merge_patch(REVISIONS, "", name, body, manager=metadata.CONTROLLER_MANAGER),
+            lambda: self._world.cluster.delete(REVISIONS, "", write.ref.name, uid(old)),
+            planned.given(old),
         )
+
+    async def _unfinalized(self, inputs: DefinitionInputs, revision: JsonObject) -> None:
+        write = planned.revision_released(revision)
+        if write is not None:
+            await self._patched(inputs, write, revision)
 
 
 async def _of_name(cluster: Cluster, inputs: DefinitionInputs) -> list[JsonObject]:
@@ -123,13 +120,3 @@ async def _of_name(cluster: Cluster, inputs: DefinitionInputs) -> list[JsonObjec
 def _owned(revision: JsonObject, inputs: DefinitionInputs) -> bool:
     owners = revision["metadata"].get("ownerReferences") or ()
     return any(owner.get("uid") == inputs.uid and owner.get("controller") for owner in owners)
-
-
-def _owners(orphan: JsonObject, inputs: DefinitionInputs) -> list[JsonObject]:
-    """Ours in the place of the definition that is gone; owners of other kinds stay."""
-    found = list(orphan["metadata"].get("ownerReferences") or ())
-    kind = (metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND)
-    for index, owner in enumerate(found):
-        if (owner.get("apiVersion"), owner.get("kind")) == kind:
-            return [*found[:index], planned.owner_of(inputs), *found[index + 1 :]]
-    return [*found, planned.owner_of(inputs)]

@@ -42,6 +42,11 @@ class Found:
         return cls(**{name: given[name] for name in cls.__slots__ if name in given})
 
 
+def waits(inputs: DefinitionInputs) -> bool:
+    """Whether nothing may be done with the definition but to say so: the log does not know what it is held at."""
+    return bool(hold.lost(inputs.object, inputs.hold))
+
+
 def reason_of(error: DefinitionErrors | CompilerFailed) -> str:
     return "InvalidResourceGraph" if isinstance(error, DefinitionErrors) else "CompilerFailed"
 

@@ -25,6 +25,7 @@ CRDS = Resource(
 FINALIZER, RELEASED, STATUS = "finalizer", "finalizer released", "status"
 CREATED, UPDATED, DELETED = "CRD created", "CRD updated", "CRD deleted"
 REVISION, VERIFIED = "GraphRevision", "GraphRevision status"
+ADOPTED, RETIRED, UNFINALIZED = "GraphRevision adopted", "GraphRevision retired", "GraphRevision finalizer released"
 """``what`` of each."""
 
 
@@ -149,3 +150,43 @@ def owner_of(inputs: DefinitionInputs) -> JsonObject:
         "uid": inputs.uid,
         "controller": True,
     }
+
+
+def given(revision: JsonObject) -> JsonObject:
+    """What a write about a GraphRevision object in the cluster is made of, as it is recorded with it."""
+    meta = revision["metadata"]
+    kept = {name: meta[name] for name in ("name", "uid", "finalizers", "ownerReferences") if name in meta}
+    return {"revision": {"metadata": kept}}
+
+
+def adopted(inputs: DefinitionInputs, orphan: JsonObject) -> PlannedWrite:
+    """One that an earlier definition of this name left behind becomes this one's (spec/04 §5.5)."""
+    meta = orphan["metadata"]
+    body = {"metadata": {"uid": meta["uid"], "ownerReferences": _owners(orphan, inputs)}}
+    return planned("patch", REVISIONS, meta["name"], body, ADOPTED)
+
+
+def retired(old: JsonObject) -> PlannedWrite:
+    return planned("delete", REVISIONS, old["metadata"]["name"], {}, RETIRED)
+
+
+def revision_released(revision: JsonObject) -> PlannedWrite | None:
+    """None without our finalizer."""
+    meta = revision["metadata"]
+    found = meta.get("finalizers") or []
+    if metadata.FINALIZER not in found:
+        return None
+    rest = [finalizer for finalizer in found if finalizer != metadata.FINALIZER]
+    return planned(
+        "patch", REVISIONS, meta["name"], {"metadata": {"uid": meta["uid"], "finalizers": rest}}, UNFINALIZED
+    )
+
+
+def _owners(orphan: JsonObject, inputs: DefinitionInputs) -> list[JsonObject]:
+    """Ours in the place of the definition that is gone; owners of other kinds stay."""
+    found = list(orphan["metadata"].get("ownerReferences") or ())
+    kind = (metadata.DEFINITION_API_VERSION, metadata.DEFINITION_KIND)
+    for index, owner in enumerate(found):
+        if (owner.get("apiVersion"), owner.get("kind")) == kind:
+            return [*found[:index], owner_of(inputs), *found[index + 1 :]]
+    return [*found, owner_of(inputs)]

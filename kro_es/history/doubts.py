@@ -19,16 +19,20 @@ _KEY_ID = re.compile(r'"key":"([^"]+)","' + MARK)
 
 
 class Doubts:
-    """Told every event once, then asked about decisions. ``key_id``: of the key the replay makes digests with."""
+    """Told every event once, then asked about decisions. ``key_id``: of the key the replay makes digests with.
 
-    def __init__(self, key_id: str) -> None:
+    ``dense``: whether an event that is not there was one of the log.
+    """
+
+    def __init__(self, key_id: str, *, dense: bool = True) -> None:
         self._key_id = key_id
+        self._dense = dense
         self._other_key = False
         self._next = 1
         self._first_gone = 0
 
     def seen(self, event: Event) -> None:
-        gone = [self._next] if event.position > self._next else []
+        gone = [self._next] if self._dense and event.position > self._next else []
         self._next = event.position + 1
         if isinstance(event.body, LogRedacted):
             gone += event.body.positions
@@ -37,9 +41,13 @@ class Doubts:
         if isinstance(event.body, ObjectObserved) and event.subject.kind == "Secret":
             self._other_key = self._other_key or bool(_key_ids(event.body.object) - {self._key_id})
 
+    def gone(self, position: int) -> bool:
+        """Whether events up to that position are pruned or redacted."""
+        return bool(self._first_gone) and self._first_gone <= position
+
     def about(self, inputs: InstanceInputs) -> str:
         """Empty when there is none: then a difference is one."""
-        if self._first_gone and self._first_gone <= inputs.position:
+        if self.gone(inputs.position):
             return GONE
         objects = [inputs.instance, *(child.object for child in (*inputs.children, *inputs.externals.found))]
         plain = [obj for obj in objects if (obj["apiVersion"], obj["kind"]) != ("v1", "Secret")]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 import orjson
 
@@ -33,7 +32,9 @@ from kro_es.events.types import (
     SchemaRecorded,
 )
 from kro_es.graph.node import ResourceGraph
-from kro_es.history.doubts import Doubts
+from kro_es.history import definitions_again
+from kro_es.history.doubts import GONE, Doubts
+from kro_es.history.incident import Incident
 from kro_es.history.memory import Memory
 from kro_es.history.recompiled import Recompiled
 from kro_es.projections.projection import Row
@@ -51,7 +52,7 @@ _UNREAD = frozenset({"timeline", "schemas"})
 _UNNOTED = "recorded without its position"
 INSTANCES, TAKEOVERS, DEFINITIONS = SORTS = ("instances", "take-overs", "definitions")
 """What decisions are about, as they are counted."""
-_OfInstance: TypeAlias = ReconcileDecided | InstanceSettled | ResourceTakenOver
+_OfInstance = ReconcileDecided | InstanceSettled | ResourceTakenOver
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A recorded decision, what is known of the run that made it, and the position it was made at."""
+    """A recorded decision, and what is known of the run that made it."""
 
     event: Event
     configuration: JsonObject
@@ -119,18 +120,38 @@ class _Task:
 
 def replay(log: LogReader, kinds: Mapping[Gvk, KindSchema], key: bytes) -> Report:
     """``kinds``: those a log without schemas was compiled against. ``key``: that of the digests in the log."""
-    report = Report()
     redactor = Redactor.of(key)
-    doubts = Doubts(redactor.key_id)
-    tasks = _tasks(log, report, doubts)
+    return _replayed(lambda: _events(log), kinds, redactor, Doubts(redactor.key_id), None)
+
+
+def replay_incident(incident: Incident, kinds: Mapping[Gvk, KindSchema], key: bytes) -> Report:
+    """As :func:`replay`, of the decisions an incident is about. An unknown ``key`` leaves out what depends on secrets."""
+    redactor = Redactor.of(key)
+    return _replayed(lambda: incident.events, kinds, redactor, Doubts(redactor.key_id, dense=False), incident)
+
+
+def _replayed(
+    events: Callable[[], Iterable[Event]],
+    kinds: Mapping[Gvk, KindSchema],
+    redactor: Redactor,
+    doubts: Doubts,
+    incident: Incident | None,
+) -> Report:
+    report, graphs = Report(), Recompiled(kinds)
+    tasks = _tasks(events(), report, doubts, graphs, incident)
     instances = {task.event.stream.removeprefix(_INSTANCE) for found in tasks.values() for task in found}
-    run = _Run(kinds, redactor, report, doubts, instances)
-    run.due(tasks.pop(0, ()))
-    for event in _events(log):
+    run = _Run(graphs, redactor, report, doubts, instances)
+    if incident is not None:
+        run.know(incident.fields)
+    waiting = sorted(tasks, reverse=True)
+    for event in events():
+        while waiting and waiting[-1] < event.position:
+            run.due(waiting[-1], tasks[waiting.pop()])
         run.fold(event)
-        run.due(tasks.pop(event.position, ()))
+    while waiting:
+        run.due(waiting[-1], tasks[waiting.pop()])
     report.differences.sort(key=lambda found: found.position)
-    report.notes = run.graphs.notes
+    report.notes = graphs.notes
     return report
 
 
@@ -141,23 +162,39 @@ def _events(log: LogReader) -> Iterator[Event]:
         position = events[-1].position + 1
 
 
-def _tasks(log: LogReader, report: Report, doubts: Doubts) -> dict[int, list[_Task]]:
-    """By the position they were made at, which is earlier than the one they were recorded at."""
+def _tasks(
+    events: Iterable[Event], report: Report, doubts: Doubts, graphs: Recompiled, incident: Incident | None
+) -> dict[int, list[_Task]]:
+    """By the position they were made at, which is earlier than the one they were recorded at.
+
+    ``graphs`` learns every schema: one that a decision needed may have been recorded after that position.
+    """
     found: dict[int, list[_Task]] = {}
     configuration: JsonObject = {}
-    for event in _events(log):
+    for event in events:
         doubts.seen(event)
         body = event.body
         if isinstance(body, ControllerStarted):
             configuration = body.configuration
-        elif isinstance(body, ReconcileDecided | InstanceSettled | ResourceTakenOver):
-            if not event.stream.startswith(_INSTANCE):
+        elif isinstance(body, SchemaRecorded):
+            graphs.recorded(body)
+        elif isinstance(body, _OfInstance | definitions_again.Decided):
+            if incident is not None and not incident.means(event):
                 continue
-            if body.position or isinstance(body, ReconcileDecided):
+            if _noted(event):
                 found.setdefault(body.position, []).append(_Task(event, configuration))
             else:
                 report.cannot(event, _UNNOTED)
     return found
+
+
+def _noted(event: Event) -> bool:
+    """Whether the event says what it was made of."""
+    body = event.body
+    if not event.stream.startswith(_INSTANCE):
+        assert isinstance(body, definitions_again.Decided)
+        return definitions_again.noted(body)
+    return isinstance(body, ReconcileDecided) or (isinstance(body, _OfInstance) and bool(body.position))
 
 
 class _Run:
@@ -165,7 +202,7 @@ class _Run:
 
     def __init__(
         self,
-        kinds: Mapping[Gvk, KindSchema],
+        graphs: Recompiled,
         redactor: Redactor,
         report: Report,
         doubts: Doubts,
@@ -178,7 +215,12 @@ class _Run:
         self._doubts = doubts
         self._instances = instances
         self._refs: dict[str, ObjectRef] = {}
-        self.graphs = Recompiled(kinds)
+        self._graphs = graphs
+
+    def know(self, fields: Mapping[str, JsonObject]) -> None:
+        """What events that are not at hand told of our fields, by digest."""
+        for digest, found in fields.items():
+            self._memory.put("field_sets", digest, {"fields": found})
 
     def fold(self, event: Event) -> None:
         self._memory.fold(event)
@@ -187,18 +229,21 @@ class _Run:
                 found = event.subject
                 self._refs[found.uid] = ObjectRef(found.group, found.kind, found.namespace, found.name)
             case RevisionIssued() as body:
-                self.graphs.issued(body)
+                self._graphs.issued(body)
                 self._taints.learn(body.instance_group, body.instance_kind, body.tainted)
-            case SchemaRecorded() as body:
-                self.graphs.recorded(body)
             case _:
                 pass
 
-    def due(self, tasks: Sequence[_Task]) -> None:
+    def due(self, position: int, tasks: Sequence[_Task]) -> None:
+        """Decisions made at a position; every event up to it that there is has been folded."""
+        self._memory.position = position
         made: dict[str, tuple[InstanceInputs, Decision]] = {}
         told: dict[str, list[Event]] = {}
         for task in sorted(tasks, key=lambda item: item.event.position):
             event = task.event
+            if not event.stream.startswith(_INSTANCE):
+                self._definition(task)
+                continue
             try:
                 # what settles after the writes of a decision is that decision, and all it takes over at once is one
                 if event.stream not in made:
@@ -210,6 +255,20 @@ class _Run:
                 self._compared(event, *made[event.stream])
         for stream, events in told.items():
             self._complete(events, *made[stream])
+
+    def _definition(self, task: _Task) -> None:
+        """A decision about a definition stands by itself: what it was made of is noted with it."""
+        event = task.event
+        try:
+            now = definitions_again.again(event, self._memory, self._graphs, task.configuration)
+        except UserError as error:
+            self._report.cannot(event, str(error))
+            return
+        fields = _fields(event.body, now)
+        if fields and self._doubts.gone(self._memory.position):
+            self._report.cannot(event, GONE)
+        else:
+            self._report.came_out(event, fields)
 
     def _complete(self, events: Sequence[Event], inputs: InstanceInputs, decision: Decision) -> None:
         """What would be taken over now, and was not."""
@@ -226,7 +285,7 @@ class _Run:
             raise UserError("the instance is not in the log at that position")
         reads = _Reads(self._memory, body.given.get("unread", {}))
         moment = Moment(
-            self._graphs(task), reads, _recorded,
+            self._compiled(task), reads, _recorded,
             body.at if isinstance(body, ReconcileDecided) else event.occurred_at, body.given.get("failed", {}),
         )  # fmt: skip
         inputs = load(self._memory, ref, uid, self._standing(task.configuration), moment)
@@ -239,12 +298,12 @@ class _Run:
             decision = releasing(deletion.release(inputs, resource))
         return inputs, decision
 
-    def _graphs(self, task: _Task) -> Graphs:
+    def _compiled(self, task: _Task) -> Graphs:
         """Revisions by what is active at that position, or pinned, whatever the record says about the number."""
 
         def compiled(definition_uid: str, number: int) -> ResourceGraph:
             try:
-                return self.graphs.graph(definition_uid, number, task.configuration)
+                return self._graphs.graph(definition_uid, number, task.configuration)
             except KeyError as error:
                 raise UserError(f"revision {number} is not in the log") from error
 

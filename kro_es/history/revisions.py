@@ -45,11 +45,14 @@ def revisions(history: History, name: str) -> Answer:
     pinned = {row["number"]: row["n"] for row in history.rows(sql, (name,))}
     for row in rows:
         row["pinned"] = pinned.get(row["revision"], 0)
+        row["known_by"] = row.pop("actor_source")
+        # a refused edit has no number, and what is no rollback goes back to none
+        row["revision"], row["rolled_back_to"] = row["revision"] or None, row["rolled_back_to"] or None
         faults = [str(fault["message"]) for fault in parsed(row["faults"]) or ()]
         row["faults"] = faults
         row["reason"] = row["reason"] or "; ".join(faults)
     said = ("pinned",) if any(row["pinned"] for row in rows) else ()
-    columns = ("revision", "state", "issued_at", "actor", "actor_source", "rolled_back_to", *said, "reason")
+    columns = ("revision", "state", "issued_at", "actor", "known_by", "rolled_back_to", *said, "reason")
     return Answer(rows, columns, (*columns, "activated_at", "spec_hash", "position"))
 
 
@@ -186,7 +189,7 @@ def _rollout(row: Row, progress: _Progress) -> JsonObject:
         "pinned": progress.pinned,
         "actor": row["actor"],
         "known_by": row["actor_source"],
-        "rolled_back_to": row["rolled_back_to"],
+        "rolled_back_to": row["rolled_back_to"] or None,
         "reason": row["reason"],
     }
 
@@ -195,8 +198,9 @@ def stats(history: History, name: str | None = None, limit: int | None = None) -
     """By revision: lead time from edit to the last instance ready, failures, retries, drift, time to ready."""
     found, more = _issued(history, name, limit)
     pins = _Pins(history)
-    failed = _failed_writes(history)
-    drifts = {str(row["definition_uid"]): _drifts(history, str(row["definition_uid"])) for row in found}
+    definitions = sorted({str(row["definition_uid"]) for row in found})
+    failed = _failed_writes(history, definitions)
+    drifts = {uid: _drifts(history, uid) for uid in definitions}
     rows = [
         _figures(history, row, _progress(history, row, pins.of(row)), failed, drifts[str(row["definition_uid"])])
         for row in found
@@ -239,15 +243,17 @@ def percentile(values: Sequence[float], share: int) -> float | None:
     return sorted(values)[max(0, -(-len(values) * share // 100) - 1)] if share != 50 else statistics.median_low(values)
 
 
-def _failed_writes(history: History) -> dict[tuple[str, str], int]:
+def _failed_writes(history: History, definitions: Sequence[str]) -> dict[tuple[str, str], int]:
     """By definition and rollout."""
     sql = (
         "SELECT i.definition_uid AS definition_uid, f.rollout AS rollout, sum(f.n) AS n FROM (SELECT correlation AS rollout,"  # noqa: S608
         f" instance_uid, count(*) AS n FROM p_timeline WHERE what = '{WriteFailed.TYPE}' AND {WHAT.rare}"
-        " GROUP BY correlation, instance_uid) f JOIN (SELECT DISTINCT definition_uid, instance_uid FROM p_rollouts) i"
-        " ON i.instance_uid = f.instance_uid GROUP BY i.definition_uid, f.rollout"
+        " GROUP BY correlation, instance_uid) f JOIN (SELECT DISTINCT definition_uid, instance_uid FROM p_rollouts"
+        f" WHERE definition_uid IN ({marks(len(definitions))})) i ON i.instance_uid = f.instance_uid"
+        " GROUP BY i.definition_uid, f.rollout"
     )
-    return {(str(row["definition_uid"]), str(row["rollout"])): int(str(row["n"])) for row in history.rows(sql)}
+    rows = history.rows(sql, definitions) if definitions else []
+    return {(str(row["definition_uid"]), str(row["rollout"])): int(str(row["n"])) for row in rows}
 
 
 def _drifts(history: History, definition_uid: str) -> dict[int, int]:

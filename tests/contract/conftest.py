@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kro_es.history import doubts
+from kro_es.history import definitions_again, doubts
 from tests.support.inside import Inside, copied, empty_database
 
 
@@ -26,4 +26,9 @@ async def inside(database_template: Path, tmp_path: Path) -> AsyncIterator[Insid
     assert found.log_faults() == []
     report = found.replayed()
     assert report.differences == []
-    assert {why for _, _, why in report.unknown} <= {doubts.GONE, doubts.OTHER_KEY, doubts.REDACTED}
+    assert {why for _, _, why in report.unknown} <= {
+        doubts.GONE,
+        doubts.OTHER_KEY,
+        doubts.REDACTED,
+        definitions_again.OURS,
+    }

@@ -47,12 +47,30 @@ def _outer() -> Object:
     return definition("outers", "Outer", {"x": "string | default=y"}, {"id": "inner", "template": inner})
 
 
+def _readers() -> Object:
+    """``cfg`` reads the ConfigMap ``platform`` of others, and the names of those with a label."""
+    reference = {"apiVersion": "v1", "kind": "ConfigMap"}
+    team = {"key": "s62-team", "operator": "${schema.spec.operator}", "values": ["${schema.spec.team}"]}
+    named = {"id": "y", "externalRef": {**reference, "metadata": {"name": "${schema.spec.platform}"}}}
+    selected = {"id": "x", "externalRef": {**reference, "metadata": {"selector": {"matchExpressions": [team]}}}}
+    names = "${x.map(o, o.metadata.name).join(',')}"
+    cfg = config_map("cfg", "${schema.metadata.name}-cfg", {"names": names, "v": "${y.data.v}"})
+    spec = {"platform": "string", "team": "string | default=none", "operator": "string | default=In"}
+    return definition("readers", "Reader", spec, named, selected, cfg)
+
+
+def theirs(name: str, data: Object, **meta: Any) -> Object:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **meta}, "data": data}
+
+
 def scene(name: str, **spec: Any) -> Object:
     return instance("Scene", name, {"key": f"{name}-cfg", **spec})
 
 
 class Stage(Steps):
     """What the scenarios do again and again."""
+
+    operator: Operator
 
     def play(self, *objects: Object) -> None:
         self.apply(*objects)
@@ -71,18 +89,18 @@ class Stage(Steps):
     def gone(self, kind: str, name: str) -> None:
         eventually(lambda: self.get(kind, name), lambda obj: not obj, f"{kind} {name} gone")
 
-    def tells(self, name: str, text: str, state: str = "ERROR") -> Object:
+    def tells(self, name: str, text: str, state: str = "ERROR", kind: str = "scene") -> Object:
         """The instance says so, at its own generation."""
 
         def look() -> tuple[str, str, str]:
-            live = self.get("scene", name)
+            live = self.get(kind, name)
             found = (live.get("status") or {}).get("state", ""), message(live, "ResourcesReady")
             return *found, condition(live, "ResourcesReady")
 
         eventually(
             look, lambda found: found[0] == state and text in found[1] and found[2] != "", f"{name} tells {text}"
         )
-        return self.get("scene", name)
+        return self.get(kind, name)
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +109,15 @@ def stage(control_plane: Any, kubelet: object, tmp_path_factory: pytest.TempPath
     cluster.kubectl("create", "namespace", cluster.namespace)
     operator = Operator(cluster.kubeconfig("controller"), tmp_path_factory.mktemp("scenarios")).start()
     found = Stage(cluster)
+    found.operator = operator
     found.apply(_scenes())
     found.active("scenes")
     found.apply(_outer())
+    found.apply(_readers())
     found.active("outers")
+    found.active("readers")
     yield found
-    for kind in ("outers", "scenes"):
+    for kind in ("outers", "scenes", "readers"):
         cluster.kubectl("delete", kind, "--all", "-n", cluster.namespace, "--timeout=60s")
         cluster.kubectl("delete", "rgd", kind, "--timeout=30s")
         cluster.kubectl("delete", "crd", f"{kind}.kro.run", "--timeout=30s")
@@ -224,6 +245,55 @@ def test_54_a_field_that_left_the_template_leaves_the_child_and_those_of_others_
     eventually(lambda: stage.get("cm", "s54-cfg")["data"], {"color": "red", "theirs": "x"}.__eq__, "the field is gone")
 
 
+def _gadgets() -> Object:
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"kind": "Gadget", "plural": "gadgets"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "gadgets.acme.io"},
+        "spec": {"group": "acme.io", "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+
+
+def test_55_a_kind_that_is_uninstalled_hurts_only_its_instances_and_may_come_back(stage: Stage) -> None:
+    gadget = {"apiVersion": "acme.io/v1", "kind": "Gadget", "metadata": {"name": "${schema.metadata.name}"}}
+    stage.apply(_gadgets())
+    stage.apply(definition("holders", "Holder", {"x": "string | default=y"}, {"id": "g", "template": gadget}))
+    stage.active("holders")
+    stage.play(instance("Holder", "s55", {}), scene("s55"))
+    stage.cluster.kubectl("delete", "crd", "gadgets.acme.io")
+    eventually(lambda: condition(stage.get("holder", "s55"), "Ready"), lambda found: found != "True", "it is missed")
+    stage.play(scene("s55", color="blue"))
+    stage.apply(_gadgets())
+    stage.ready("holder", "s55")
+    stage.delete("holder", "s55")
+    stage.gone("holder", "s55")
+    assert not stage.get("gadget", "s55")
+    stage.cluster.kubectl("delete", "rgd", "holders", "--timeout=30s")
+    stage.cluster.kubectl("delete", "crd", "gadgets.acme.io", "holders.kro.run", "--timeout=30s")
+
+
+def test_59_62_63_what_others_own_is_used_on_its_way_out_and_selected_anew(stage: Stage) -> None:
+    stage.apply(
+        theirs("s59-platform", {"v": "1"}, finalizers=[HOLD]),
+        theirs("s62-a", {}, labels={"s62-team": "one"}),
+        theirs("s62-b", {}, labels={"s62-team": "two"}),
+    )
+    stage.delete("cm", "s59-platform")
+    reader = {"platform": "s59-platform", "team": "one"}
+    stage.play(instance("Reader", "s62", reader))
+    assert stage.get("cm", "s62-cfg")["data"] == {"names": "s62-a", "v": "1"}
+    stage.play(instance("Reader", "s62", {**reader, "team": "two"}))
+    assert stage.get("cm", "s62-cfg")["data"] == {"names": "s62-b", "v": "1"}
+    stage.apply(theirs("s62-c", {}, labels={"s62-team": "two"}))
+    eventually(lambda: stage.get("cm", "s62-cfg")["data"]["names"], "s62-b,s62-c".__eq__, "the new watch tells")
+    stage.apply(instance("Reader", "s62", {**reader, "operator": "Near"}))
+    stage.tells("s62", "invalid label selector for x: ", kind="reader")
+    stage.hold("cm", "s59-platform")
+
+
 def test_64_65_a_suspended_instance_is_left_and_is_deleted_all_the_same(stage: Stage) -> None:
     stage.play(scene("s64"))
     stage.patch("scene", "s64", {"metadata": {"annotations": {"kro.run/reconcile": "Suspended"}}})
@@ -281,6 +351,45 @@ def test_80_82_a_deletion_that_cannot_trust_its_inventory_is_blocked_until_it_ca
     stage.patch("scene", name, {"metadata": {part: {key: meta[key]}}})
     stage.gone("scene", name)
     assert not stage.get("cm", f"{name}-cfg")
+
+
+def test_83_a_child_that_was_replaced_meanwhile_goes_with_the_instance(stage: Stage) -> None:
+    stage.play(scene("s83"))
+    stage.operator.pause()
+    try:
+        before = stage.get("cm", "s83-cfg")
+        stage.delete("cm", "s83-cfg")
+        kept = {name: before["metadata"][name] for name in ("name", "labels", "annotations")}
+        stage.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": kept, "data": before["data"]})
+        assert stage.get("cm", "s83-cfg")["metadata"]["uid"] != before["metadata"]["uid"]
+        stage.delete("scene", "s83")
+    finally:
+        stage.operator.go_on()
+    stage.gone("scene", "s83")
+    assert not stage.get("cm", "s83-cfg")
+    assert not stage.get("cm", "s83-top")
+
+
+def test_86_with_their_definition_gone_instances_can_go_and_be_taken_back(stage: Stage) -> None:
+    lasts = definition(
+        "lasts", "Last", {"v": "string"}, config_map("c", "${schema.metadata.name}", {"v": "${schema.spec.v}"})
+    )
+    stage.apply(lasts)
+    stage.active("lasts")
+    stage.play(instance("Last", "s86-a", {"v": "1"}), instance("Last", "s86-b", {"v": "1"}))
+    stage.cluster.kubectl("delete", "rgd", "lasts", "--timeout=30s")
+    assert stage.get("cm", "s86-a")
+    stage.delete("last", "s86-a")
+    stage.gone("last", "s86-a")
+    assert not stage.get("cm", "s86-a")
+    stage.apply(lasts)
+    stage.active("lasts")
+    stage.play(instance("Last", "s86-b", {"v": "2"}))
+    assert stage.get("cm", "s86-b")["data"] == {"v": "2"}
+    stage.delete("last", "s86-b")
+    stage.gone("last", "s86-b")
+    stage.cluster.kubectl("delete", "rgd", "lasts", "--timeout=30s")
+    stage.cluster.kubectl("delete", "crd", "lasts.kro.run", "--timeout=30s")
 
 
 def test_87_a_nested_instance_goes_before_its_parent(stage: Stage) -> None:

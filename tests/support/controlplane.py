@@ -31,6 +31,7 @@ from tests.support.audit import AuditLog
 SOURCES = Path(__file__).parents[1] / "controlplane"
 VERSION = "v1.36.3"
 START_SECONDS = 120.0
+GRACE_SECONDS = 2.0
 USERS = {
     "admin": "system:masters",
     "operator": "",
@@ -152,6 +153,7 @@ class ControlPlane:
         self.url = f"https://127.0.0.1:{self._port}"
         self.audit = AuditLog(self.directory / "audit.log")
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._running: dict[str, tuple[subprocess.Popen[bytes], Sequence[str]]] = {}
 
     def __enter__(self) -> ControlPlane:
         try:
@@ -234,13 +236,32 @@ class ControlPlane:
         """Processes of etcd, the API server and the controller manager."""
         return [process.pid for process in self._processes]
 
+    def pid(self, name: str) -> int:
+        return self._running[name][0].pid
+
+    def restart(self, name: str) -> None:
+        """SIGTERM, SIGKILL when its grace is over, and the same once more; returns when the API server is ready.
+
+        By itself it would wait a minute for watches that do not end.
+        """
+        process, flags = self._running[name]
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+        process.kill()
+        process.wait(20)
+        self._processes.remove(process)
+        self._launch(name, flags)
+        self._wait_ready()
+
     def _launch(self, name: str, flags: Sequence[str]) -> None:
-        with (self.directory / f"{name}.log").open("wb") as log:
+        with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [*self._commands[name], *flags], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 start_new_session=True, preexec_fn=_die_with_parent,
             )  # fmt: skip
         self._processes.append(process)
+        self._running[name] = process, flags
 
     def _wait_ready(self) -> None:
         context = ssl.create_default_context()

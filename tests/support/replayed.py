@@ -7,12 +7,12 @@ from pathlib import Path
 from sqlalchemy.exc import OperationalError
 
 from kro_es.authoring.kinds import shipped
-from kro_es.history import doubts
+from kro_es.history import definitions_again, doubts
 from kro_es.history.replay import replay
 from kro_es.store.engine import open_engine
 from kro_es.store.log_reader import LogReader
 
-_FAIR = {doubts.GONE, doubts.OTHER_KEY, doubts.REDACTED}
+_FAIR = {doubts.GONE, doubts.OTHER_KEY, doubts.REDACTED, definitions_again.OURS}
 """Why a decision may not be comparable: values that are not in the log."""
 
 
