@@ -84,7 +84,7 @@ class Loop:
         """When all lists are in the log, and what they show of writes nobody knows the outcome of: passes may act now."""
         self._begun.set()
         # what did not change while we were away makes no event: every recorded definition gets its pass from here
-        self._coming = self.look_again()
+        self._coming = self._queue_definitions()
         self._projector.take_up(self._coming)
         self.synced = True
 
@@ -160,12 +160,17 @@ class Loop:
 
     def resync(self) -> None:
         """Every key once: a net under the events, not what the controller runs on."""
-        self.look_again()
+        self._definitions.forget_settled()
+        self._queue_definitions()
         self._projector.requeue()
 
-    def look_again(self) -> set[str]:
-        """Every definition once, against the kinds as the server has them now; returns their uids."""
-        self._definitions.forget_settled()
+    def look_again(self) -> None:
+        """Definitions that the start took up from the log, against the kinds as the server has them now."""
+        for key in sorted(self._definitions.unseen()):
+            self._queue.add(key)
+
+    def _queue_definitions(self) -> set[str]:
+        """All that are recorded; returns their uids."""
         with self._world.open_reader() as reader:
             rows = reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}")
         for row in rows:

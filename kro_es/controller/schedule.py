@@ -14,11 +14,11 @@ LOOK_AGAIN_SECONDS = 60
 
 
 def start(
-    beat: Callable[[], None], resync: Callable[[], None], resync_hours: float, look_again: Callable[[], object]
+    beat: Callable[[], None], resync: Callable[[], None], resync_hours: float, look_again: Callable[[], None]
 ) -> AsyncIOScheduler:
     """``beat`` is called in a thread of its own (it may wait for the database), ``resync`` and ``look_again`` in the loop."""
 
-    async def in_the_loop(work: Callable[[], object]) -> None:
+    async def in_the_loop(work: Callable[[], None]) -> None:
         work()
 
     # the library would leave out what is due while the loop is busy, a resync until the next one is due

@@ -83,6 +83,9 @@ async def test_the_kinds_of_the_server_are_looked_at_later(inside: Inside, asked
     inside.controller.assembled.loop.look_again()
     await inside.rest()
     assert asked == ["kinds"]
+    inside.controller.assembled.loop.look_again()
+    await inside.rest()
+    assert asked == ["kinds"]
     assert {verb for verb, _, _ in inside.writes(0)} == set()
     assert len(bodies(inside, RevisionIssued)) == 1
 
