@@ -120,6 +120,7 @@ class Controller:
         async def watching() -> None:
             await loop.start_watching(left.kinds, left.members, left.located)
             await close_intents(self.assembled.world, left.intents)
+            loop.begin()
 
         self.watching = asyncio.create_task(watching())
         self._tasks.append(self.watching)
