@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kro_es.api import metadata
@@ -23,6 +24,7 @@ from kro_es.events.types import (
     Subject,
     WriteDone,
     WriteFailed,
+    WriteUnsent,
     instance_stream,
 )
 from kro_es.plan import owned
@@ -147,6 +149,11 @@ def still_there(answer: JsonObject | None) -> bool:
 def failed(write: PlannedWrite, index: int, intent: int, error: ApiError, message: str) -> WriteFailed:
     """``message`` is the error's text with secret values taken out."""
     return WriteFailed(intent, index, write.node, error.status, error.reason, message, write.put_back(intent))
+
+
+def unsent(write: PlannedWrite, index: int, intent: int, failures: Iterable[str]) -> WriteUnsent:
+    """``failures``: keys of the writes that failed before its turn."""
+    return WriteUnsent(intent, index, ", ".join(sorted(failures)), write.put_back(intent))
 
 
 def gone(inputs: InstanceInputs) -> InstanceGone:
