@@ -115,9 +115,6 @@ class _Reader:
             return {}
         return value
 
-    def _required_object(self, value: JsonValue, path: str) -> JsonObject:
-        return self.object(value, path, required=True)
-
     def list(self, value: JsonValue, path: str) -> list[JsonValue]:
         if value is None:
             return []

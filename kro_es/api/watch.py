@@ -63,14 +63,14 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Changes may have been missed from here on; a ``Listed`` follows when the server answers again."""
+    """Changes may have been missed from here on, until the next item of another kind."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Changes that arrived at once, in order: they can be recorded at once."""
+    """Changes that arrived at once, in order: they can be recorded at once. None: a watch that broke goes on, unchanged."""
 
     changes: tuple[Changed, ...]
 

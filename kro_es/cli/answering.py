@@ -111,7 +111,8 @@ def _names_a_file(annotation: Any) -> bool:
 
 
 def _opened(asked: dict[str, Any], screen: SpokenScreen) -> History:
-    history = open_history(asked["database"], screen.now)
+    # whoever asks is elsewhere: what they type is made a time with an offset before it is sent
+    history = open_history(asked["database"], screen.now, utc=True)
     if asked["whole"]:
         return history
     _say(orjson.dumps({"scopes": [list(one) for one in scopes(history)]}) + b"\n")
@@ -119,7 +120,7 @@ def _opened(asked: dict[str, Any], screen: SpokenScreen) -> History:
     told = _read()
     if told["closed"]:
         screen.notes((left_out(told["closed"]),))
-    return NarrowedHistory(history.url, history.now, tuple(Scope(*one) for one in told["open"]))
+    return NarrowedHistory(history.url, history.now, tuple(Scope(*one) for one in told["open"]), utc=history.utc)
 
 
 def left_out(closed: int) -> str:

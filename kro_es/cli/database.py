@@ -96,8 +96,8 @@ def rebuild(
     processes: Annotated[int, typer.Option(min=1, help="processes that share the work, each some of the streams")] = 1,
 ) -> None:
     """Fold every projection anew, beside the rows in use, then put them in their place; a controller may run."""
-    with _opened(database) as engine:
-        position = live_rebuild(engine, PROJECTIONS, actor=_actor(), now=_now(), processes=processes)
+    with _opened(database) as engine, progress("events folded") as told:
+        position = live_rebuild(engine, PROJECTIONS, actor=_actor(), now=_now(), processes=processes, told=told)
     _say(f"rebuilt: {len(PROJECTIONS)} projections, event {position}")
 
 
@@ -112,10 +112,12 @@ def prune(
     """Drop old observations that changed nothing but a status; decisions and specs are kept for ever."""
     with _opened(database) as engine:
         now = _now()
-        found = pruning.plan(engine, int(now - status_days * _DAY))
+        with progress("events looked at") as told:
+            found = pruning.plan(engine, int(now - status_days * _DAY), told)
         if not dry_run and found.positions:
             pruning.prune(engine, found, actor=_actor(), now=now)
-            live_rebuild(engine, PROJECTIONS, actor=_actor(), now=_now())
+            with progress("events folded") as told:
+                live_rebuild(engine, PROJECTIONS, actor=_actor(), now=_now(), told=told)
     for reason, count in sorted(found.kept.items()):
         _say(f"kept: {count} ({reason})")
     _say(f"{'would go' if dry_run else 'gone'}: {len(found.positions)} event(s), {found.bytes} byte(s) of content")
@@ -137,7 +139,8 @@ def backup(
     """Copy a SQLite database, also while a controller writes it, and verify the copy; its redaction key is not copied."""
     with _opened(database) as engine:
         _note_copy(engine, file, "backup")
-        report = backups.backup(engine, file, now=_now())
+        with progress("pages copied") as told, progress("digests") as verifying:
+            report = backups.backup(engine, file, now=_now(), told=told, verifying=verifying)
     if not report.ok:
         raise UserError(f"{file} is not whole: {report.faults[0]}")
     _say(f"whole: {report.events} events in {file}; kro-es db adopt makes it a log to act on")
@@ -158,7 +161,8 @@ def export(
     """Write the whole log to a file, with its digests, for the other kind of database or to keep."""
     with _opened(database) as engine:
         _note_copy(engine, file, "export")
-        manifest = transfer.export(engine, file)
+        with progress("lines written") as told:
+            manifest = transfer.export(engine, file, told)
     _say(f"{manifest.events} events up to {manifest.position}, chain {manifest.chain}")
 
 
@@ -167,7 +171,8 @@ def import_(database: Database, file: Annotated[Path, typer.Argument(help="a fil
     """Fill a new database with an exported log, verify it, and seal it until it is adopted."""
     with _engine(database) as engine:
         migrate.migrate(engine)
-        manifest = transfer.import_log(engine, file, PROJECTIONS, now=_now())
+        with progress("events read") as told:
+            manifest = transfer.import_log(engine, file, PROJECTIONS, now=_now(), told=told)
         with progress("digests") as told:
             faults = verified(engine, told).faults
     if faults:

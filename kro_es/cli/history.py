@@ -1,4 +1,4 @@
-"""``kro-history``: what changed, who did it, why is it stuck, put it back.
+"""What changed, who did it, why is it stuck, put it back.
 
 The log is the one of --database, or of the controller of --context, which answers what its user may get there.
 
@@ -8,10 +8,11 @@ not ready, a plan that changes something, a log that is not whole; 130 interrupt
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
@@ -24,23 +25,79 @@ from kro_es.cli.preferences import preferences
 from kro_es.cli.remote import Place
 from kro_es.errors import KroEsError, UserError
 
+
+class About(NamedTuple):
+    """What is told of a command without loading it."""
+
+    module: str
+    """In which its function of that name is."""
+    text: str
+    examples: tuple[str, ...]
+
+
 COMMANDS = {
-    name: f"kro_es.cli.history_{module}"
-    for module, names in (
-        ("log", "log show"),
-        ("changes", "revisions rollouts diff blame why"),
-        ("log", "instance"),
-        ("changes", "graph doctor drift stats"),
-        ("log", "gaps sql export"),
-        ("verify", "verify checkpoint"),
-        ("rollback", "rollback holds release"),
-        ("pin", "pin unpin pins"),
-        ("redact", "redact"),
-        ("report", "report"),
-    )
-    for name in names.split()
-}
-"""Command and the module its function of that name is in; only the module of the command that is asked for is loaded."""
+    "log": About(
+        "log", "What happened, newest last", (
+            "log --since '2h ago' --actor dana",
+            "log deploy/blog -n prod --path spec.replicas",
+            "log webshop/blog -f -o jsonl",
+        ),
+    ),
+    "show": About("log", "An event, a revision or an object in full", (
+        "show 87", "show webshop@2", "show deploy/blog --at 120 -o json",
+    )),
+    "revisions": About("changes", "Revisions of a definition, refused edits too", ("revisions webshop",)),
+    "rollouts": About("changes", "How each revision reached its instances", ("rollouts webshop", "rollouts -o wide")),
+    "diff": About("changes", "Two revisions, objects or moments, field by field", (
+        "diff webshop@2 webshop@3", "diff webshop/blog --at 120 --to now", "diff 87 120 --of deploy/blog --exit-code",
+    )),
+    "blame": About("changes", "Who set each field last, when and why", (
+        "blame deploy/blog spec.replicas", "blame webshop/blog",
+    )),
+    "why": About("changes", "The causes, from an edit to its effect", (
+        "why webshop/blog", "why deploy/blog spec.replicas", "why 134",
+    )),
+    "instance": About("log", "One instance: seen, decided, applied", ("instance webshop/blog --limit 20",)),
+    "graph": About("changes", "The nodes of an instance, now or then", (
+        "graph webshop/blog", "graph webshop/blog --at 2026-03-02T11:05:00Z",
+    )),
+    "doctor": About("changes", "Why an instance is not ready; exit 2", ("doctor webshop/blog -o json",)),
+    "drift": About("changes", "What others changed, and when it was put back", (
+        "drift webshop/blog", "drift --since 30d -o csv",
+    )),
+    "stats": About("changes", "Lead time, time to ready, failure rate", ("stats webshop",)),
+    "gaps": About("log", "When nobody watched what", ("gaps --since 7d",)),
+    "sql": About("log", "SELECT over the views of docs/sql.md", (
+        "sql 'SELECT definition, revision, done FROM v_rollouts'", "sql --explain 'SELECT * FROM v_drift'",
+    )),
+    "export": About("log", "Events in full, one JSON object a line", (
+        "export webshop/blog --out blog.jsonl", "export --since 1h",
+    )),
+    "verify": About("verify", "Is the log what was written; exit 2 when not", (
+        "verify", "verify --checkpoint head.json --checkpoint-key public.pem",
+    )),
+    "checkpoint": About("verify", "Sign the head of the log", ("checkpoint --key private.pem --out head.json",)),
+    "rollback": About("rollback", "Put back a definition, an instance, or all of it", (
+        "rollback webshop --to 2 --reason 'checkout is down' --dry-run",
+        "rollback webshop/blog --to '1h ago' --hold --reason 'wait for the fix'",
+        "rollback webshop --to webshop@2 --with-instances --reason 'as it was'",
+    )),
+    "holds": About("rollback", "What is held at an old state", ("holds",)),
+    "release": About("rollback", "End a hold", ("release webshop/blog --reason 'the fix is merged'",)),
+    "pin": About("pin", "Keep instances on a revision", (
+        "pin webshop/blog --to 2 --reason 'its migration is not done'",
+        "pin webshop -l tier=gold --to 2 --reason 'gold moves last'",
+    )),
+    "unpin": About("pin", "Let them follow the active revision again", (
+        "unpin webshop/blog --reason 'migrated'", "unpin webshop -l tier=gold --reason 'their turn'",
+    )),
+    "pins": About("pin", "What is pinned, by whom and why", ("pins -o json",)),
+    "redact": About("redact", "Take a value out of every event", (
+        "redact configmap/app data.TOKEN --reason 'pasted by mistake'",
+    )),
+    "report": About("report", "A definition's history as one HTML file", ("report webshop --since 30d -o webshop.html",)),
+}  # fmt: skip
+"""Only the module of the command that is asked for is loaded."""
 
 
 class _Commands(TyperGroup):
@@ -52,11 +109,24 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
+        about = COMMANDS[cmd_name]
         program = typer.Typer(add_completion=False, rich_markup_mode=None)
-        program.command(cmd_name)(getattr(import_module(COMMANDS[cmd_name]), cmd_name))
+        # \\b: these lines are not wrapped into each other
+        examples = "\n".join(("\b", "Examples:", *(f"  kro-history {one}" for one in about.examples)))
+        function = getattr(import_module(f"kro_es.cli.history_{about.module}"), cmd_name)
+        program.command(cmd_name, short_help=about.text, epilog=examples)(function)
         return get_command(program)
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Without loading any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about.text) for name, about in COMMANDS.items()])
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, 3)
+            ask = f"; did you mean {', '.join(near)}?" if near else "; kro-history --help lists them"
+            raise UserError(f"there is no command {args[0]!r}{ask}")
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None and command.callback is not None:
             command.callback = _anywhere(ctx, [name or "", *rest], command.callback)
@@ -121,7 +191,8 @@ def run() -> int:
     except typer.Abort:
         return _said("stopped", 130)
     except typer.TyperException as error:
-        return _said(f"{error}; kro-history --help tells more", 1)
+        asked = getattr(getattr(error, "ctx", None), "command_path", "kro-history")
+        return _said(f"{error}; {asked} --help tells more", 1)
     except KroEsError as error:
         return _said(str(error), 1)
     except KeyboardInterrupt:

@@ -94,6 +94,8 @@ def _compared(
     old, new = sides
     history = asked.history
     if new is None:
+        if "@" in old and "/" not in old:
+            raise UserError(f"name the revision to compare with, e.g. diff {old} {old.rpartition('@')[0]}@1")
         if moment[0] is None:
             raise UserError("say from when: diff KIND/NAME --at T1 [--to T2], or name two things to compare")
         start, end = (moments.position_of(history, str(text)) for text in moment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +43,7 @@ def log(  # noqa: PLR0913 - one parameter per flag
     asked = state(context)
     found = asked.target(target, namespace) if target else None
     filters = Filters(
-        kind=kind,
+        kind=targets.kind_of(asked.history, kind) if kind else "",
         namespace="" if found else namespace or "",
         name=name,
         definition_uid=targets.definition(asked.history, definition) if definition else "",
@@ -53,9 +54,10 @@ def log(  # noqa: PLR0913 - one parameter per flag
         limit=limit,
     )
     last = timeline.told_up_to(asked.history)
-    asked.show(
-        _of_field(asked, found, path, filters) if path else timeline.listed(asked.history, filters, found), output
-    )
+    answer = _of_field(asked, found, path, filters) if path else timeline.listed(asked.history, filters, found)
+    if not answer.rows and not follow:
+        targets.known(asked.history, {"namespace": namespace or "", "name": name}, actor)
+    asked.show(answer, output)
     if follow:
         _follow(asked, filters, found, output, last)
 
@@ -125,7 +127,11 @@ def show(
 
 
 def instance(
-    context: typer.Context, target: str, namespace: Namespace = None, limit: Limit = 200, output: Output = Format.TABLE
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(help="KIND/NAME of an instance")],
+    namespace: Namespace = None,
+    limit: Limit = 200,
+    output: Output = Format.TABLE,
 ) -> None:
     """What was seen, decided and applied for one instance, each with what it was caused by."""
     asked = state(context)
@@ -157,9 +163,12 @@ def export(
             asked.screen.data(event)
         asked.screen.flush()
         return
-    with out.open("wb") as stream:
-        for event in events:
-            stream.write(orjson.dumps(event) + b"\n")
+    try:
+        with out.open("wb") as stream:
+            for event in events:
+                stream.write(orjson.dumps(event) + b"\n")
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror}") from error
 
 
 def gaps(context: typer.Context, since: Since = None, until: Until = None, output: Output = Format.TABLE) -> None:
@@ -172,7 +181,7 @@ def gaps(context: typer.Context, since: Since = None, until: Until = None, outpu
 
 def sql(
     context: typer.Context,
-    query: str,
+    query: Annotated[str, typer.Argument(help="one SELECT; - reads it from the standard input")],
     explain: Annotated[bool, typer.Option("--explain", help="how the database would answer it")] = False,
     limit: Annotated[int, typer.Option(min=1, help="most rows")] = 10_000,
     seconds: Annotated[float, typer.Option("--timeout", min=0.1, help="seconds until it is given up")] = 60.0,
@@ -183,6 +192,10 @@ def sql(
 
     asked = state(context)
     _ = asked.history
+    if query == "-":
+        query = sys.stdin.read()
+    if not query.strip():
+        raise UserError("there is no query: write SELECT ... over the views of docs/sql.md, or - to read it from stdin")
     if explain:
         asked.show(read_only.explain(asked.url, query), output)
     else:

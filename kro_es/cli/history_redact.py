@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kro_es.cli.history_state import Namespace, State, clock, state
+from kro_es.cli.history_state import Namespace, State, clock, confirm, state
 from kro_es.errors import UserError
 from kro_es.events.types import Actor, ObjectObserved, object_stream
 
@@ -30,6 +30,7 @@ def redact(  # noqa: PLR0913 - one parameter per flag
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> None:
     """Take every value a field ever had out of every event. The events' places stay provable, their content does not."""
+    from kro_es.cli.progress import progress
     from kro_es.projections.registry import PROJECTIONS
     from kro_es.store import redact as work
     from kro_es.store.live_rebuild import live_rebuild
@@ -40,16 +41,18 @@ def redact(  # noqa: PLR0913 - one parameter per flag
         raise UserError("say where the value was (KIND/NAME and a field), or give it with --stdin")
     texts = sys.stdin.read().splitlines() if stdin else _values(asked, target, path, namespace)
     engine = asked.history.engine
-    found = work.plan(engine, texts)
+    with progress("events looked at") as told:
+        found = work.plan(engine, texts, told)
     _print(asked, found)
     if dry_run:
         return
     if not yes:
         asked.screen.flush()
-        typer.confirm("Redact them? It cannot be undone.", abort=True)
+        confirm("Redact them? It cannot be undone.")
     actor = Actor(getpass.getuser(), "cli")
     event = work.redact(engine, found, reason=reason, actor=actor, now=clock())
-    live_rebuild(engine, PROJECTIONS, actor=actor, now=clock())
+    with progress("events folded") as told:
+        live_rebuild(engine, PROJECTIONS, actor=actor, now=clock(), told=told)
     vacuum(engine)
     asked.screen.line(f"redacted: {len(found.positions)} event(s), by event {event.position}")
     asked.screen.notes([f"not reached: {place}" for place in not_reached(engine)])

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from kro_es.cli.history_state import DIFFERENT, Namespace, Output, State, state
-from kro_es.cli.output import BOLD, GREEN, RED, YELLOW, Format, coloured
+from kro_es.cli.history_state import DIFFERENT, Namespace, Output, State, confirm, state
+from kro_es.cli.output import BOLD, GREEN, RED, YELLOW, Format, ReaderGone, Screen, coloured
 from kro_es.errors import UserError
 from kro_es.history.risks import RISKS, ClusterUnknown
 
@@ -120,7 +120,7 @@ def carry_out(asked: State, made: Rollback, how: How, output: Format) -> None:
         _print(asked, made)
     else:
         asked.screen.document(made.as_json(), output)
-    asked.screen.flush()
+    _show(asked, how)
     if not made.steps:
         return
     if how.dry_run:
@@ -129,7 +129,7 @@ def carry_out(asked: State, made: Rollback, how: How, output: Format) -> None:
         names = " ".join(f"--accept {risk.name}" for risk in refused)
         raise UserError(f"refused because of what the plan names; if that is meant: {names}")
     if not how.yes:
-        typer.confirm("Write it?", abort=True)
+        confirm("Write it?")
     breaking = any(risk.name == "breaking-change" for risk in made.risks)
 
     async def carried_out() -> Written:
@@ -142,6 +142,16 @@ def carry_out(asked: State, made: Rollback, how: How, output: Format) -> None:
     _say(f"written, command {written.command}")
     if how.wait:
         _watch(asked, made, written, how.seconds)
+
+
+def _show(asked: State, how: How) -> None:
+    """Nobody's plan is carried out that could not be shown. Raises UserError."""
+    try:
+        asked.screen.flush()
+    except ReaderGone as error:
+        if how.dry_run:
+            return
+        raise UserError("the plan could not be shown, its reader is gone: nothing was written") from error
 
 
 def _print(asked: State, made: Rollback) -> None:
@@ -165,6 +175,10 @@ def _print(asked: State, made: Rollback) -> None:
     screen.notes(made.notes)
 
 
+def _value(screen: Screen, value: object) -> str:
+    return "nothing" if value is None else screen.cell(value)
+
+
 def _what(step: Plan) -> str:
     if step.labelled:
         return step.labelled.text
@@ -183,7 +197,7 @@ def _print_objects(asked: State, made: Rollback) -> None:
         for difference in one.differences:
             screen.line(f"  {difference.object} is {_PASSIVE[difference.change]}")
             for field in difference.fields:
-                screen.line(f"    {field['path']}: {screen.cell(field['old'])} → {screen.cell(field['new'])}")
+                screen.line(f"    {field['path']}: {_value(screen, field['old'])} → {_value(screen, field['new'])}")
         for text in one.unknown:
             screen.line(screen.styled(f"  not foreseen: {text}", YELLOW))
 
@@ -206,11 +220,12 @@ def release(  # noqa: PLR0913 - one parameter per flag
     asked = state(context)
     found = asked.target(target, namespace)
     pending = held.waiting(asked.history, found)
-    asked.screen.line(asked.screen.styled(f"{found.name}: {len(pending)} field(s) will change", BOLD))
-    asked.screen.changes(pending)
-    asked.screen.flush()
+    if pending:
+        asked.screen.line(asked.screen.styled(f"{found.name}: {len(pending)} field(s) will change", BOLD))
+        asked.screen.changes(pending)
+        asked.screen.flush()
     if pending and not yes:
-        typer.confirm("Release it?", abort=True)
+        confirm("Release it?")
 
     async def released() -> None:
         async with work.reach(work.Where(kubeconfig, kube_context)) as cluster:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kro_es.cli.output import Format, Screen
+from kro_es.errors import UserError
 from kro_es.history import moments, targets
 from kro_es.history.source import Answer, History, open_history
 from kro_es.history.targets import Target
@@ -42,7 +44,7 @@ class State:
 
     @cached_property
     def history(self) -> History:
-        return open_history(self.url, self.screen.now)
+        return open_history(self.url, self.screen.now, utc=self.screen.utc)
 
     def close(self) -> None:
         """What was opened to answer is closed."""
@@ -79,3 +81,10 @@ def state(context: typer.Context) -> State:
     found = context.obj
     assert isinstance(found, State)
     return found
+
+
+def confirm(question: str) -> None:
+    """Asked on stderr, so that the plan alone is on stdout. Raises UserError unless the answer is yes, Abort for Ctrl-C."""
+    print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201 no part of the answer
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UserError("not confirmed, nothing was done; --yes confirms without a question")

@@ -126,11 +126,16 @@ def run(  # noqa: PLR0913 - one parameter per flag
     log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
+    import gc
+
+    # what is loaded stays: looking for garbage among it, now and in every full collection to come, finds none
+    gc.disable()
     import asyncio
 
     import uvloop
 
     from kro_es.api.sensitive import parse_all
+    from kro_es.cli.garbage import collect_seldom
     from kro_es.controller.run import run as run_controller
     from kro_es.controller.telemetry import configure_logging
 
@@ -161,7 +166,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
         log_level=log_level,
     )
     parse_all(settings.redact)  # a rule nobody can read is told before anything begins
-    configure_logging(log_level)
+    configure_logging(settings.log_level)
+    collect_seldom()
+    gc.enable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_controller(settings))
 
@@ -173,9 +180,19 @@ def version() -> None:
 
 
 def main() -> None:
-    """Entry point; an expected error is one line on stderr and exit code 1, a closed pipe is no error."""
+    """Entry point; an expected error is one line on stderr and exit code 1, a closed pipe is no error.
+
+    So is a command that was typed wrong: 2 is what plan, validate and diff say of what they found.
+    """
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except typer.TyperException as error:
+        asked = getattr(getattr(error, "ctx", None), "command_path", "kro-es")
+        typer.secho(f"kro-es: {error}; {asked} --help tells more", fg="red", err=True)
+        sys.exit(1)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
     except KroEsError as error:
         typer.secho(f"kro-es: {error}", fg="red", err=True)
         sys.exit(1)

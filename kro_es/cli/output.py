@@ -22,7 +22,7 @@ from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.history.times import lasted
 
 if TYPE_CHECKING:
-    from kro_es.history.source import Answer
+    from kro_es.history.source import Answer, Table
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -80,15 +80,16 @@ class Screen:
             case Format.JSONL:
                 self._lines += [orjson.dumps(row, default=str).decode() for row in answer.rows]
             case Format.CSV:
-                self._csv(answer)
+                self._csv(answer.rows, answer.columns)
             case _:
                 self._table(answer, wide=form is Format.WIDE)
         self.notes(answer.notes)
 
     def document(self, value: JsonValue, form: Format) -> None:
-        """One JSON value; for people as YAML."""
+        """One JSON value; for people as YAML, as CSV one row a leaf."""
         if form is Format.CSV:
-            form = Format.YAML
+            self._csv([{"path": path, "value": leaf} for path, leaf in _leaves(value)], ("path", "value"))
+            return
         if form in (Format.JSON, Format.JSONL):
             self.line(indented(value) if form is Format.JSON else _json(value))
         else:
@@ -193,15 +194,15 @@ class Screen:
                     first, *rest = _row([head, cell], [left, max(_NARROWEST, screen - left - 2)])
                     self._lines += [self.styled(first[:left], BOLD) + first[left:], *rest]
 
-    def _csv(self, answer: Answer) -> None:
+    def _csv(self, rows: Table, columns: Sequence[str]) -> None:
         import csv
         import io
 
         out = io.StringIO()
-        names = list(answer.rows[0]) if answer.rows else list(answer.columns)
+        names = list(rows[0]) if rows else list(columns)
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(names)
-        for row in answer.rows:
+        for row in rows:
             values = (row[name] for name in names)
             writer.writerow([_json(one) if isinstance(one, dict | list | bool) else one for one in values])
         self.line(out.getvalue().rstrip("\n"))
@@ -251,6 +252,19 @@ def _json(value: object) -> str:
 def indented(value: object) -> str:
     """JSON as a person can read it."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
+
+
+def _leaves(value: JsonValue, path: str = "") -> Iterator[tuple[str, JsonValue]]:
+    """Every value that holds no others, by its path: ``spec.containers[0].image``."""
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            step = name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name) else f"[{name}]"
+            yield from _leaves(item, f"{path}.{step}" if path and not step.startswith("[") else path + step)
+    elif isinstance(value, list) and value:
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value
 
 
 def _yaml(value: JsonValue) -> str:

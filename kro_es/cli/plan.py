@@ -26,6 +26,9 @@ def plan(  # noqa: PLR0913 - one parameter per flag
     since: Annotated[
         str | None, typer.Option(help="back-test: over every state since this position, time or age, e.g. 30d")
     ] = None,
+    namespace: Annotated[
+        str | None, typer.Option("-n", "--namespace", help="of an instance whose file names none  [default: default]")
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="instances told field by field")] = 20,
     crds: Crds = None,
     kubernetes_version: Kubernetes = None,
@@ -33,14 +36,20 @@ def plan(  # noqa: PLR0913 - one parameter per flag
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
-    """What it would do to every live instance; exit 0 nothing, 2 something, 1 it breaks, or newly waits or fails."""
+    """What it would do to every live instance; exit 0 nothing, 2 something, 1 it breaks, or newly waits or fails.
+
+    For example: kro-es plan -f webshop.yaml --since 30d -o json
+    """
     from kro_es.authoring.render import completed
+    from kro_es.cli.progress import progress
     from kro_es.history import backtest, preview
     from kro_es.history.source import open_history
 
     history = open_history(database, time.time_ns() // 1000)
     try:
         manifest = _manifest(file)
+        if namespace is not None:
+            manifest["metadata"].setdefault("namespace", namespace)
         start = None if since is None else _start(history, manifest, since)
         kinds = _kinds(history, manifest, start, (crds, kubernetes_version, from_cluster, kubeconfig, context))
         looked = 0
@@ -48,7 +57,8 @@ def plan(  # noqa: PLR0913 - one parameter per flag
             if start is None:
                 found = preview.of(history, manifest, kinds, completed)
             else:
-                found, looked = backtest.backtest(history, manifest, kinds, completed, start)
+                with progress("instances") as told:
+                    found, looked = backtest.backtest(history, manifest, kinds, completed, start, told)
         except DefinitionErrors as error:
             raise UserError(f"{file} is not valid: {error}; kro-es validate tells where") from error
     finally:
@@ -114,15 +124,16 @@ def _print(found: Preview, limit: int) -> None:
         typer.echo(f"{found.about}: new to this log, no instance follows it yet")
         return
     compared = f"compared with revision {found.revision}"
-    typer.echo(f"{found.about}, {compared}: {len(changed)} of {len(found.forecasts)} instance(s) change")
+    typer.echo(f"{found.about}, {compared}: {found.changes} of {found.count} instance(s) change")
     for one in changed[:limit]:
         typer.secho(one.instance, bold=True)
         for difference in one.differences:
             typer.echo(f"  {difference.object} is {_PASSIVE[difference.change]}")
             for field in difference.fields:
                 typer.echo(f"    {field['path']}: {_text(field['old'])} → {_text(field['new'])}")
-    if len(changed) > limit:
-        typer.echo(f"… and {len(changed) - limit} more; --limit shows them, -o json has all")
+    if found.changes > limit:
+        kept = f"the first {len(changed)}" if found.rest.changed else "all"
+        typer.echo(f"… and {found.changes - limit} more; --limit shows them, -o json has {kept}")
     for kind, counts in found.by_kind().items():
         typer.echo(f"{kind}: " + ", ".join(f"{count} {_PASSIVE[change]}" for change, count in sorted(counts.items())))
     for text in found.breaking:

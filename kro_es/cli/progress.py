@@ -37,16 +37,13 @@ class _Progress:
         self._said = now
         left = (now - self._began) * (of - done) / done if done else 0.0
         text = f"{self._what}: {done:,} of {of:,}" + (f", about {lasted(left)} left" if done else "")
-        print(  # noqa: T201
-            f"\r{text}\x1b[K" if self._terminal else text,
-            end="" if self._terminal else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
+        sys.stderr.write(f"\r{text}\x1b[K" if self._terminal else f"{text}\n")
+        sys.stderr.flush()
         self._shown = self._terminal
 
     def end(self) -> None:
         """The terminal's line is free again."""
         if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # noqa: T201 likewise
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
             self._shown = False

@@ -23,8 +23,10 @@ def projector(
     """Fold what a controller with --projections needed leaves; of several one folds, the others stand by (PostgreSQL)."""
     import asyncio
 
+    from kro_es.cli.garbage import collect_seldom
     from kro_es.controller.projector_process import ProjectorSettings, run
     from kro_es.controller.telemetry import configure_logging
 
     configure_logging(log_level)
+    collect_seldom()
     asyncio.run(run(ProjectorSettings(database, tuple(projection or ()), health_address, metrics_address)))

@@ -39,8 +39,9 @@ class Place:
 
         from kro_es.cli.spoken import perform
         from kro_es.cluster.client import connect
+        from kro_es.history.moments import with_offset
 
-        query = [("arg", item) for item in question[1:]]
+        query = [("arg", item if screen.utc else with_offset(item)) for item in question[1:]]
         if _FOLLOW & set(question):
             query.append(("watch", "true"))
             screen.pager = False
@@ -49,6 +50,8 @@ class Place:
         try:
             opened = await connect(where, self.context, user_agent=f"kro-history/{VERSION}")
         except UserError as error:
+            if self.kubeconfig or self.context:
+                raise
             raise UserError(
                 f"say which with --database or KRO_ES_DATABASE, or a cluster with --context: {error}"
             ) from error

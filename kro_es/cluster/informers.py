@@ -12,7 +12,8 @@ from kro_es.api.watch import Broken, Listed, Watched, WatchItem
 from kro_es.errors import ApiError
 
 logger = structlog.get_logger(__name__)
-_FORBIDDEN = "Forbidden"
+_REFUSALS = {"Forbidden": 403, "NotFound": 404}
+"""Answers that do not pass by themselves: no right to the kind, or no such kind."""
 
 
 class Informers:
@@ -31,8 +32,8 @@ class Informers:
     async def ensure(self, key: Watched) -> None:
         """Start the watch unless it runs; returns when its first list has been taken by the sink.
 
-        Raises ApiError when it may not be listed: the watch goes on trying, as rights may be given any time, but
-        whoever waits can say what is missing.
+        Raises ApiError when it may not be listed (403), or the server has no such kind (404): the watch goes on
+        trying, as rights and kinds may come any time, but whoever waits can say what is missing.
         """
         if key not in self._tasks:
             self._listed[key] = asyncio.get_running_loop().create_future()
@@ -60,8 +61,8 @@ class Informers:
                     await self._sink(key, item)
                     if isinstance(item, Listed):
                         self._tell(key, None)
-                    elif isinstance(item, Broken) and item.reason == _FORBIDDEN:
-                        self._tell(key, _refusal(key))
+                    elif isinstance(item, Broken) and item.reason in _REFUSALS:
+                        self._tell(key, _refusal(key, item.reason))
             except asyncio.CancelledError:
                 raise
             except Exception:
@@ -82,8 +83,12 @@ class Informers:
             listed.exception()  # nobody may be waiting
 
 
-def _refusal(key: Watched) -> ApiError:
+def _refusal(key: Watched, reason: str) -> ApiError:
     gvk = key.resource.gvk
     where = f" in namespace {key.namespace}" if key.namespace else ""
     what = f"{key.resource.plural}.{gvk.group}" if gvk.group else key.resource.plural
-    return ApiError(403, _FORBIDDEN, f"the controller may not list and watch {what}{where}: its role lacks it")
+    said = {
+        "Forbidden": f"the controller may not list and watch {what}{where}: its role lacks it",
+        "NotFound": f"the API server has no {what} in version {gvk.version}",
+    }
+    return ApiError(_REFUSALS[reason], reason, said[reason])

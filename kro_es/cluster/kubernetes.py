@@ -40,8 +40,10 @@ class KubernetesCluster:
 
     async def cluster_id(self) -> str:
         """uid of the kube-system namespace: as good an identity as a cluster has."""
-        found: str = (await self.get(_NAMESPACES, "", "kube-system"))["metadata"]["uid"]
-        return found
+        found, _ = await list_pages(self._client, _NAMESPACES, None, None, "kube-system")
+        if not found:
+            raise ApiError(404, "NotFound", "the cluster has no namespace kube-system")
+        return str(found[0]["metadata"]["uid"])
 
     async def kinds(self, gvks: Iterable[Gvk], custom: Mapping[tuple[str, str], str]) -> Mapping[Gvk, KindSchema]:
         return await self._discovery.kinds(gvks, custom)
@@ -104,16 +106,19 @@ class KubernetesCluster:
         return found
 
     async def wait_established(self, name: str) -> JsonObject:
-        """The CRD once its API is served. Raises ApiError at once when its names collide with another CRD's."""
+        """The CRD once its API is served. Raises ApiError at once when its names collide with another CRD's.
+
+        One that is served already goes on under the names it has: a short name of another CRD is no reason to stop.
+        """
         deadline = asyncio.get_running_loop().time() + ESTABLISHED_SECONDS
         while True:
             crd = await self.get(_CRDS, "", name)
             found = {item["type"]: item for item in (crd.get("status") or {}).get("conditions") or ()}
+            if found.get("Established", {}).get("status") == "True":
+                return crd
             refused = found.get("NamesAccepted", {})
             if refused.get("status") == "False":
                 raise ApiError(409, "NamesNotAccepted", f"CRD {name}: {refused.get('message', 'names are taken')}")
-            if found.get("Established", {}).get("status") == "True":
-                return crd
             if asyncio.get_running_loop().time() > deadline:
                 raise ApiError(504, "Timeout", f"CRD {name} was not established within {ESTABLISHED_SECONDS:.0f} s")
             await asyncio.sleep(_POLL)

@@ -74,8 +74,10 @@ async def watch(client: ApiClient, watched: Watched) -> AsyncIterator[WatchItem]
                 failures = 0
                 yield Listed(tuple(objects), version)
             async for changes, at in _stream(client, watched, version):
-                failures, version = 0, at
-                if changes:
+                # before a whole line that is no refusal nobody knows whether it goes on where it was
+                resumed = failures > 0 and at != version
+                failures, version = 0 if changes or at != version else failures, at
+                if changes or resumed:
                     yield changes[0] if len(changes) == 1 else Burst(tuple(changes))
         except ApiError as error:
             failures += 1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from kro_es.api.objects import JsonObject, terminating
+from kro_es.api.objects import Gvk, JsonObject, Resource, terminating
 from kro_es.controller.queue import Key
 from kro_es.events.types import Event, ObjectDeleted, ObjectGoneUnseen, ObjectObserved
 
@@ -21,14 +21,25 @@ class Served:
     name: str
     generation: int
     established: bool
+    plural: str
+    namespaced: bool
+    versions: frozenset[str]
+    """Those that are served."""
 
     @classmethod
     def of(cls, crd: JsonObject) -> Served:
         """``crd``: the object as the server shows it or as it is recorded."""
         conditions = (crd.get("status") or {}).get("conditions") or ()
         established = any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
-        meta = crd["metadata"]
-        return cls(meta["name"], meta.get("generation", 0), established and not terminating(crd))
+        meta, spec = crd["metadata"], crd["spec"]
+        return cls(
+            meta["name"],
+            meta.get("generation", 0),
+            established and not terminating(crd),
+            spec["names"]["plural"],
+            spec["scope"] != "Cluster",
+            frozenset(version["name"] for version in spec["versions"] if version.get("served", True)),
+        )
 
 
 class CustomKinds:
@@ -40,6 +51,7 @@ class CustomKinds:
         self._kind_of: dict[str, GroupKind] = {}
         self._readers: dict[GroupKind, set[Key]] = {}
         self._reads: dict[Key, frozenset[GroupKind]] = {}
+        self._moved: set[GroupKind] = set()
 
     def reads(self, key: Key, kinds: Iterable[GroupKind]) -> None:
         """What the definition is compiled against from now on, served or not; its own kind included."""
@@ -60,6 +72,21 @@ class CustomKinds:
     def standing(self, key: Key) -> tuple[tuple[GroupKind, Served | None], ...]:
         """How everything the definition reads stands now; equal answers mean that no kind of it changed."""
         return tuple((kind, self._served.get(kind)) for kind in sorted(self._reads.get(key, ())))
+
+    def moved(self, key: Key) -> bool:
+        """Whether anything the definition reads was found otherwise since the start than the log had it."""
+        return not self._moved.isdisjoint(self._reads.get(key, ()))
+
+    def missing(self, kind: GroupKind) -> None:
+        """A kind of the log was found to be gone: who reads it has to look at everything."""
+        self._moved.add(kind)
+
+    def located(self, gvk: Gvk) -> Resource | None:
+        """Where a custom kind's objects are; None for one that is not served at this version, or no custom kind."""
+        served = self._served.get((gvk.group, gvk.kind))
+        if served is None or not served.established or gvk.version not in served.versions:
+            return None
+        return Resource(gvk, served.plural, served.namespaced)
 
     def accepted(self, kind: GroupKind, served: Served) -> None:
         """The server's answer to a pass that installs a CRD: its echo on the watch is not news."""
@@ -88,6 +115,7 @@ class CustomKinds:
         before = self._served.get(kind)
         if before == served or (before and served and served.generation < before.generation):
             return
+        self._moved.add(kind)
         if served is None:
             self._served.pop(kind, None)
         else:

@@ -17,6 +17,7 @@ from kro_es.controller.definition_writes import DefinitionWrites, happened
 from kro_es.controller.generated_crds import GeneratedCrds, Incompatible
 from kro_es.controller.graph_revisions import GraphRevisions
 from kro_es.controller.queue import Key
+from kro_es.controller.resuming import Resuming
 from kro_es.controller.selector_pins import selector_pins
 from kro_es.controller.takeover import Redactions
 from kro_es.controller.world import World
@@ -70,6 +71,7 @@ class DefinitionReconciler:
         self._crds = GeneratedCrds(world, self._writes)
         self._revisions = GraphRevisions(world, self._writes, keep.revisions)
         self._compiler = Compiler(world, custom_kinds)
+        self._resuming = Resuming(world, self._compiler, custom_kinds)
         self._announcements = Announcements(world)
 
     async def learn_redactions(self) -> None:
@@ -136,7 +138,16 @@ class DefinitionReconciler:
             self._custom_kinds.reads(key, {own, *((gvk.group, gvk.kind) for gvk in required_kinds(definition))})
         except (DefinitionErrors, CompilerFailed) as error:
             return await self._refused(replace(inputs, hash=""), error)
-        return await self._resolved(inputs, definition)
+        return await self._resumed(key, inputs, definition) or await self._resolved(inputs, definition)
+
+    async def _resumed(self, key: Key, inputs: DefinitionInputs, definition: ResourceGraphDefinition) -> Outcome | None:
+        """Serves what an earlier run left at rest; None when this run has to look at everything."""
+        graph = await self._resuming.graph(key, inputs, definition)
+        if graph is None:
+            return None
+        self._world.graphs.put(inputs.uid, inputs.newest, graph)
+        await self._serve(graph, inputs.name, inputs.uid, again=False)
+        return "settled"
 
     def _follow_pins(self, definition_uid: str, head: Row) -> None:
         """Pins by labels that began or ended since the last pass: each instance sees whether it is concerned."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, labels, uid
+from kro_es.controller.crds import Served
 from kro_es.controller.definition_writes import DefinitionWrites
 from kro_es.controller.world import World
 from kro_es.decisions import definition
@@ -51,6 +52,8 @@ class GeneratedCrds:
             _refuse_foreign(live, inputs.name)
             if not covered(live, wanted):
                 await self._update(inputs, graph, number, live["spec"].get("versions") or [])
+            elif Served.of(live).established:
+                return live
         return await self._world.cluster.wait_established(name)
 
     async def installed(self, inputs: DefinitionInputs, graph: ResourceGraph) -> bool:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import structlog
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, ObjectRef, labels, resource_version, uid
+from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels, resource_version, uid
 from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched, WatchItem
 from kro_es.controller.ports import Cluster, EventLog, Reader
 from kro_es.controller.vault import Vault
@@ -151,6 +151,12 @@ class Ingest:
             for watched in self._active
             if watched not in self._unwatched_since
         )
+
+    def located(self, group: str, kind: str) -> Resource | None:
+        """Where a watch that was listed and is not interrupted shows objects of the kind: it is served."""
+        up = (w for w in self._active if w.kind_key == f"{group}/{kind}" and w not in self._unwatched_since)
+        found = next(up, None)
+        return found.resource if found is not None else None
 
     def expect_delete(self, obj_uid: str) -> None:
         """A delete of ours was accepted: the DELETED event to come needs no explanation."""

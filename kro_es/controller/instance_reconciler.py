@@ -53,6 +53,8 @@ class InstanceReconciler:
         self._releases = Releases(world)
         # instances with a write that may or may not have been carried out
         self._unanswered: set[str] = set()
+        # by uid, where a pin by labels that began or ended just now is recorded
+        self._moved: dict[str, int] = {}
 
     async def reconcile(self, key: Key) -> Outcome | float:
         """One pass. ``retry`` asks for another one later, with growing delay; a number for one in so many seconds."""
@@ -129,9 +131,11 @@ class InstanceReconciler:
             await self._world.log.append(record.taken_over(inputs, decision))
             return True
         if decision.moved_pin is not None:
-            await self._world.log.append([record.moved_pin(inputs, decision.moved_pin)])
+            (event,) = await self._world.log.append([record.moved_pin(inputs, decision.moved_pin)])
+            self._moved[inputs.instance_uid] = event.position
             return True
-        thread = record.thread(inputs)
+        # its end is in no row that the next decision reads
+        thread = record.thread(inputs, self._moved.pop(inputs.instance_uid, 0))
         events = []
         if decision.writes or decision.moved:
             events.append(thread.event(record.decided(inputs, decision, self._world.engine), inputs.now))
@@ -298,7 +302,7 @@ class InstanceReconciler:
     async def _resource(self, resource: Resource) -> Resource:
         if resource.plural:
             return resource
-        found = await self._world.cluster.resource_for_group_kind(resource.gvk.group, resource.gvk.kind)
+        found = await self._world.located(resource.gvk.group, resource.gvk.kind)
         if found is None:
             raise ApiError(404, "NotFound", f"the server no longer serves {resource.gvk.group_kind}")
         return found

@@ -59,18 +59,21 @@ class Loop:
         self._watches = watches
         self._world.externals.attach(SingleWatches(watches, self._world.ingest, self._world.cluster))
 
-    async def start_watching(self, kinds: Mapping[Gvk, str], members: Iterable[Gvk]) -> None:
+    async def start_watching(
+        self, kinds: Mapping[Gvk, str], members: Iterable[Gvk], located: Mapping[Gvk, Resource]
+    ) -> None:
         """Kinds of recorded instances first, then the definitions.
 
         ``kinds``: instance kind to the uid of its definition. They are served even when the definition is gone:
-        deleting an instance needs its inventory, not its graph. ``members``: kinds of recorded children.
+        deleting an instance needs its inventory, not its graph. ``members``: kinds of recorded children. ``located``:
+        where the server had them before.
         """
-        for gvk in sorted(members):
-            await self._ensure_recorded(gvk, MEMBERS)
-        for gvk, definition_uid in sorted(kinds.items()):
-            await self._ensure_recorded(gvk, None)
-            self._projector.serve(gvk.group, gvk.kind, definition_uid)
         await self._ensure(CRDS, None)
+        for gvk in sorted(members):
+            await self._ensure_recorded(gvk, MEMBERS, located.get(gvk))
+        for gvk, definition_uid in sorted(kinds.items()):
+            await self._ensure_recorded(gvk, None, None)
+            self._projector.serve(gvk.group, gvk.kind, definition_uid)
         await self._ensure(DEFINITIONS, None)
         await self._definitions.learn_redactions()
         self._redactions_known.set()
@@ -78,23 +81,42 @@ class Loop:
         self.resync()
         self.synced = True
 
-    async def _ensure_recorded(self, gvk: Gvk, selector: Selector | None) -> None:
+    async def _ensure_recorded(self, gvk: Gvk, selector: Selector | None, before: Resource | None) -> None:
         """A right to one kind that was taken away meanwhile must not keep the controller from all the others."""
         try:
-            await self._ensure(Resource(gvk, "", namespaced=True), selector)
+            await self._take_up(gvk, selector, before)
         except ApiError as error:
             if error.status != FORBIDDEN:
                 raise
             logger.error("what is recorded of a kind cannot be looked after", kind=str(gvk), error=error.message)
 
-    async def _ensure(self, resource: Resource, selector: Selector | None) -> None:
+    async def _take_up(self, gvk: Gvk, selector: Selector | None, before: Resource | None) -> None:
+        """Watch a kind of the log; the server is asked where it is only when that is not known, or not so any more."""
         assert self._watches is not None
-        if not resource.plural:
-            served = await self._world.cluster.resource_for_group_kind(resource.gvk.group, resource.gvk.kind)
-            if served is None:
+        known = self.custom_kinds.located(gvk) or before
+        if known is not None:
+            watched = Watched(known, selector)
+            try:
+                await self._watches.ensure(watched)
+            except ApiError as error:
+                if not error.not_found:
+                    raise
+            else:
                 return
-            resource = served
-        await self._watches.ensure(Watched(resource, selector))
+            await self._watches.stop(watched)
+            self.custom_kinds.missing((gvk.group, gvk.kind))
+        served = await self._world.cluster.resource_for_group_kind(gvk.group, gvk.kind)
+        if served is not None:
+            await self._ensure(served, selector)
+
+    async def _ensure(self, resource: Resource, selector: Selector | None) -> None:
+        """A kind that is not there hides nothing: whoever needs it goes on, and its watch begins when it comes."""
+        assert self._watches is not None
+        try:
+            await self._watches.ensure(Watched(resource, selector))
+        except ApiError as error:
+            if not error.not_found:
+                raise
 
     async def serve(self, graph: ResourceGraph, definition: str, definition_uid: str, *, again: bool) -> None:
         """Watch what the graph needs, then let its instances follow it; ``again``: each gets a pass whatever it had."""
@@ -129,13 +151,17 @@ class Loop:
 
     def resync(self) -> None:
         """Every key once: a net under the events, not what the controller runs on."""
+        self.look_again()
+        self._projector.requeue()
+
+    def look_again(self) -> None:
+        """Every definition once, against the kinds as the server has them now."""
         self._definitions.forget_settled()
         with self._world.open_reader() as reader:
             for row in reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}"):
                 self._queue.add(
                     Key("definition", str(row["uid"]), f"{metadata.GROUP}/{metadata.DEFINITION_KIND}//{row['name']}")
                 )
-        self._projector.requeue()
 
     async def work(self) -> None:
         """One worker, until cancelled."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kro_es.api.objects import Gvk, JsonObject, ObjectRef
+from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.controller.assembly import Assembled
 from kro_es.controller.crds import GROUP, KIND
 from kro_es.controller.ports import Reader
@@ -23,6 +23,8 @@ class Left:
 
     kinds: dict[Gvk, str]
     members: set[Gvk]
+    located: dict[Gvk, Resource]
+    """Where the objects of kinds were, when the revisions that are active were compiled."""
     intents: Sequence[tuple[str, Row]]
     """Intents that were never answered, by key of ``open_writes``."""
 
@@ -37,7 +39,7 @@ def recover(reader: Snapshot, assembled: Assembled) -> Left:
     assembled.loop.custom_kinds.seed(row["object"] for row in crds if isinstance(row["object"], dict))
     for _, row in reader.all_rows("revisions"):
         world.taints.learn_row(row)
-    return Left(_kinds(reader), _members(reader), list(reader.all_rows("open_writes")))
+    return Left(_kinds(reader), _members(reader), _located(reader), list(reader.all_rows("open_writes")))
 
 
 def _kinds(reader: Snapshot) -> dict[Gvk, str]:
@@ -54,6 +56,18 @@ def _members(reader: Snapshot) -> set[Gvk]:
     """Kinds of the recorded children, at the versions they were watched at."""
     rows = (row for _, row in reader.all_rows("objects") if row["part_of"])
     return {Gvk.parse(str(row["api_version"]), str(row["kind_key"]).split("/")[1]) for row in rows}
+
+
+def _located(reader: Snapshot) -> dict[Gvk, Resource]:
+    revisions = [row for _, row in reader.all_rows("revisions") if row["state"] == "active"]
+    digests = {
+        str(digest) for row in revisions if isinstance(row["schemas"], dict) for digest in row["schemas"].values()
+    }
+    found: dict[Gvk, Resource] = {}
+    for row in filter(None, (reader.row("schemas", digest) for digest in sorted(digests))):
+        gvk = Gvk.parse(str(row["api_version"]), str(row["kind"]))
+        found[gvk] = Resource(gvk, str(row["plural"]), bool(row["namespaced"]))
+    return found
 
 
 async def close_intents(world: World, intents: Sequence[tuple[str, Row]]) -> None:

@@ -42,7 +42,7 @@ class Releases:
             logger.info("members are left", instance=str(ObjectRef.of(inputs.instance)), members=names)
             return "retry"
         ref = ObjectRef.of(inputs.instance)
-        resource = await self._world.cluster.resource_for_group_kind(ref.group, ref.kind)
+        resource = await self._world.located(ref.group, ref.kind)
         if resource is None:
             return "settled"
         return await self._released(inputs, deletion.release(inputs, resource), failed)

@@ -159,11 +159,11 @@ class _Controller:
         informers = Informers(cluster.watch, loop.sink)
         self._stack.push_async_callback(informers.close)
         loop.attach(informers)
-        beat = schedule.start(alive, loop.resync, self._settings.resync_hours)
+        beat = schedule.start(alive, loop.resync, self._settings.resync_hours, loop.look_again)
         self._stack.callback(beat.shutdown, wait=False)
 
         async def watching() -> None:
-            await loop.start_watching(left.kinds, left.members)
+            await loop.start_watching(left.kinds, left.members, left.located)
             await close_intents(assembled.world, left.intents)
             # a crash before the first beat of the clock leaves a gap that begins here, not none
             await asyncio.to_thread(alive)

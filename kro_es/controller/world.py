@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from kro_es.api.objects import Resource
 from kro_es.api.sensitive import Rule
 from kro_es.cel.declarations import Environment
 from kro_es.controller.externals import ExternalWatches
@@ -39,6 +40,10 @@ class World:
     """The functions definitions may call."""
     rules: tuple[Rule, ...]
     """Fields whose values are never recorded, beside those of Secrets."""
+
+    async def located(self, group: str, kind: str) -> Resource | None:
+        """Where objects of the kind are; the server is asked when no watch of the kind is up. None: it is not served."""
+        return self.ingest.located(group, kind) or await self.cluster.resource_for_group_kind(group, kind)
 
     def told(self) -> Told:
         """What a pass over a definition knows besides the rows, now."""

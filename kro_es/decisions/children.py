@@ -137,19 +137,24 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
         return Comparison(item, ref, desired, drift=drift, error=fight.text, wait=fight.wait)
     # nothing is known of an apply: what the server writes in its own way reads as a difference and must stay a no-op
     body = _with_version_of(live.object, desired) if live is not None and row is None else desired
-    write = PlannedWrite(
+    return Comparison(item, ref, desired, _apply(item, body, digest, row, put_back), drift)
+
+
+def _apply(item: Item, body: JsonObject, digest: str, row: Row | None, put_back: JsonObject) -> PlannedWrite:
+    """Forced where the log shows that the object is ours, or was."""
+    ref = item.ref
+    return PlannedWrite(
         CHILDREN,
         "apply",
         item.node.resource,
         ref,
         body,
         metadata.CHILD_MANAGER,
-        node=key,
+        node=item.key(ref),
         digest=digest,
-        force=live is not None or _recorded_at(row, ref),
+        force=item.live is not None or _recorded_at(row, ref),
         puts_back=put_back,
     )
-    return Comparison(item, ref, desired, write, drift)
 
 
 def _with_version_of(live: JsonObject, desired: JsonObject) -> JsonObject:

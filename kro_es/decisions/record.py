@@ -48,15 +48,18 @@ class Thread:
         )  # fmt: skip
 
 
-def thread(inputs: InstanceInputs) -> Thread:
-    """Cause: the newest thing read since the last decision. Correlation: the rollout, while the instance moves to a revision."""
+def thread(inputs: InstanceInputs, known: int = 0) -> Thread:
+    """Cause: the newest thing read since the last decision, or what is ``known`` to be.
+
+    Correlation: the rollout, while the instance moves to a revision.
+    """
     row, followed = inputs.settled, inputs.followed
     decided = int(str(row["decided_position"])) if row else 0
     newer = [item.position for item in inputs.inputs if item.position > decided]
     moving = followed is not None and (row is None or row["settled_revision"] != followed.number)
     correlation = f"rollout/{followed.definition}/{followed.number}" if followed is not None and moving else ""
     uid = inputs.instance["metadata"]["uid"]
-    cause = inputs.moved_by or max(newer, default=0)
+    cause = inputs.moved_by or known or max(newer, default=0)
     return Thread(instance_stream(uid), subject_of(inputs.instance), cause, correlation)
 
 

@@ -11,6 +11,7 @@ from kro_es.graph.faults import STATUS, Faults
 from kro_es.graph.fieldpath import FieldPath
 from kro_es.graph.template import Field, TemplateError, extract
 from kro_es.schema.gotext import type_name
+from kro_es.schema.openapi import PRESERVE_UNKNOWN
 
 FAILED = "failed to build instance status schema: "
 CONDITIONS = "conditions"
@@ -75,7 +76,7 @@ def infer(fields: Iterable[tuple[FieldPath, CelType]]) -> JsonObject:
 
 
 def _place(node: JsonObject, path: FieldPath, leaf: JsonObject) -> None:
-    """All items of a list share one schema, so what several of them say is united."""
+    """All items of a list share one schema: fields of several objects are united, values of several types have none."""
     for step in path:
         if isinstance(step, int):
             node["type"] = "array"
@@ -83,4 +84,6 @@ def _place(node: JsonObject, path: FieldPath, leaf: JsonObject) -> None:
         else:
             node["type"] = "object"
             node = node.setdefault("properties", {}).setdefault(step, {})
-    node.update(leaf)
+    mixed = bool(node) and node != leaf
+    node.clear()
+    node.update({PRESERVE_UNKNOWN: True} if mixed else leaf)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from hashlib import sha256
 
 import orjson
 
@@ -12,18 +14,22 @@ from kro_es.api.definition import parse
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, labels, terminating
 from kro_es.api.selector import Selector
 from kro_es.errors import UserError
+from kro_es.events.types import Event, ObjectObserved
 from kro_es.graph.compile import compile_graph, required_kinds
-from kro_es.graph.node import ResourceGraph
 from kro_es.history import targets
-from kro_es.history.compare import object_at
+from kro_es.history.compare import ENDED, object_at
 from kro_es.history.forecast import Forecast, Recorded, Side
 from kro_es.history.plan import Kinds
 from kro_es.history.positions import children
-from kro_es.history.preview import Complete, Preview, active, compiled, manifest_of, told
+from kro_es.history.preview import Complete, Preview, Rest, active, compiled, manifest_of, told
 from kro_es.history.revisions import parsed
 from kro_es.history.source import History
-from kro_es.history.timeline import key
 from kro_es.projections.projection import Row
+from kro_es.store.maintenance import Told, silent
+
+_KEPT = 1_000
+"""States told field by field; the others are counted."""
+_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +41,45 @@ class _Past:
     revision: int
 
 
+class _Life:
+    """One object through the log, looked at forward only: every state of it is read once."""
+
+    def __init__(self, history: History, ref: ObjectRef) -> None:
+        self._events = _stream(history, f"object/{ref.key}")
+        self._next = next(self._events, None)
+        self._object: JsonObject | None = None
+        self._uid, self._version = "", 0
+
+    def at(self, position: int) -> JsonObject | None:
+        """None when it is not there; no position is before the last one that was asked for."""
+        while self._next is not None and self._next.position <= position:
+            self._take(self._next)
+            self._next = next(self._events, None)
+        return self._object
+
+    def _take(self, event: Event) -> None:
+        late = event.subject.uid == self._uid and event.resource_version < self._version
+        if isinstance(event.body, ENDED):
+            self._object = None
+        elif isinstance(event.body, ObjectObserved) and not late:
+            self._object = event.body.object
+            self._uid, self._version = event.subject.uid, event.resource_version
+
+
+def _stream(history: History, stream: str) -> Iterator[Event]:
+    version = 1
+    while events := history.log.read_stream(stream, version, _AT_ONCE):
+        yield from events
+        version = events[-1].stream_version + 1
+
+
 class RecordedAt(Recorded):
     """The cluster as the log saw it at a position."""
 
-    def __init__(self, history: History, instance_uid: str, position: int) -> None:
+    def __init__(self, history: History, children: Mapping[ObjectRef, _Life], position: int) -> None:
         self._history = history
         self._position = position
-        refs = children(history, instance_uid)
-        there = {ref: object_at(history, ref, position) for ref in refs}
+        there = {ref: life.at(position) for ref, life in children.items()}
         self.children = {ref: obj for ref, obj in there.items() if obj and metadata.NODE_ID in labels(obj)}
         self.nodes = {ref: labels(obj)[metadata.NODE_ID] for ref, obj in self.children.items()}
 
@@ -66,32 +103,37 @@ def needs(history: History, manifest: JsonObject) -> set[Gvk]:
 
 
 def backtest(
-    history: History, manifest: JsonObject, kinds: Kinds, complete: Complete, since: int
+    history: History, manifest: JsonObject, kinds: Kinds, complete: Complete, since: int, told_of: Told = silent
 ) -> tuple[Preview, int]:
     """What would have been otherwise after position ``since``, and how many states were looked at.
 
-    Raises UserError for a definition the log does not know, DefinitionErrors for one that does not compile.
+    ``told_of``: instances done. Raises UserError for a definition the log does not know, DefinitionErrors for one that
+    does not compile.
     """
     row = active(history, manifest)
     if row is None:
         raise UserError(f"the log has no definition {manifest['metadata']['name']}: there is no past to test with")
     after = compile_graph(parse(manifest), kinds)
-    graphs: dict[int, ResourceGraph] = {}
     rows = _revisions(history, manifest)
+    graph = cache(lambda number: compiled(rows[number], kinds))
     found: list[Forecast] = []
-    looked = 0
-    for one in targets.of_kind(history, str(row["instance_group"]), str(row["instance_kind"])):
+    rest, looked = Rest(), 0
+    every = targets.of_kind(history, str(row["instance_group"]), str(row["instance_kind"]))
+    for index, one in enumerate(every):
+        told_of(index, len(every))
+        lives = {ref: _Life(history, ref) for ref in children(history, one.uid)}
         for past in _settled(history, one.ref, one.uid, since):
             if past.revision not in rows:
                 continue
-            if past.revision not in graphs:
-                graphs[past.revision] = compiled(rows[past.revision], kinds)
             looked += 1
-            recorded = RecordedAt(history, one.uid, past.position)
-            made = told(recorded, Side(graphs[past.revision], past.instance), after, complete)
-            name = f"{made.instance} at position {past.position}"
-            found.append(Forecast(name, made.differences, made.unknown, made.already))
-    return Preview(f"definition {row['definition']}", int(str(row["number"])), tuple(found)), looked
+            made = told(
+                RecordedAt(history, lives, past.position), Side(graph(past.revision), past.instance), after, complete
+            )
+            if len(found) < _KEPT:
+                found.append(replace(made, instance=f"{made.instance} at position {past.position}"))
+            else:
+                rest.add(made)
+    return Preview(f"definition {row['definition']}", int(str(row["number"])), tuple(found), rest=rest), looked
 
 
 def _revisions(history: History, manifest: JsonObject) -> dict[int, Row]:
@@ -106,19 +148,20 @@ def _revisions(history: History, manifest: JsonObject) -> dict[int, Row]:
 def _settled(history: History, ref: ObjectRef, uid: str, since: int) -> Iterator[_Past]:
     """Once for each spec and revision: the last state before ``since`` counts, it was live then."""
     sql = (
-        "SELECT position, summary FROM p_timeline WHERE instance_uid = ? AND what = 'instance.settled'"
-        " AND key >= (SELECT coalesce(max(key), '') FROM p_timeline WHERE instance_uid = ?"
-        " AND what = 'instance.settled' AND key <= ?) ORDER BY key"
+        "SELECT position FROM p_timeline WHERE instance_uid = ? AND what = 'instance.settled'"
+        " AND position >= (SELECT coalesce(max(position), 0) FROM p_timeline WHERE instance_uid = ?"
+        " AND what = 'instance.settled' AND position <= ?) ORDER BY position"
     )
-    seen: set[tuple[bytes, int]] = set()
-    for row in history.rows(sql, (uid, uid, key(since))):
-        position = int(str(row["position"]))
-        instance = object_at(history, ref, position)
-        event = history.log.event(position)
-        revision = int(getattr(event.body, "revision", 0)) if event else 0
-        if instance is None or terminating(instance):
-            continue
-        known = (orjson.dumps(instance.get("spec"), option=orjson.OPT_SORT_KEYS), revision)
-        if known not in seen:
-            seen.add(known)
-            yield _Past(position, instance, revision)
+    positions = [int(str(row["position"])) for row in history.rows(sql, (uid, uid, since))]
+    life, seen = _Life(history, ref), set[tuple[bytes, int]]()
+    for start in range(0, len(positions), _AT_ONCE):
+        for event in history.log.events_at(positions[start : start + _AT_ONCE]):
+            instance = life.at(event.position)
+            revision = int(getattr(event.body, "revision", 0))
+            if instance is None or terminating(instance):
+                continue
+            spec = orjson.dumps(instance.get("spec"), option=orjson.OPT_SORT_KEYS)
+            known = (sha256(spec).digest(), revision)
+            if known not in seen:
+                seen.add(known)
+                yield _Past(event.position, instance, revision)

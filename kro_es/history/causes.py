@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kro_es.api import metadata
@@ -22,6 +23,8 @@ _KNOWN = {
     "audit": "known from the API server's audit log",
     "audit-by-time": "inferred: by the audit log the only write of it at that time",
 }
+_ROLLED = "deployment.kubernetes.io/"
+"""What the controller of Deployments notes on them with every rollout."""
 _UNSEEN = "what led to it is not in what you may see of the log"
 _REFUSED = "inferred: the last edit before the refusal"
 
@@ -184,8 +187,8 @@ class Causes:
         before = self._history.log.read_stream(event.stream, event.stream_version - 1, 1)[0]
         if not (isinstance(before.body, e.ObjectObserved) and isinstance(event.body, e.ObjectObserved)):
             return False
-        found = {path[0] for path, *_ in differences(before.body.object, event.body.object) if path[0] != "metadata"}
-        return found <= {"status"}
+        changed = (path for path, *_ in differences(before.body.object, event.body.object))
+        return all(path[0] == "status" or _of_the_cluster(path) for path in changed)
 
     def _last_write(self, link: Link) -> int:
         event = self.event(link.position)
@@ -195,6 +198,13 @@ class Causes:
         )
         rows = self._history.rows(sql, (event.stream, event.stream_version))
         return int(str(rows[0]["p"])) if rows else 0
+
+
+def _of_the_cluster(path: Sequence[str | int]) -> bool:
+    """Metadata that moves by itself: nobody edited it, as somebody does with a label."""
+    if path[:2] == ("metadata", "annotations"):
+        return len(path) > 2 and str(path[2]).startswith(_ROLLED)
+    return path[0] == "metadata" and path[1] in ("resourceVersion", "generation")
 
 
 def _known(link: Link) -> str:

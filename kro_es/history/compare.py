@@ -14,7 +14,7 @@ from kro_es.history.revisions import revision
 from kro_es.history.source import History
 from kro_es.history.targets import RevisionName, Target
 
-_ENDED = ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection
+ENDED = ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection
 _NOISE = frozenset(".".join(path) for path in NOISE)
 
 
@@ -92,7 +92,7 @@ def _fields(left: JsonValue, right: JsonValue) -> tuple[JsonObject, ...]:
 def object_at(history: History, ref: ObjectRef, position: int) -> JsonObject | None:
     """The object as the log shows it at a position; None when it was not there."""
     event = history.log.state_at(f"object/{ref.key}", position=position)
-    if event is None or isinstance(event.body, _ENDED):
+    if event is None or isinstance(event.body, ENDED):
         return None
     if isinstance(event.body, ObjectObserved):
         return event.body.object

@@ -19,16 +19,20 @@ _KEY_ID = re.compile(r'"key":"([^"]+)","' + MARK)
 
 
 class Doubts:
-    """Told every event once, then asked about decisions. ``key_id``: of the key the replay makes digests with."""
+    """Told every event once, then asked about decisions. ``key_id``: of the key the replay makes digests with.
 
-    def __init__(self, key_id: str) -> None:
+    ``dense``: whether an event that is not there was one of the log.
+    """
+
+    def __init__(self, key_id: str, *, dense: bool = True) -> None:
         self._key_id = key_id
+        self._dense = dense
         self._other_key = False
         self._next = 1
         self._first_gone = 0
 
     def seen(self, event: Event) -> None:
-        gone = [self._next] if event.position > self._next else []
+        gone = [self._next] if self._dense and event.position > self._next else []
         self._next = event.position + 1
         if isinstance(event.body, LogRedacted):
             gone += event.body.positions

@@ -34,6 +34,11 @@ class Forecast:
     already: tuple[str, ...] = ()
     """Of the side it comes from: what cannot be told there either is nothing new."""
 
+    @property
+    def new(self) -> tuple[str, ...]:
+        """What cannot be told, and could be before."""
+        return tuple(text for text in self.unknown if text not in self.already)
+
     def count(self, change: str) -> int:
         return sum(1 for one in self.differences if one.change == change)
 

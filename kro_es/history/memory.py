@@ -32,6 +32,10 @@ class Memory:
                     self._put(projection, key, before, after)
         self.position = event.position
 
+    def put(self, projection: str, key: str, row: Row) -> None:
+        """A row whose events are not at hand; the projection has no indexed columns."""
+        self._tables[projection][key] = row
+
     def row(self, projection: str, key: str) -> Row | None:
         return self._tables[projection].get(key)
 

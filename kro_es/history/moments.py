@@ -10,15 +10,16 @@ from kro_es.history.source import History
 from kro_es.history.times import iso
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_AGO = re.compile(r"((?:\d+\s*[smhdw]\s*)+)(?:ago)?", re.IGNORECASE)
-_PART = re.compile(r"(\d+)\s*([smhdw])", re.IGNORECASE)
+_UNIT = r"(?:s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:ours?)?|d(?:ays?)?|w(?:eeks?)?)"
+_AGO = re.compile(rf"((?:\d+\s*{_UNIT}\s*)+)(?:ago)?", re.IGNORECASE)
+_PART = re.compile(rf"(\d+)\s*({_UNIT})", re.IGNORECASE)
 _FORMS = "a position, a time such as 2026-01-31T12:00:00Z, or an age such as '2h ago'"
 
 
 def is_moment(text: str) -> bool:
     """Whether the text names a place in the log and nothing else."""
     try:
-        return text.isdigit() or text == "now" or _time_of(text, 0) is not None
+        return text.isdigit() or text == "now" or _time_of(text, 0, utc=True) is not None
     except UserError:
         return False
 
@@ -51,21 +52,33 @@ def time_of(history: History, text: str) -> int:
         if event is None:
             raise UserError(f"event {text} cannot be read here: name a time instead")
         return event.recorded_at
-    found = _time_of(text, history.now)
+    found = _time_of(text, history.now, utc=history.utc)
     if found is None:
         raise UserError(f"{text!r} names no moment: write {_FORMS}")
     return found
 
 
-def _time_of(text: str, now: int) -> int | None:
+def with_offset(text: str) -> str:
+    """A time of this place that says so, for who answers elsewhere; any other text as it is."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if moment.tzinfo or text.isdigit() else moment.astimezone().isoformat()
+
+
+def _time_of(text: str, now: int, *, utc: bool) -> int | None:
+    """A time without an offset is one of this place, as tables show it, or (``utc``) one of UTC."""
     if _AGO.fullmatch(text.strip()):
-        seconds = sum(int(count) * _UNITS[unit.lower()] for count, unit in _PART.findall(text))
+        seconds = sum(int(count) * _UNITS[unit[0].lower()] for count, unit in _PART.findall(text))
         return now - seconds * 1_000_000
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+    if utc and moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1_000_000)
 
 
 def _beginning(history: History) -> str:

@@ -11,7 +11,7 @@ from kro_es.history.source import Answer, History, Table
 from kro_es.history.targets import Target
 from kro_es.history.timeline import key
 from kro_es.history.times import iso, lasted
-from kro_es.projections.instances import Instances, Nodes
+from kro_es.projections.instances import Nodes
 from kro_es.projections.projection import Projection, Row
 
 _ERRORS = 5
@@ -22,8 +22,16 @@ def instance_uid(history: History, target: Target) -> str:
     """Of an instance itself, or of the one a child belongs to. Raises UserError for anything else."""
     uid = target.uid if target.is_instance else instance_of(history, target)
     if not uid:
-        raise UserError(f"{target.name} is no instance and belongs to none")
+        raise UserError(f"{target.name} is no instance and belongs to none{_instances_of(history, target)}")
     return uid
+
+
+def _instances_of(history: History, target: Target) -> str:
+    """Whom the question may be about, when it names the definition instead."""
+    sql = "SELECT DISTINCT kind, name FROM p_instances WHERE definition_uid = ? ORDER BY name LIMIT 3"
+    rows = history.rows(sql, (target.uid,)) if target.is_definition else []
+    names = ", ".join(f"{str(row['kind']).lower()}/{row['name']}" for row in rows)
+    return f"; name one of its instances, e.g. {names}" if names else ""
 
 
 def graph(history: History, target: Target, position: int | None = None) -> Answer:
@@ -219,8 +227,3 @@ def _before(history: History, uid: str) -> list[JsonObject]:
         }
         for row in history.rows(sql, (uid,))
     ]
-
-
-def instance_at(history: History, uid: str, position: int) -> Row | None:
-    """The instance's row as it stood."""
-    return _folded(history, Instances(), uid, position).get(uid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from kro_es.api.definition import parse
@@ -22,6 +22,27 @@ from kro_es.projections.projection import Row
 from kro_es.schema.compat import compare
 
 
+@dataclass(slots=True)
+class Rest:
+    """Forecasts that are only counted: a back-test has more of them than anybody reads, or a memory holds."""
+
+    forecasts: int = 0
+    changed: int = 0
+    problems: int = 0
+    by_kind: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def add(self, one: Forecast) -> None:
+        self.forecasts += 1
+        self.changed += bool(one.differences)
+        self.problems += len(one.new)
+        _count(self.by_kind, one)
+
+
+def _count(found: dict[str, Counter[str]], one: Forecast) -> None:
+    for difference in one.differences:
+        found.setdefault(difference.object.split(" ")[0], Counter())[difference.change] += 1
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
     """``breaking``: what of the instances' schema gets narrower. ``revision`` 0: nothing is active yet."""
@@ -30,31 +51,36 @@ class Preview:
     revision: int
     forecasts: tuple[Forecast, ...]
     breaking: tuple[str, ...] = ()
+    rest: Rest = field(default_factory=Rest)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What would newly wait or fail, instance by instance."""
-        return tuple(
-            f"{one.instance}: {text}" for one in self.forecasts for text in one.unknown if text not in one.already
-        )
+        found = tuple(f"{one.instance}: {text}" for one in self.forecasts for text in one.new)
+        return (*found, f"{self.rest.problems} more") if self.rest.problems else found
 
     @property
-    def changes(self) -> bool:
-        return any(one.differences for one in self.forecasts)
+    def count(self) -> int:
+        return len(self.forecasts) + self.rest.forecasts
+
+    @property
+    def changes(self) -> int:
+        """How many of them something changes for."""
+        return sum(1 for one in self.forecasts if one.differences) + self.rest.changed
 
     def by_kind(self) -> dict[str, dict[str, int]]:
         """Kind to how many of its objects are created, changed and deleted."""
-        found: dict[str, Counter[str]] = {}
+        found = {kind: Counter(counts) for kind, counts in self.rest.by_kind.items()}
         for one in self.forecasts:
-            for difference in one.differences:
-                found.setdefault(difference.object.split(" ")[0], Counter())[difference.change] += 1
+            _count(found, one)
         return {kind: dict(found[kind]) for kind in sorted(found)}
 
     def as_json(self) -> JsonObject:
         return {
             "about": self.about,
             "revision": self.revision,
-            "instances": len(self.forecasts),
+            "instances": self.count,
+            "changed": self.changes,
             "by_kind": self.by_kind(),
             "breaking": list(self.breaking),
             "problems": list(self.problems),
@@ -64,6 +90,7 @@ class Preview:
                 for difference in one.differences
                 for row in difference.as_rows()
             ],
+            "only_counted": self.rest.forecasts,
         }
 
 
@@ -116,10 +143,13 @@ def told(recorded: Recorded, before: Side, after: ResourceGraph, complete: Compl
 
 
 def _of_instance(history: History, manifest: JsonObject, row: Row | None, kinds: Kinds, complete: Complete) -> Preview:
-    ref = ObjectRef.of(manifest)
     if row is None:
-        raise UserError(f"no active definition in this log makes {ref.group_kind}: apply it first, or plan it")
+        kind = ObjectRef.of(manifest).group_kind
+        raise UserError(f"no active definition in this log makes {kind}: apply it first, or plan it")
+    # where the file names no namespace, it is the one the API server would take
+    ref = ObjectRef.of(complete(compiled(row, kinds), manifest))
     found = history.rows("SELECT uid, object FROM p_objects WHERE key = ?", (ref.key,))
+    manifest = {**manifest, "metadata": {**manifest["metadata"], "namespace": ref.namespace}}
     row = _pinned_to(history, row, str(found[0]["uid"]) if found else "", manifest) or row
     graph = compiled(row, kinds)
     wanted = complete(graph, manifest)

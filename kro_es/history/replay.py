@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -34,6 +34,7 @@ from kro_es.events.types import (
 from kro_es.graph.node import ResourceGraph
 from kro_es.history import definitions_again
 from kro_es.history.doubts import GONE, Doubts
+from kro_es.history.incident import Incident
 from kro_es.history.memory import Memory
 from kro_es.history.recompiled import Recompiled
 from kro_es.projections.projection import Row
@@ -119,17 +120,36 @@ class _Task:
 
 def replay(log: LogReader, kinds: Mapping[Gvk, KindSchema], key: bytes) -> Report:
     """``kinds``: those a log without schemas was compiled against. ``key``: that of the digests in the log."""
-    report = Report()
     redactor = Redactor.of(key)
-    doubts = Doubts(redactor.key_id)
-    graphs = Recompiled(kinds)
-    tasks = _tasks(log, report, doubts, graphs)
+    return _replayed(lambda: _events(log), kinds, redactor, Doubts(redactor.key_id), None)
+
+
+def replay_incident(incident: Incident, kinds: Mapping[Gvk, KindSchema], key: bytes) -> Report:
+    """As :func:`replay`, of the decisions an incident is about. An unknown ``key`` leaves out what depends on secrets."""
+    redactor = Redactor.of(key)
+    return _replayed(lambda: incident.events, kinds, redactor, Doubts(redactor.key_id, dense=False), incident)
+
+
+def _replayed(
+    events: Callable[[], Iterable[Event]],
+    kinds: Mapping[Gvk, KindSchema],
+    redactor: Redactor,
+    doubts: Doubts,
+    incident: Incident | None,
+) -> Report:
+    report, graphs = Report(), Recompiled(kinds)
+    tasks = _tasks(events(), report, doubts, graphs, incident)
     instances = {task.event.stream.removeprefix(_INSTANCE) for found in tasks.values() for task in found}
     run = _Run(graphs, redactor, report, doubts, instances)
-    run.due(tasks.pop(0, ()))
-    for event in _events(log):
+    if incident is not None:
+        run.know(incident.fields)
+    waiting = sorted(tasks, reverse=True)
+    for event in events():
+        while waiting and waiting[-1] < event.position:
+            run.due(waiting[-1], tasks[waiting.pop()])
         run.fold(event)
-        run.due(tasks.pop(event.position, ()))
+    while waiting:
+        run.due(waiting[-1], tasks[waiting.pop()])
     report.differences.sort(key=lambda found: found.position)
     report.notes = graphs.notes
     return report
@@ -142,14 +162,16 @@ def _events(log: LogReader) -> Iterator[Event]:
         position = events[-1].position + 1
 
 
-def _tasks(log: LogReader, report: Report, doubts: Doubts, graphs: Recompiled) -> dict[int, list[_Task]]:
+def _tasks(
+    events: Iterable[Event], report: Report, doubts: Doubts, graphs: Recompiled, incident: Incident | None
+) -> dict[int, list[_Task]]:
     """By the position they were made at, which is earlier than the one they were recorded at.
 
     ``graphs`` learns every schema: one that a decision needed may have been recorded after that position.
     """
     found: dict[int, list[_Task]] = {}
     configuration: JsonObject = {}
-    for event in _events(log):
+    for event in events:
         doubts.seen(event)
         body = event.body
         if isinstance(body, ControllerStarted):
@@ -157,6 +179,8 @@ def _tasks(log: LogReader, report: Report, doubts: Doubts, graphs: Recompiled) -
         elif isinstance(body, SchemaRecorded):
             graphs.recorded(body)
         elif isinstance(body, _OfInstance | definitions_again.Decided):
+            if incident is not None and not incident.means(event):
+                continue
             if _noted(event):
                 found.setdefault(body.position, []).append(_Task(event, configuration))
             else:
@@ -193,6 +217,11 @@ class _Run:
         self._refs: dict[str, ObjectRef] = {}
         self._graphs = graphs
 
+    def know(self, fields: Mapping[str, JsonObject]) -> None:
+        """What events that are not at hand told of our fields, by digest."""
+        for digest, found in fields.items():
+            self._memory.put("field_sets", digest, {"fields": found})
+
     def fold(self, event: Event) -> None:
         self._memory.fold(event)
         match event.body:
@@ -205,7 +234,9 @@ class _Run:
             case _:
                 pass
 
-    def due(self, tasks: Sequence[_Task]) -> None:
+    def due(self, position: int, tasks: Sequence[_Task]) -> None:
+        """Decisions made at a position; every event up to it that there is has been folded."""
+        self._memory.position = position
         made: dict[str, tuple[InstanceInputs, Decision]] = {}
         told: dict[str, list[Event]] = {}
         for task in sorted(tasks, key=lambda item: item.event.position):

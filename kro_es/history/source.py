@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -48,6 +48,8 @@ class History:
 
     url: str
     now: int
+    utc: bool = field(default=False, kw_only=True)
+    """How the asker means a time without an offset: UTC, or of this place."""
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> Table:
         with self.asked.connect() as connection:
@@ -108,12 +110,12 @@ def file_of(url: str) -> str | None:
     return unquote(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
 
 
-def open_history(database: str, now: int) -> History:
+def open_history(database: str, now: int, *, utc: bool = False) -> History:
     """Raises UserError when there is no such database, SchemaError when it is of another version."""
     path = file_of(database)
     if path is not None and not Path(path).is_file():
         raise UserError(f"there is no database {path!r}: name the one the controller writes")
-    history = History(database, now)
+    history = History(database, now, utc=utc)
     try:
         _check_version(history)
     except UserError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kro_es.api import metadata
@@ -86,6 +86,28 @@ def definition(history: History, name: str) -> str:
         return str(found[0]["definition_uid"] if found else rows[-1]["key"])
     names = [str(row["definition"]) for row in history.rows("SELECT definition FROM p_definitions")]
     raise UserError(f"no definition {name!r} in this log{_did_you_mean(name, names)}")
+
+
+def kind_of(history: History, text: str) -> str:
+    """The kind meant, also by a plural or a short name. Raises UserError with the nearest kinds."""
+    rows = history.rows("SELECT DISTINCT api_group, kind FROM subjects WHERE kind <> ''")
+    known = [ObjectRef(str(row["api_group"]), str(row["kind"]), "", "") for row in rows]
+    fitting = {ref.kind for ref in known if _is_kind(ref, text)}
+    if not fitting:
+        names = {ref.kind.lower() for ref in known}
+        raise UserError(f"nothing of kind {text!r} in this log{_did_you_mean(text.lower(), names)}")
+    return min(fitting)
+
+
+def known(history: History, columns: Mapping[str, str], actor: str) -> None:
+    """Raises UserError for the first value (empty: any) that nothing in the log has, with the nearest there are."""
+    for column, value in columns.items():
+        found = {str(row["v"]) for row in history.rows(f"SELECT DISTINCT {column} AS v FROM subjects")} if value else ()  # noqa: S608 our own words
+        if value and value not in found:
+            raise UserError(f"nothing of {column} {value!r} in this log{_did_you_mean(value, found)}")
+    names = {str(row["name"]) for row in history.rows("SELECT name FROM actors")} if actor else set()
+    if actor and actor not in names:
+        raise UserError(f"nothing by {actor!r} in this log{_did_you_mean(actor, names)}")
 
 
 def of_kind(history: History, group: str, kind: str) -> list[Target]:

@@ -96,12 +96,6 @@ def compare(old: JsonObject, new: JsonObject) -> Report:
     return comparison.report()
 
 
-def breaking_summary(old: JsonObject, new: JsonObject) -> str:
-    """What would break existing instances; empty when nothing would."""
-    report = compare(old, new)
-    return report.summary if report.breaking else ""
-
-
 def _json(value: JsonValue) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 

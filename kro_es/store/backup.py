@@ -11,7 +11,7 @@ from kro_es.errors import UserError
 from kro_es.events.types import Actor, Event, LogAdopted
 from kro_es.store.engine import WRITE, open_engine
 from kro_es.store.event_log import EventLog
-from kro_es.store.maintenance import maintenance_event
+from kro_es.store.maintenance import Told, maintenance_event, silent
 from kro_es.store.seal import seal, sealed, unseal
 from kro_es.store.verify import VerifyReport, verify
 
@@ -19,10 +19,11 @@ _PAGES = 1000
 """Copied at once; the writer goes on in between."""
 
 
-def backup(engine: Engine, path: Path, *, now: int) -> VerifyReport:
+def backup(engine: Engine, path: Path, *, now: int, told: Told = silent, verifying: Told = silent) -> VerifyReport:
     """Copies a SQLite database into a new, sealed and verified one.
 
-    Raises UserError for another database, or when there is a file of that name. The redaction key is not part of it.
+    ``told`` hears of pages, ``verifying`` of events. Raises UserError for another database, or when there is a file of
+    that name. The redaction key is not part of it.
     """
     if engine.dialect.name != "sqlite":
         raise UserError("a PostgreSQL is backed up with its own tools (pg_dump), or as a file with kro-es db export")
@@ -37,7 +38,7 @@ def backup(engine: Engine, path: Path, *, now: int) -> VerifyReport:
     try:
         source = raw.driver_connection
         assert isinstance(source, sqlite3.Connection)
-        source.backup(copy, pages=_PAGES)
+        source.backup(copy, pages=_PAGES, progress=lambda _, left, of: told(of - left, of))
     finally:
         copy.close()
         raw.close()
@@ -45,7 +46,7 @@ def backup(engine: Engine, path: Path, *, now: int) -> VerifyReport:
     try:
         with copied.connect().execution_options(**WRITE) as connection, connection.begin():
             seal(connection, f"backup {path.name}", now)
-        report = verify(copied)
+        report = verify(copied, verifying)
     finally:
         copied.dispose()
     partial.rename(path)

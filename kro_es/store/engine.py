@@ -7,6 +7,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
+from kro_es.store.sql import direct
+
 WRITE = {"kro_es_write": True}
 """Execution options of a connection that is going to write."""
 _POSTGRESQL = {
@@ -64,4 +66,4 @@ def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get("kro_es_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    direct(connection, "BEGIN IMMEDIATE" if writes else "BEGIN")

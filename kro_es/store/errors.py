@@ -23,5 +23,15 @@ class SealedLog(UserError):
     """The log is a copy of another one; the text says how to make it a log of its own."""
 
 
+class OtherCluster(UserError):
+    """The log was begun for another cluster: whoever acted on it would make that one's objects here."""
+
+    def __init__(self, log: str, cluster: str) -> None:
+        super().__init__(
+            f"this log is of cluster {log}, and this is cluster {cluster} (the uid of namespace kube-system): nothing was"
+            " done; name the log of this cluster with --database, or a new one"
+        )
+
+
 class LogDamaged(KroEsError):
     """A stored event cannot be read back as it was written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from kro_es.store.batch import Batch, Encoder, Head, commit, insert
 from kro_es.store.delegation import delegate
 from kro_es.store.digest import chain
 from kro_es.store.engine import WRITE
+from kro_es.store.errors import OtherCluster
 from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
 from kro_es.store.mirror import Mirror
@@ -27,9 +29,12 @@ from kro_es.store.staging import StagedEvent, Staging
 from kro_es.store.stored import Bases
 from kro_es.store.streams import Streams
 from kro_es.store.verify import VerifyReport, verify
+from kro_es.store.wal import Mover, moving
 
 _SALT = 16
 _CATCH_UP_AT_ONCE = 10_000
+_KEPT_FOR = 1.0
+"""Seconds between two appends for which the connection stays: after more, the pool sees whether it still is one."""
 Appended = tuple[Event, ...] | Exception
 """What became of one group: its events as they are in the log, or why none of them is."""
 Also = Callable[[Connection, Sequence[Event]], None]
@@ -83,6 +88,10 @@ class EventLog(LogReader):
         self._encoder: Encoder | None = None
         self._bases: Bases | None = None
         self._dictionaries: set[int] = set()
+        self._mover: Mover | None = None
+        self._keeps = False
+        self._connection: Connection | None = None
+        self._used_at = 0.0
 
     def append(self, events: Sequence[NewEvent], *, now: int, also: Also | None = None) -> tuple[Event, ...]:
         """One atomic group, in order; events whose identity is already in the log are left out.
@@ -117,6 +126,8 @@ class EventLog(LogReader):
                 self._doubt = _Doubt(batch.events[-1].position, digest, results)
         if batch.events:
             self._position, self._recorded_at = batch.events[-1].position, batch.now
+            if self._mover is not None:
+                self._mover.appended(len(batch.events))
             self._reflect()
         self._doubt = None
         return results
@@ -142,11 +153,13 @@ class EventLog(LogReader):
     def issue_fence(self) -> int:
         """Makes this the one writer, every earlier token is refused from now on; brings projections up to the head.
 
-        Raises SealedLog for a copy that nobody adopted yet.
+        Raises SealedLog for a copy that nobody adopted yet, OtherCluster for a log that was begun for another one.
         """
         self._fence = None
         with self._writing() as (connection, head):
             refuse_sealed(connection)
+            if self._cluster and head.cluster not in ("", self._cluster):
+                raise OtherCluster(head.cluster, self._cluster)
             fence = head.fence + 1
             cluster = head.cluster or self._cluster
             run(connection, "UPDATE log_head SET fence = ?, cluster = ?", (fence, cluster))
@@ -180,7 +193,8 @@ class EventLog(LogReader):
     def _writing(self) -> Iterator[tuple[Connection, Head]]:
         """A transaction that owns the head of the log; whatever goes wrong in it, nothing remembered outlives it."""
         try:
-            with self._engine.connect().execution_options(**WRITE) as connection, connection.begin():
+            connection = self._connected()
+            with connection.begin():
                 head = Head.locked(connection)
                 if self._fence is not None and head.fence != self._fence:
                     raise FenceLost(f"the log belongs to writer {head.fence}, this is writer {self._fence}")
@@ -189,7 +203,36 @@ class EventLog(LogReader):
                 yield connection, head
         except BaseException:
             self._forget()
+            self._disconnect()
             raise
+        if not self._keeps:
+            self._disconnect()
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Meanwhile appends share a connection: a pool takes longer over one than a small transaction does."""
+        with moving(self._engine) as self._mover:
+            self._keeps = True
+            try:
+                yield
+            finally:
+                self._keeps = False
+                self._disconnect()
+                self._mover = None
+
+    def _connected(self) -> Connection:
+        now = time.monotonic()
+        if now - self._used_at > _KEPT_FOR:
+            self._disconnect()
+        if self._connection is None:
+            self._connection = self._engine.connect().execution_options(**WRITE)
+        self._used_at = now
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
 
     def _refresh(self, connection: Connection, head: Head) -> None:
         numbers = {number for (number,) in run(connection, "SELECT id FROM dictionaries")}

@@ -175,7 +175,7 @@ class Folding:
 
     def fold(self, connection: Connection, events: Sequence[Event]) -> None:
         """Folds the events and moves the checkpoints, all in the caller's transaction."""
-        if not events:
+        if not events or not self._folded:
             return
         last = events[-1].position
         concerned: dict[FoldedProjection, list[Event]] = {folded: [] for folded in self._folded}

@@ -13,7 +13,7 @@ from kro_es.store.engine import WRITE
 from kro_es.store.event_log import EventLog
 from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
-from kro_es.store.maintenance import maintenance_event
+from kro_es.store.maintenance import Told, maintenance_event, silent
 from kro_es.store.shares import fold_shares, shares
 from kro_es.store.sql import run, run_many
 from kro_es.store.tables import projection_table, table_name
@@ -44,7 +44,13 @@ class _Beside:
 
 
 def live_rebuild(
-    engine: Engine, projections: Sequence[Projection], *, actor: Actor, now: int, processes: int = 1
+    engine: Engine,
+    projections: Sequence[Projection],
+    *,
+    actor: Actor,
+    now: int,
+    processes: int = 1,
+    told: Told = silent,
 ) -> int:
     """The position at which the new rows took the place of the old ones. A controller may run meanwhile.
 
@@ -69,6 +75,7 @@ def live_rebuild(
         with engine.connect().execution_options(**WRITE) as connection, connection.begin():
             folding.fold(connection, events)
         position = events[-1].position
+        told(position, reader.head())
 
     def switch(connection: Connection, appended: Sequence[Event]) -> None:
         # First of all, so that a projector is in the middle of nothing: it takes its locks in the same order.

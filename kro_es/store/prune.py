@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from sqlalchemy import Connection, Engine
 
@@ -13,17 +14,21 @@ from kro_es.events.delta import canonical
 from kro_es.events.types import Actor, Event, LogPruned, ObjectObserved, ReconcileDecided
 from kro_es.store.digest import PrunedDigest
 from kro_es.store.event_log import EventLog
-from kro_es.store.log_reader import LogReader
-from kro_es.store.maintenance import maintenance_event
-from kro_es.store.packing import LATE
-from kro_es.store.sql import marks, run
+from kro_es.store.maintenance import Told, maintenance_event, silent
+from kro_es.store.packing import LATE, Packer
+from kro_es.store.sql import Values, marks, read_connection, run
+from kro_es.store.stored import SELECT, Decoder
 
-_AT_ONCE = 5_000
+_AT_ONCE = 2_000
 _MOVED_AT_ONCE = 500
 _HEADS = f"SELECT max(position) FROM events GROUP BY stream_id, encoding & {LATE}"  # noqa: S608 the number is ours
 """The last event of every stream, and the last that is not late: what the next one is compared with."""
 _ONE_EVENT = 20_000
 """Positions one event accounts for: a running controller waits that long and no longer."""
+_DELTAS = (
+    "SELECT position, stream_id, base_version FROM events WHERE base_version IS NOT NULL AND position > ?"
+    " ORDER BY position LIMIT ?"
+)
 
 
 @dataclass(slots=True)
@@ -46,97 +51,136 @@ class _Last:
 
     position: int
     content: bytes
-    candidate: bool
+    """Digest of all but the status; empty of one that is too young to be compared."""
 
 
-def plan(engine: Engine, before: int) -> PrunePlan:
+class _Marks:
+    """A set of positions that takes one byte for each there may be, however many it has."""
+
+    def __init__(self, head: int) -> None:
+        self._marks = bytearray(head + 1)
+
+    def __contains__(self, position: int) -> bool:
+        return bool(self._marks[position])
+
+    def add(self, position: int) -> None:
+        self._marks[position] = 1
+
+    def discard(self, position: int) -> None:
+        self._marks[position] = 0
+
+    def positions(self) -> Iterator[int]:
+        """In order."""
+        found = self._marks.find(1)
+        while found >= 0:
+            yield found
+            found = self._marks.find(1, found + 1)
+
+
+def plan(engine: Engine, before: int, told: Told = silent) -> PrunePlan:
     """What of the observations recorded before a time (microseconds) may go.
 
     Kept: what changed anything but the status; the last one before the time (the state of every later moment); the
     first of an object; what a decision read, another event names as its cause, or a kept delta is built on.
     """
-    found = PrunePlan(before)
-    log = LogReader(engine)
-    candidates: dict[int, tuple[str, int]] = {}
-    needed: set[int] = set()
-    last: dict[str, _Last] = {}
-    position, head = 0, log.head()
-    while position < head:
-        events = log.read(position + 1, _AT_ONCE)
-        for event in events:
-            _look(event, before, last, candidates, needed, found)
-        position = events[-1].position
-    for item in last.values():
-        if item.candidate and candidates.pop(item.position, None) is not None:
-            found.keep("last before the time")
-    for position in needed & candidates.keys():
-        del candidates[position]
-        found.keep("input or cause of another event")
-    with engine.connect() as connection, connection.begin():
-        _without_bases(connection, candidates, found)
-        found.positions = sorted(candidates)
-        for part in _parts(found.positions):
+    with read_connection(engine) as connection, connection.begin():
+        head = int(run(connection, "SELECT position FROM log_head").scalar_one())
+        looking = _Looking(connection, before, head)
+        for row in _pages(connection, f"{SELECT} WHERE e.position > ? ORDER BY e.position LIMIT ?"):
+            looking.look(row)
+            if row[0] % _AT_ONCE == 0:
+                told(row[0], head)
+        return looking.plan()
+
+
+def _pages(connection: Connection, sql: str) -> Iterator[Values]:
+    """Rows by their first column, a page at a time."""
+    position = 0
+    while rows := run(connection, sql, (position, _AT_ONCE)).all():
+        yield from (tuple(row) for row in rows)
+        position = rows[-1][0]
+
+
+class _Looking:
+    """A log gone through once; what is remembered grows with its streams, not with its events."""
+
+    def __init__(self, connection: Connection, before: int, head: int) -> None:
+        self._connection = connection
+        self._decoder = Decoder(Packer.load(connection))
+        self._candidates, self._needed = _Marks(head), _Marks(head)
+        self._last: dict[str, _Last] = {}
+        self._snapshots: dict[tuple[int, int], int] = {}
+        """Stream and version of the candidates a delta can be built on, and where they are."""
+        self._found = PrunePlan(before)
+
+    def look(self, row: Values) -> None:
+        position, stream, type_name, recorded_at, cause = row[0], row[1], row[3], row[15], row[16]
+        self._needed.add(cause)
+        if type_name == ReconcileDecided.TYPE:
+            body = self._decoder.stored(self._connection, row).event().body
+            assert isinstance(body, ReconcileDecided)
+            for item in body.inputs:
+                self._needed.add(item.position)
+        if type_name != ObjectObserved.TYPE:
+            self._last.pop(stream, None)
+        elif recorded_at < self._found.before:
+            self._old(row)
+        else:
+            previous = self._last.get(stream)
+            if previous is not None and previous.position in self._candidates:
+                # The newest old one is the state of every moment from then on.
+                self._keep(previous.position, "last before the time")
+            self._last[stream] = _Last(position, b"")
+
+    def _old(self, row: Values) -> None:
+        position, stream = row[0], row[1]
+        stored = self._decoder.stored(self._connection, row)
+        content = _but_status(stored.payload["object"])
+        previous = self._last.get(stream)
+        if previous is not None and previous.content == content and not stored.payload.get("seen_late", False):
+            self._candidates.add(position)
+            if stored.base_version is None:
+                self._snapshots[stored.stream_id, stored.version] = position
+        else:
+            self._found.keep("first, or more than the status changed")
+        self._last[stream] = _Last(position, content)
+
+    def _keep(self, position: int, reason: str) -> None:
+        if position in self._candidates:
+            self._candidates.discard(position)
+            self._found.keep(reason)
+
+    def plan(self) -> PrunePlan:
+        """When all events were looked at."""
+        for item in self._last.values():
+            self._keep(item.position, "last before the time")
+        for position in self._needed.positions():
+            self._keep(position, "input or cause of another event")
+        self._keep_bases()
+        for (position,) in run(self._connection, _HEADS).all():
+            self._keep(position, "head of its stream")
+        self._found.positions = list(self._candidates.positions())
+        for part in _parts(self._found.positions):
             sql = f"SELECT sum(length(payload)) FROM events WHERE position IN ({marks(len(part))})"  # noqa: S608
-            found.bytes += int(run(connection, sql, tuple(part)).scalar() or 0)
-    return found
+            self._found.bytes += int(run(self._connection, sql, tuple(part)).scalar() or 0)
+        return self._found
 
+    def _keep_bases(self) -> None:
+        """A snapshot stays while a delta that stays needs it; of a stream that has a head, so does what is last."""
+        for position, stream, base in _pages(self._connection, _DELTAS):
+            if position not in self._candidates:
+                self._keep_base(stream, base)
 
-def _look(
-    event: Event,
-    before: int,
-    last: dict[str, _Last],
-    candidates: dict[int, tuple[str, int]],
-    needed: set[int],
-    found: PrunePlan,
-) -> None:
-    needed.add(event.cause)
-    if isinstance(event.body, ReconcileDecided):
-        needed.update(item.position for item in event.body.inputs)
-    if not isinstance(event.body, ObjectObserved):
-        last.pop(event.stream, None)
-        return
-    content = _but_status(event.body.object)
-    previous = last.get(event.stream)
-    old = event.recorded_at < before
-    if not old and (previous is None or previous.position not in candidates):
-        last[event.stream] = _Last(event.position, content, candidate=False)
-        return
-    if not old:
-        # The newest old one is the state of every moment from then on.
-        assert previous is not None
-        del candidates[previous.position]
-        found.keep("last before the time")
-        last[event.stream] = _Last(event.position, content, candidate=False)
-        return
-    status_only = previous is not None and previous.content == content and not event.body.seen_late
-    if status_only:
-        candidates[event.position] = (event.stream, event.stream_version)
-    else:
-        found.keep("first, or more than the status changed")
-    last[event.stream] = _Last(event.position, content, candidate=status_only)
+    def _keep_base(self, stream: int, version: int) -> None:
+        position = self._snapshots.get((stream, version))
+        if position is not None:
+            self._keep(position, "snapshot others build on")
 
 
 def _but_status(obj: JsonObject) -> bytes:
     rest = {name: value for name, value in obj.items() if name != "status"}
     meta = {name: value for name, value in obj.get("metadata", {}).items() if name != "resourceVersion"}
-    return canonical({**rest, "metadata": meta})
-
-
-def _without_bases(connection: Connection, candidates: dict[int, tuple[str, int]], found: PrunePlan) -> None:
-    """A snapshot stays while a delta that stays needs it; of a stream that has a head, so does what is last."""
-    versions = {place: position for position, place in candidates.items()}
-    sql = (
-        "SELECT s.name, e.base_version, e.position FROM events e JOIN streams s ON s.id = e.stream_id"
-        " WHERE e.base_version IS NOT NULL"
-    )
-    bases = {(name, base) for name, base, position in run(connection, sql) if position not in candidates}
-    heads = {position for (position,) in run(connection, _HEADS)}
-    for place in bases & versions.keys():
-        del candidates[versions[place]]
-        found.keep("snapshot others build on")
-    for position in heads & candidates.keys():
-        del candidates[position]
-        found.keep("head of its stream")
+    return sha256(canonical({**rest, "metadata": meta})).digest()
 
 
 def prune(engine: Engine, found: PrunePlan, *, actor: Actor, now: int) -> list[Event]:

@@ -23,7 +23,7 @@ from kro_es.store.rows import RowForm
 from kro_es.store.sql import Values, read_connection, run
 from kro_es.store.tables import projection_schema
 
-_AT_ONCE, _COMPARED_AT_ONCE = 5_000, 1_000
+_AT_ONCE, _COMPARED_AT_ONCE = 2_000, 1_000
 _WORDED = 100
 """Differences of one projection that are told."""
 _SIDES = ("first", "second")

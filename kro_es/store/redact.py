@@ -15,7 +15,7 @@ from kro_es.events.delta import canonical, diff
 from kro_es.events.redaction import MARK
 from kro_es.events.types import Actor, Event, LogRedacted, ObjectObserved, RevisionIssued
 from kro_es.store.event_log import EventLog
-from kro_es.store.maintenance import maintenance_event
+from kro_es.store.maintenance import Told, maintenance_event, silent
 from kro_es.store.packing import COMPRESSED, DELTA, DICTIONARY, LATE, Packer
 from kro_es.store.sql import read_connection, run, run_many
 from kro_es.store.stored import SELECT, Decoder
@@ -39,7 +39,7 @@ class RedactPlan:
     streams: dict[int, set[int]] = field(default_factory=dict)
 
 
-def plan(engine: Engine, texts: Iterable[str]) -> RedactPlan:
+def plan(engine: Engine, texts: Iterable[str], told: Told = silent) -> RedactPlan:
     """Looks through the whole log for texts, as they are and in base64.
 
     Raises UserError for a text too short to look for, one that a name holds, or one an object still has.
@@ -49,6 +49,7 @@ def plan(engine: Engine, texts: Iterable[str]) -> RedactPlan:
         _refuse_names(connection, found.texts)
         _refuse_current(connection, found.texts)
         decoder = Decoder(Packer.load(connection))
+        head = int(run(connection, "SELECT position FROM log_head").scalar_one())
         position = 0
         while rows := run(
             connection, f"{SELECT} WHERE e.position > ? ORDER BY e.position LIMIT ?", (position, _AT_ONCE)
@@ -59,6 +60,7 @@ def plan(engine: Engine, texts: Iterable[str]) -> RedactPlan:
                 if _holds(canonical(stored.payload), found.texts):
                     found.positions.append(position)
                     found.streams.setdefault(stored.stream_id, set()).add(position)
+            told(position, head)
     return found
 
 

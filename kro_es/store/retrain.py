@@ -13,13 +13,14 @@ from kro_es.events.types import Actor, Event, LogRetrained
 from kro_es.store.event_log import EventLog
 from kro_es.store.maintenance import maintenance_event
 from kro_es.store.packing import COMPRESSED, Packer
-from kro_es.store.sql import read_connection, run
+from kro_es.store.sql import marks, read_connection, run
 
 _SIZE = 112_640
 _SAMPLES = 20_000
 _BYTES = 32_000_000
 """Of samples, at most."""
 _FEWEST = 1000
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,18 @@ def _samples(connection: Connection, packer: Packer) -> list[bytes | bytearray |
     """Payloads spread over the whole log: deltas and snapshots in the mix they have there."""
     head = int(run(connection, "SELECT position FROM log_head").scalar_one())
     step = max(1, head // _SAMPLES)
-    sql = "SELECT encoding, payload FROM events WHERE position - position / ? * ? = 0 AND encoding & ? > 0 ORDER BY position DESC"
+    places = range(head - head % step, 0, -step)
     found: list[bytes | bytearray | memoryview[int]] = []
     size = 0
-    for encoding, payload in run(connection, sql, (step, step, COMPRESSED)):
-        if size > _BYTES:
-            break
-        found.append(packer.unpack(encoding, bytes(payload)))
-        size += len(found[-1])
+    for start in range(0, len(places), _AT_ONCE):
+        part = tuple(places[start : start + _AT_ONCE])
+        sql = (
+            f"SELECT encoding, payload FROM events WHERE position IN ({marks(len(part))}) AND encoding & ? > 0"  # noqa: S608
+            " ORDER BY position DESC"
+        )
+        for encoding, payload in run(connection, sql, (*part, COMPRESSED)):
+            if size > _BYTES:
+                return found
+            found.append(packer.unpack(encoding, bytes(payload)))
+            size += len(found[-1])
     return found

@@ -85,7 +85,14 @@ def run(connection: Connection, sql: str, values: Values = ()) -> Rows:
     spelled = _spelled(connection.dialect.name, sql)
     if not connection.in_transaction():
         return cast("Rows", connection.exec_driver_sql(spelled, values))
-    # What SQLAlchemy does around a statement costs more than most statements do.
+    return direct(connection, spelled, values)
+
+
+def direct(connection: Connection, spelled: str, values: Values = ()) -> Rows:
+    """As :func:`run`, spelled for the database, within a transaction or to begin one.
+
+    What SQLAlchemy does around a statement costs more than most statements do.
+    """
     cursor = connection.connection.cursor()
     try:
         connection.dialect.do_execute(cursor, spelled, values)

@@ -22,6 +22,7 @@ from kro_es.projections.projection import Projection
 from kro_es.store.batch import Content, Encoder, Head, insert
 from kro_es.store.engine import WRITE
 from kro_es.store.folding import Folding
+from kro_es.store.maintenance import Told, silent
 from kro_es.store.names import Names
 from kro_es.store.packing import LATE, Packer
 from kro_es.store.seal import seal
@@ -61,7 +62,7 @@ class Manifest:
     heartbeat: int
 
 
-def export(engine: Engine, path: Path) -> Manifest:
+def export(engine: Engine, path: Path, told: Told = silent) -> Manifest:
     """Writes the log as of one moment: lines of JSON, compressed. Whoever reads the file learns what the log tells.
 
     Raises UserError when there is a file of that name.
@@ -70,12 +71,16 @@ def export(engine: Engine, path: Path) -> Manifest:
         manifest = _manifest(connection)
         with zstandard.ZstdCompressor(level=6).stream_writer(file, closefd=False) as packed:
             packed.write(_line({name: getattr(manifest, name) for name in manifest.__slots__}))
-            for line in _lines(connection):
+            for done, line in enumerate(_lines(connection)):
                 packed.write(line)
+                if done % _AT_ONCE == 0:
+                    told(done, manifest.events + manifest.pruned + manifest.commits)
     return manifest
 
 
-def import_log(engine: Engine, path: Path, projections: tuple[Projection, ...], *, now: int) -> Manifest:
+def import_log(
+    engine: Engine, path: Path, projections: tuple[Projection, ...], *, now: int, told: Told = silent
+) -> Manifest:
     """Fills an empty log with a file's, in one transaction, sealed: the same positions, leaves and chain.
 
     Raises UserError when the log is not empty or the file is not whole. The caller verifies the log.
@@ -90,6 +95,8 @@ def import_log(engine: Engine, path: Path, projections: tuple[Projection, ...], 
             filling = _Filling(connection, projections)
             for line in lines:
                 filling.take(line)
+                if filling.events % _AT_ONCE == 0:
+                    told(filling.events, manifest.events)
             filling.end()
         except _FAULTS as error:
             raise UserError(f"{path} is not whole: {error}") from error

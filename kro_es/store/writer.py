@@ -157,9 +157,10 @@ class LogWriter:
 
     def _drain(self) -> None:
         """The thread: whatever has arrived meanwhile is the next transaction, so a lone event never waits."""
-        while groups := self._next():
-            results = self._written([pending.events for pending in groups])
-            self._loop.call_soon_threadsafe(self._settle, groups, results)
+        with self._log.connected():
+            while groups := self._next():
+                results = self._written([pending.events for pending in groups])
+                self._loop.call_soon_threadsafe(self._settle, groups, results)
         self._loop.call_soon_threadsafe(self._ended.set)
 
     def _written(self, groups: list[Sequence[NewEvent]]) -> list[Appended] | Exception:

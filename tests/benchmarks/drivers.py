@@ -53,19 +53,26 @@ def beside_driver(ours: Engine, other: Engine, batches: Sequence[list[NewEvent]]
     log.issue_fence()
     log.encoding = 0.0
     found, insert = Beside(), _driver(other)
-    for batch in batches:
-        began, encoding = time.perf_counter(), log.encoding
-        appended = log.append(batch, now=batch[-1].occurred_at)
-        taken = time.perf_counter() - began
-        found.whole += taken
-        found.ours += taken - (log.encoding - encoding)
-        with ours.connect() as connection:
-            sql = f"SELECT * FROM events WHERE position >= {appended[0].position} ORDER BY position"
-            rows = [tuple(row) for row in connection.exec_driver_sql(sql)]
-        began = time.perf_counter()
-        insert(rows)
-        found.raw += time.perf_counter() - began
+    with log.connected():
+        for batch in batches:
+            _in_turn(log, ours, insert, batch, found)
     return found
+
+
+def _in_turn(
+    log: _Timed, ours: Engine, insert: Callable[[list[Any]], None], batch: list[NewEvent], found: Beside
+) -> None:
+    began, encoding = time.perf_counter(), log.encoding
+    appended = log.append(batch, now=batch[-1].occurred_at)
+    taken = time.perf_counter() - began
+    found.whole += taken
+    found.ours += taken - (log.encoding - encoding)
+    with ours.connect() as connection:
+        sql = f"SELECT * FROM events WHERE position >= {appended[0].position} ORDER BY position"
+        rows = [tuple(row) for row in connection.exec_driver_sql(sql)]
+    began = time.perf_counter()
+    insert(rows)
+    found.raw += time.perf_counter() - began
 
 
 def _driver(engine: Engine) -> Callable[[list[Any]], None]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from kro_es.cli.garbage import collect_seldom
 from kro_es.events.types import NewEvent
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.engine import open_engine
@@ -58,6 +59,7 @@ async def _steady(path: Path, rate: int, *, look: bool) -> list[float]:
     writer, pool = LogWriter(log), ReaderPool(engine, PROJECTIONS)
     # Made before: an object costs its maker more than the writer.
     groups = list(Generator().batches(int(_SECONDS * rate), _GROUP))
+    collect_seldom()  # as the controller does
     taken: list[float] = []
 
     async def send(events: list[NewEvent]) -> None:
@@ -89,6 +91,7 @@ async def _fill(path: str, batches: Iterator[list[NewEvent]]) -> None:
     migrate(engine)
     log = EventLog(engine, PROJECTIONS, cluster="bench")
     log.issue_fence()
+    collect_seldom()  # as the controller does
     writer = LogWriter(log)
     for batch in batches:
         await writer.append(batch)

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
+from kro_es.cli.garbage import collect_seldom
 from kro_es.events.types import Actor, NewEvent
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.engine import open_engine
@@ -87,7 +88,9 @@ def _written(name: str, engine: Engine) -> list[Figure]:
     writer.issue_fence()
     first = min(EVENTS, _TAIL)
     generator = Generator()
-    batches, cpu = list(generator.batches(first, BATCH)), time.process_time()
+    batches = list(generator.batches(first, BATCH))
+    collect_seldom()  # as the controller does
+    cpu = time.process_time()
     empty = _appended(writer, batches)
     cpu = time.process_time() - cpu
     figures = [
@@ -108,10 +111,11 @@ def _written(name: str, engine: Engine) -> list[Figure]:
 
 
 def _appended(writer: EventLog, batches: Sequence[list[NewEvent]]) -> float:
-    began = time.perf_counter()
-    for batch in batches:
-        writer.append(batch, now=batch[-1].occurred_at)
-    return time.perf_counter() - began
+    with writer.connected():
+        began = time.perf_counter()
+        for batch in batches:
+            writer.append(batch, now=batch[-1].occurred_at)
+        return time.perf_counter() - began
 
 
 def _beside(name: str, ours: Engine, other: Engine) -> list[Figure]:

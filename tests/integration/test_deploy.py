@@ -50,7 +50,7 @@ def deployment_command_line() -> CommandLine:
 
 
 def pod_template(name: str = "deployment.yaml") -> Any:
-    return yaml.safe_load((DEPLOY / name).read_text())["spec"]["template"]
+    return next(yaml.safe_load_all((DEPLOY / name).read_text()))["spec"]["template"]
 
 
 def dry_run(cluster: Any, path: Path) -> None:

@@ -177,7 +177,8 @@ def test_who_asks_is_what_the_api_server_says_and_nothing_else(endpoint: Endpoin
     plane = endpoint.cluster.plane
     assert isinstance(plane, ControlPlane)
     forged = {"X-Remote-User": "admin", "X-Remote-Group": "system:masters"}
-    with pytest.raises(OSError, match="certificate required"):
+    # told in the handshake, or by the end of the connection if the question was quicker
+    with pytest.raises(OSError, match=r"certificate required|closed connection|reset by peer|Broken pipe"):
         got(f"https://{endpoint.address}{RAW}/log", forged)
     assert got(f"{plane.url}{RAW}/log", {})[0] == 403
     assert rows(endpoint.raw("admin", "log")) != []

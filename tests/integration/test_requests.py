@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import Cluster
 from tests.support.operator import Operator
 from tests.support.steps import Steps, config_map, definition, eventually, instance
 
@@ -104,6 +105,33 @@ def test_a_pass_asks_for_what_the_readme_says_and_for_nothing_else(steps: Steps,
         "deleted with its one child": asked(deleted),
     }
     assert found == _table()
+
+
+def test_a_restart_lists_and_watches_and_asks_for_nothing_else(cluster: Cluster, tmp_path: Path) -> None:
+    operator, steps = Operator(cluster.kubeconfig("controller"), tmp_path).start(), Steps(cluster)
+    own = "${schema.metadata.name}"
+    try:
+        children = config_map("cfg", own, {"v": "x"}), config_map("more", f"{own}-more", {"v": "${cfg.metadata.uid}"})
+        steps.apply(definition("reststarts", "Reststart", {}, *children))
+        steps.active("reststarts")
+        steps.apply(*(instance("Reststart", f"r{number}", {}) for number in range(5)))
+        for number in range(5):
+            steps.ready("reststart", f"r{number}")
+        operator.kill()
+        mark = cluster.plane.audit.mark()
+        again = Operator(cluster.kubeconfig("controller"), tmp_path, arguments=("run", "--database", operator.database))
+        operator = again.start()
+        # passes after it was ready: each of the five, and the definition
+        eventually(lambda: operator.metric('reconcile_total{kind="instance"}'), lambda count: count >= 5, "passes")
+        eventually(lambda: operator.metric('reconcile_total{kind="definition"}'), lambda count: count >= 1, "its pass")
+        steps.apply(instance("Reststart", "sentinel", {}))
+        steps.ready("reststart", "sentinel")
+        asked = [
+            request for request in cluster.plane.audit.requests("controller", mark) if "sentinel" not in request.uri
+        ]
+        assert {request.verb for request in asked} == {"list", "watch"}, asked
+    finally:
+        operator.stop()
 
 
 def test_the_table_compares_with_every_case() -> None:

@@ -160,6 +160,11 @@ class Connection:
                     await watcher.news.wait()
                     watcher.idle = False
                 watcher.cursor = self.server.version
+                watcher.news.clear()
+                if watched.resource.gvk in self.server.uninstalled:
+                    yield Broken("NotFound")
+                    await self._news(watcher)
+                    continue
                 yield Listed(tuple(self.server.matching(watched)), str(watcher.cursor))
                 async for item in self._changes(watcher):
                     yield item
@@ -184,10 +189,13 @@ class Connection:
                 if watcher.broken:
                     break
             else:
-                watcher.idle = True
-                await watcher.news.wait()
-                watcher.idle = False
-                await self._or_die()
+                await self._news(watcher)
+
+    async def _news(self, watcher: Watcher) -> None:
+        watcher.idle = True
+        await watcher.news.wait()
+        watcher.idle = False
+        await self._or_die()
 
 
 def _shown(watched: Watched, entry: Entry) -> Changed | None:

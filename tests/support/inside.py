@@ -118,7 +118,7 @@ class Controller:
         self._tasks = [asyncio.create_task(loop.work()) for _ in range(4)]
 
         async def watching() -> None:
-            await loop.start_watching(left.kinds, left.members)
+            await loop.start_watching(left.kinds, left.members, left.located)
             await close_intents(self.assembled.world, left.intents)
 
         self.watching = asyncio.create_task(watching())

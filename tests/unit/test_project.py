@@ -37,6 +37,36 @@ def test_every_module_says_what_it_is_for(module: Path) -> None:
     assert ast.get_docstring(ast.parse(module.read_text()))
 
 
+MOST_LINES, MOST_OF_FUNCTION = 400, 40
+LONG_FUNCTIONS = {
+    "store/tables.py": {"_log"},  # a declaration: the tables of the log, column by column
+    "decisions/load.py": {"load"},  # a listing: everything a decision reads, a line each
+}
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef, *, with_signature: bool) -> int:
+    """Without the docstring."""
+    words = len(function.body[0].value.value.splitlines()) if ast.get_docstring(function) else 0  # type: ignore[attr-defined]
+    first = function.lineno if with_signature else function.body[0].lineno
+    assert function.end_lineno is not None
+    return function.end_lineno - first + 1 - words
+
+
+def test_modules_and_functions_are_short_enough_to_be_read_at_once() -> None:
+    """A command's signature lists its options, each with its help: it does not count."""
+    long: dict[str, set[str]] = {}
+    for module in MODULES:
+        name, text = module.relative_to(ROOT / "kro_es").as_posix(), module.read_text()
+        assert len(text.splitlines()) <= MOST_LINES, name
+        functions = [
+            node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+        for function in functions:
+            if lines_of(function, with_signature=not name.startswith("cli/")) > MOST_OF_FUNCTION:
+                long.setdefault(name, set()).add(function.name)
+    assert long == LONG_FUNCTIONS
+
+
 def test_every_folder_with_modules_is_a_package() -> None:
     assert {path.parent for path in MODULES} == {path.parent for path in MODULES if path.name == "__init__.py"}
 

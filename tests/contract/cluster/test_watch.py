@@ -133,6 +133,14 @@ async def test_a_watch_that_ends_goes_on_after_the_last_bookmark(client: ApiClie
     assert server.asked == ["7", "40"]
 
 
+async def test_a_quiet_watch_that_goes_on_after_a_break_says_so(client: ApiClient, server: Server) -> None:
+    """Nothing was missed: what is not said here would be a gap in the log, hours long, when it breaks for good."""
+    bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "40"}}}
+    cut = {"type": "ERROR", "object": {"code": 500, "reason": "InternalError", "message": "etcd leader changed"}}
+    server.watches = [says(cut), says(bookmark, then=silence)]
+    assert (await items(client, 3))[1:] == [Broken("InternalError"), Burst(())]
+
+
 @pytest.mark.parametrize("gone", [{"type": "ERROR", "object": {"code": 410, "reason": "Expired"}}, b"{no json"])
 async def test_after_what_cannot_be_resumed_it_lists_again(client: ApiClient, server: Server, gone: object) -> None:
     server.watches = [says(change(9), gone), says(then=silence)]

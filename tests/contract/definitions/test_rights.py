@@ -33,6 +33,7 @@ async def test_a_right_that_is_given_later_is_enough(inside: Inside) -> None:
     assert condition(inside, RUNS)[0] == "False"
     inside.server.forbidden.clear()
     inside.server.wake()
+    await inside.rest()
     await inside.pass_time()
     assert (condition(inside, RUNS)[0], state(inside)) == ("True", "Active")
     await inside.create(thing())

@@ -8,7 +8,7 @@ import pytest
 
 from kro_es.errors import UserError
 from kro_es.events.types import Body, InstancePinned, InstanceUnpinned
-from kro_es.history import nodes, pinning, pins, preview, rollback, selecting, targets, timeline
+from kro_es.history import nodes, pinning, pins, preview, rollback, selecting, targets, timeline, why
 from kro_es.history.revisions import rollouts
 from kro_es.history.timeline import Filters
 from tests.contract.instances.shapes import cm, shop
@@ -85,6 +85,9 @@ async def test_who_loses_the_labels_is_let_go_and_who_gets_them_is_pinned_and_th
     assert origin(twenty, InstanceUnpinned) == ("argocd", "shop-01")
     assert origin(twenty, InstancePinned) == ("kubectl", "shop-02")
     target = targets.find(twenty.history, "webshop/shop-01", "team-a")
+    chain = [link for _, link, _ in why.of_target(twenty.history, target, "").lines()]
+    assert chain[0].actor == "argocd"
+    assert "unpinned: no pin of tier=gold selects it any more" in [link.summary for link in chain]
     told = [row["summary"] for row in timeline.listed(twenty.history, Filters(), target).rows]
     assert "pinned to revision 1: it has tier=gold" in told
     assert "unpinned: no pin of tier=gold selects it any more" in told

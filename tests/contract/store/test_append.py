@@ -8,10 +8,10 @@ from sqlalchemy.exc import IntegrityError
 
 from kro_es.errors import FenceLost
 from kro_es.store.digest import decision_id
-from kro_es.store.errors import ConcurrencyError
+from kro_es.store.errors import ConcurrencyError, OtherCluster
 from kro_es.store.event_log import EventLog
 from tests.contract.store.conftest import MakeLog
-from tests.contract.store.support import NOW, command, deleted, gone, seen, settled
+from tests.contract.store.support import NOW, PROJECTIONS, command, deleted, gone, seen, settled
 
 
 def test_positions_are_dense_and_versions_count_per_stream(log: EventLog) -> None:
@@ -126,6 +126,14 @@ def test_a_writer_without_the_fence_appends_commands_only(make_log: MakeLog) -> 
     with pytest.raises(FenceLost):
         other.append([gone("i")], now=NOW)
     assert main.append([seen("a", 2), command()], now=NOW)[1].stream_version == 2
+
+
+def test_a_log_of_another_cluster_is_refused_before_anything_is_done(make_log: MakeLog, engine: Engine) -> None:
+    main = make_log()
+    other = EventLog(engine, PROJECTIONS, cluster="cluster-2")
+    with pytest.raises(OtherCluster, match="this log is of cluster cluster-1, and this is cluster cluster-2"):
+        other.issue_fence()
+    assert main.append([seen("a", 1)], now=NOW)[0].position == 1
 
 
 def test_recorded_time_never_goes_back(make_log: MakeLog) -> None:

@@ -39,7 +39,7 @@ def url(postgres_server: str) -> str:
 @pytest.fixture
 def projectors(url: str, engine: Engine, tmp_path: Path) -> Iterator[list[Operator]]:
     """As the manifest starts them. The database has no schema yet: they wait for a controller to make it."""
-    pod = yaml.safe_load(MANIFEST.read_text())["spec"]["template"]["spec"]
+    pod = next(yaml.safe_load_all(MANIFEST.read_text()))["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert [item["name"] for item in container["env"] if "valueFrom" in item] == ["KRO_ES_DATABASE"]
     words = (*container["args"], "--database", url)

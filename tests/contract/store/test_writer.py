@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
 from kro_es.events.types import Event
 from kro_es.store import writer as module
+from kro_es.store.engine import open_engine
 from kro_es.store.errors import ConcurrencyError
 from kro_es.store.event_log import EventLog
+from kro_es.store.verify import verify
 from kro_es.store.writer import LogWriter, WriterClosed
-from tests.contract.store.support import NOW, seen, settled
+from tests.contract.store.support import NOW, PROJECTIONS, create, seen, settled
 
 
 @pytest.fixture
@@ -101,3 +104,19 @@ async def test_close_commits_what_is_queued_and_takes_no_more(log: EventLog) -> 
     assert log.head() == 50
     with pytest.raises(WriterClosed):
         await writer.append([seen("a", 1)])
+
+
+async def test_the_write_ahead_log_is_moved_into_the_file_beside_the_writer(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/log.db")
+    create(engine, PROJECTIONS)
+    log = EventLog(engine, PROJECTIONS, cluster="cluster-1")
+    log.issue_fence()
+    writer = LogWriter(log, clock=lambda: NOW)
+    before = (tmp_path / "log.db").stat().st_size
+    await writer.append([seen(f"o-{number}", 1) for number in range(600)])
+    async with asyncio.timeout(20):
+        while (tmp_path / "log.db").stat().st_size == before:
+            await asyncio.sleep(0.005)
+    await writer.close()
+    assert verify(engine).ok
+    engine.dispose()

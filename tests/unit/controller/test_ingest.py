@@ -10,7 +10,7 @@ import pytest
 
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.api.selector import Selector
-from kro_es.api.watch import Broken, Changed, Listed, Watched
+from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched
 from kro_es.controller.ingest import Ingest, Sent
 from kro_es.controller.vault import Vault
 from kro_es.decisions.taint import Taints
@@ -201,6 +201,16 @@ async def test_a_broken_watch_is_a_gap_and_what_the_list_finds_is_late() -> None
     found = log.events[2].body
     assert isinstance(found, ObjectObserved)
     assert found.seen_late
+
+
+async def test_a_watch_that_goes_on_where_it_was_has_missed_nothing() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("a")])
+    await ingest.sink(CONFIG_MAPS, Changed("ADDED", _object()))
+    await ingest.sink(CONFIG_MAPS, Broken("disconnect"))
+    await ingest.sink(CONFIG_MAPS, Burst(()))
+    await ingest.sink(CONFIG_MAPS, Listed((_object(version=4, data={"v": "new"}),), "4"))
+    assert log.types == [ObjectObserved, ObjectObserved]
 
 
 async def test_what_leaves_one_selection_and_is_shown_by_another_watch_is_not_gone() -> None:

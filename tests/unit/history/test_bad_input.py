@@ -23,6 +23,15 @@ from tests.unit.history.conftest import Ask
         (("log", "a/b/c"), "write KIND/NAME, KIND.group/NAME or the name of a definition"),
         (("log", "--type", "nope"), "no event is of type 'nope'; there are audit.matched, command.hold"),
         (("log", "--path", "spec"), "--path needs a TARGET"),
+        (("log", "--kind", "deploymnt"), "nothing of kind 'deploymnt' in this log; did you mean deployment?"),
+        (("log", "--actor", "dan"), "nothing by 'dan' in this log; did you mean dana?"),
+        (("log", "-n", "prd"), "nothing of namespace 'prd' in this log; did you mean prod?"),
+        (("log", "--name", "shp"), "nothing of name 'shp' in this log; did you mean shop"),
+        (("diff", "webshop@2"), "name the revision to compare with, e.g. diff webshop@2 webshop@1"),
+        (("graph", "webshop"), "belongs to none; name one of its instances, e.g. webshop/blog"),
+        (("sql", " "), "there is no query: write SELECT ... over the views"),
+        (("export", "--out", "/nowhere/x"), "/nowhere/x cannot be written: No such file or directory"),
+        (("log", "--context", "x"), "No such option: --context"),
         (("log", "--until", "yesterday"), "'yesterday' names no moment: write a position, a time such as"),
         (("graph", "webshop/blog", "--at", "2020-01-01T00:00:00Z"), "is before the log began: it begins at 2026-03-02"),
         (("graph", "webshop/blog", "--at", "2030-01-01T00:00:00Z"), "is in the future: it is 2026-03-02T13:00"),
@@ -87,7 +96,15 @@ def test_a_mistake_is_told_with_what_is_right(question: tuple[str, ...], answer:
 
 
 def test_an_unknown_command_is_a_mistake_too(ask: Ask) -> None:
-    assert ask("lgo").code == 1
+    said = ask("lgo")
+    assert (said.code, said.err) == (1, "kro-history: there is no command 'lgo'; did you mean log?\n")
+
+
+def test_what_is_missing_is_told_with_the_commands_own_help(ask: Ask) -> None:
+    said = ask("show")
+    assert (said.code, said.out) == (1, "")
+    assert "Missing parameter: what" in said.err
+    assert "kro-history show --help tells more" in said.err
 
 
 def test_a_database_that_is_not_there_is_not_created(ask: Ask, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from kro_es.cli.operator import app
+from kro_es.cli.operator import app, main
 from kro_es.errors import KroEsError
+from kro_es.history import backtest
 from kro_es.store.engine import open_engine
 from tests.support.incident import Incident, definition
 from tests.support.recorder import Recorder, manager
@@ -175,9 +176,42 @@ def test_a_back_test_finds_past_specs_that_would_not_have_fitted(plan: Plan, inc
     assert {text.split(" at ")[0] for text in found["problems"]} == {"webshop prod/shop"}
 
 
+def test_of_many_states_the_first_are_told_and_all_are_counted(
+    plan: Plan, incident: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, every = _past(plan, definition("1.1"), "1", incident)
+    monkeypatch.setattr(backtest, "_KEPT", 2)
+    fewer = _past(plan, definition("1.1"), "1", incident)
+    assert fewer[0] == code
+    assert (fewer[1]["only_counted"], every["only_counted"]) == (every["instances"] - 2, 0)
+    assert {row["instance"] for row in fewer[1]["objects"]} < {row["instance"] for row in every["objects"]}
+    assert all(fewer[1][name] == every[name] for name in ("instances", "changed", "by_kind"))
+
+
 def test_a_back_test_needs_a_past(plan: Plan, incident: str) -> None:
     other = definition("1.0")
     other["metadata"]["name"] = "other"
     assert "there is no past to test with" in str(plan(other, "--since", "1", database=incident).exception)
     shop = {"apiVersion": "kro.run/v1alpha1", "kind": "WebShop", "metadata": {"name": "shop"}, "spec": {}}
     assert "a back-test is of a definition" in str(plan(shop, "--since", "1", database=incident).exception)
+
+
+def test_an_instance_whose_file_names_no_namespace_is_the_one_kubectl_would_apply(plan: Plan) -> None:
+    file = {"apiVersion": "kro.run/v1alpha1", "kind": "WebShop", "metadata": {"name": "blog"}, "spec": {"replicas": 3}}
+    said = plan(file)
+    assert said.output.startswith("instance webshop default/blog, compared with revision 1: 1 of 1 instance(s) change")
+    assert "deployment default/blog is created" in said.output
+    said = plan(file, "-n", "prod")
+    assert said.output.startswith("instance webshop prod/blog, compared with revision 1")
+    assert "created" not in said.output
+    assert "spec.replicas: 1 → 3" in said.output
+
+
+def test_a_command_that_is_typed_wrong_is_no_plan_that_changes_something(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["kro-es", "plan"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "kro-es plan --help tells more" in capsys.readouterr().err

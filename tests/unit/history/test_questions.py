@@ -8,12 +8,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kro_es.cli import history as program
+from kro_es.history.moments import with_offset
 from tests.unit.history.conftest import Ask
 
 TRANSCRIPTS = {
@@ -50,7 +52,9 @@ def test_every_answer_is_json_yaml_and_csv_too(name: str, ask: Ask) -> None:
     assert ask(*TRANSCRIPTS[name], "-o", "json").json
     assert ask(*TRANSCRIPTS[name], "-o", "jsonl").out.count("\n") >= 1
     assert ask(*TRANSCRIPTS[name], "-o", "yaml").out
-    assert ask(*TRANSCRIPTS[name], "-o", "csv").out
+    rows = list(csv.DictReader(io.StringIO(ask(*TRANSCRIPTS[name], "-o", "csv").out)))
+    assert rows
+    assert None not in rows[0]
 
 
 def test_a_table_that_is_piped_has_no_colours(ask: Ask) -> None:
@@ -276,7 +280,7 @@ def test_the_file_of_settings_is_behind_flags_and_variables(
     assert "--database and --context (or --kubeconfig) exclude each other" in head(
         "--database", unsolved, "--context", "prod"
     )
-    assert "or a cluster with --context: no usable" in head("--context", "prod")
+    assert "kro-history: no usable cluster configuration: there is no kubeconfig" in head("--context", "prod")
     file.write_text('databse = "x"\n')
     assert "history.toml: 'databse' is no setting; there are database, pager, relative, utc" in head()
     file.write_text("utc = 1\n")
@@ -295,3 +299,46 @@ def test_a_chain_of_causes_goes_on_below_its_own_beginning_on_a_narrow_terminal(
     assert max(map(len, said.lines)) <= 80
     assert "   └─ 140  resourcegraphdefinition/webshop: revision 4" in said.lines
     assert "      active, 4 instance(s) follow by kro-es (controller)" in said.lines
+
+
+def test_a_document_as_csv_has_one_row_a_leaf(ask: Ask) -> None:
+    rows = list(csv.DictReader(io.StringIO(ask("show", "deploy/blog", "-o", "csv").out)))
+    found = {row["path"]: row["value"] for row in rows}
+    assert found["spec.template.spec.containers[0].image"] == "registry.example/shop:1.1"
+    assert found["kind"] == "Deployment"
+
+
+def test_a_kind_is_named_as_in_a_target(ask: Ask) -> None:
+    wanted = ask("log", "--kind", "deployment", "--limit", "3").out
+    assert wanted.count("\n") == 4
+    assert ask("log", "--kind", "deploy", "--limit", "3").out == wanted
+    assert ask("log", "--kind", "Deployments", "--limit", "3").out == wanted
+
+
+@pytest.mark.parametrize("age", ["2h ago", "2 hours ago", "120 minutes ago", "1 hour 60 min", "7200 seconds"])
+def test_an_age_is_written_in_many_ways(age: str, ask: Ask) -> None:
+    said = ask("log", "--since", age, "--limit", "500", "-o", "json")
+    assert said.json == ask("log", "--since", "2026-03-02T11:00:00Z", "--limit", "500", "-o", "json").json
+
+
+def test_a_time_without_an_offset_is_meant_as_tables_show_it(
+    ask: Ask, incident: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        first, rest = "2026-03-02 05:20:00", ["--limit", "1", "-o", "json"]
+        monkeypatch.setattr("sys.argv", ["kro-history", "--database", incident, "log", "--until", first, *rest])
+        assert program.run() == 0
+        local = json.loads(capfd.readouterr().out)[0]["time"]
+        utc = ask("log", "--until", "2026-03-02 10:20:00", *rest).json[0]["time"]
+        assert local == utc == "2026-03-02T10:00:34.900Z"
+        assert with_offset(first) == "2026-03-02T05:20:00-05:00"
+        assert [with_offset(text) for text in ("87", "2h ago", "2026-03-02T10:20:00Z")] == [
+            "87",
+            "2h ago",
+            "2026-03-02T10:20:00Z",
+        ]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
