@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, resource_version
@@ -127,7 +127,12 @@ def taken_over(inputs: InstanceInputs, decision: Decision) -> list[NewEvent]:
 
 def moved_pin(inputs: InstanceInputs, moved: Moved) -> NewEvent:
     """A pin by labels that begins or ends for this instance."""
-    return thread(inputs).event(moved, inputs.now)
+    return thread(inputs).event(noted(inputs, moved), inputs.now)
+
+
+def noted(inputs: InstanceInputs, moved: Moved) -> Moved:
+    """With what it was decided by."""
+    return replace(moved, position=inputs.position, served_by=inputs.served_by, given=inputs.given)
 
 
 def outcome(write: PlannedWrite, index: int, intent: int, answer: JsonObject | None) -> Body:

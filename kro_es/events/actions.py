@@ -174,6 +174,10 @@ class InstancePinned:
     """Position of the command."""
     asked_by: str
     reason: str
+    position: int = 0
+    """As in :class:`ResourceTakenOver`, like the next two."""
+    served_by: str = ""
+    given: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,10 @@ class InstanceUnpinned:
     TYPE: ClassVar[str] = "instance.unpinned"
     definition_uid: str
     selector: str
+    position: int = 0
+    """As in :class:`ResourceTakenOver`, like the next two."""
+    served_by: str = ""
+    given: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
