@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_STYLE_OR_CONTROL = re.compile(rf"(\x1b\[\d{{1,2}}m)|{_CONTROL.pattern}")
 _NARROWEST = 16
 """A column that is folded keeps at least so many characters."""
 
@@ -109,7 +110,8 @@ class Screen:
             sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
 
     def line(self, text: str = "") -> None:
-        self._lines.append(text)
+        """A text of ours, with words of objects in it, which may style nothing but themselves."""
+        self._lines.append(_tamed(text))
 
     def branch(self, indent: str, text: str, quiet: str) -> None:
         """A line of a tree; on a narrow terminal it goes on below its own beginning. ``quiet`` ends it, dimmed."""
@@ -134,7 +136,7 @@ class Screen:
         if text:
             self._write(text)
         for note in notes:
-            print(coloured(f"note: {note}", YELLOW, sys.stderr), file=sys.stderr)  # noqa: T201 the one place for it
+            print(coloured(f"note: {_tamed(note)}", YELLOW, sys.stderr), file=sys.stderr)  # noqa: T201 the one place for it
 
     def _write(self, text: str) -> None:
         long = text.count("\n") + 1 >= shutil.get_terminal_size().lines
@@ -145,14 +147,18 @@ class Screen:
             sys.stdout.flush()
 
     def time(self, text: str) -> str:
-        """An RFC 3339 time as a person reads it: here, in UTC, or how long ago."""
-        moment = datetime.fromisoformat(text)
-        if self.relative:
-            seconds = self.now / 1_000_000 - moment.timestamp()
-            return f"{lasted(seconds)} ago" if seconds >= 0 else f"in {lasted(-seconds)}"
-        if self.utc:
-            return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        """An RFC 3339 time as a person reads it: here, in UTC, or how long ago; what is none stays as it is."""
+        try:
+            moment = datetime.fromisoformat(text)
+            if self.relative:
+                seconds = self.now / 1_000_000 - moment.timestamp()
+                return f"{lasted(seconds)} ago" if seconds >= 0 else f"in {lasted(-seconds)}"
+            if self.utc:
+                return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        except (ValueError, OverflowError):
+            # the word of an object may look like one
+            return text
 
     def cell(self, value: object) -> str:
         if value is None or value == "":
@@ -205,7 +211,13 @@ class Screen:
         for row in rows:
             values = (row[name] for name in names)
             writer.writerow([_json(one) if isinstance(one, dict | list | bool) else one for one in values])
-        self.line(out.getvalue().rstrip("\n"))
+        # for programs: exactly what is recorded
+        self._lines.append(out.getvalue().rstrip("\n"))
+
+
+def _tamed(text: str) -> str:
+    """Without what would move the cursor of a terminal, or tell it what to do; styles and ends of lines stay."""
+    return _STYLE_OR_CONTROL.sub(lambda found: found[1] or "�", text)
 
 
 def _fitted(widths: list[int], screen: int) -> list[int]:

@@ -97,6 +97,19 @@ def test_links_in_the_readme_lead_somewhere() -> None:
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
+def test_the_readme_lists_what_is_on_the_page_in_order() -> None:
+    titles = re.findall(r"^## (.+)$", README, re.MULTILINE)
+    anchors = [re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles]
+    listed = re.findall(r"\[([^\]]+)\]\(#([^)]+)\)", README[: README.index("## ")])
+    assert listed == list(zip(titles, anchors, strict=True))[1:]
+
+
+def test_the_readme_names_the_programs_an_installation_brings() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    (line,) = re.findall(r"^`pip install \.` brings .*$", README, re.MULTILINE)
+    assert set(re.findall(r"`(k[a-z-]+)`", line)) == set(scripts) - {"kubectl-history"}
+
+
 def test_image_and_makefile_install_with_the_same_uv() -> None:
     (in_makefile,) = re.findall(r"^UV_VERSION = (\S+)$", MAKEFILE, re.MULTILINE)
     assert re.findall(r"uv==([0-9.]+)", DOCKERFILE) == [in_makefile]

@@ -15,6 +15,7 @@ from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched, WatchItem
 from kro_es.cluster import watch as watching
 from kro_es.cluster.client import ApiClient, connect
 from kro_es.cluster.informers import Informers
+from kro_es.cluster.kubernetes import KubernetesCluster
 from kro_es.errors import ApiError
 
 MAPS = Watched(Resource(Gvk("", "v1", "ConfigMap"), "configmaps", namespaced=True), None)
@@ -34,11 +35,15 @@ class Server:
         self.watches: list[Answer] = []
         self.asked: list[str] = []
         self.lists = 0
+        self.deleted: list[object] = []
         self.refuse: Callable[[], web.Response] | None = None
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if self.refuse is not None:
             return self.refuse()
+        if request.method == "DELETE":
+            self.deleted.append(await request.json())
+            return web.json_response({})
         if "watch" not in request.query:
             self.lists += 1
             body = {"metadata": {"resourceVersion": "7"}, "items": [{"metadata": config_map(7)["metadata"]}]}
@@ -78,6 +83,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 async def client(server: Server, tmp_path: Path) -> AsyncIterator[ApiClient]:
     app = web.Application()
     app.router.add_get(PATH, server.answer)
+    app.router.add_delete("/api/v1/namespaces/prod/configmaps/a", server.answer)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -148,6 +154,20 @@ async def test_after_what_cannot_be_resumed_it_lists_again(client: ApiClient, se
     assert [type(item) for item in found] == [Listed, Changed, Broken, Listed]
     assert found[2] == Broken("expired")
     assert server.lists == 2
+
+
+async def test_a_delete_is_of_one_object_and_of_no_other_that_bears_its_name_now(
+    client: ApiClient, server: Server
+) -> None:
+    cluster = KubernetesCluster(client)
+    assert await cluster.delete(MAPS.resource, "prod", "a", "u1") == {}
+    assert server.deleted == [{"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": "u1"}}]
+    server.refuse = lambda: web.json_response({"reason": "Conflict", "message": "uid"}, status=409)
+    with pytest.raises(ApiError) as refused:
+        await cluster.delete(MAPS.resource, "prod", "a", "u0")
+    assert refused.value.conflict
+    server.refuse = lambda: web.json_response({"reason": "NotFound", "message": "gone"}, status=404)
+    assert await cluster.delete(MAPS.resource, "prod", "a", "u1") is None
 
 
 async def test_an_answer_that_is_no_json_leaves_open_what_became_of_the_request(

@@ -6,7 +6,7 @@ from typing import Any
 
 from kro_es.api.objects import Gvk
 from kro_es.errors import ApiError
-from kro_es.events.types import ReconcileDecided, ResourceApplied
+from kro_es.events.types import ReconcileDecided, ResourceApplied, WriteFailed
 from tests.contract.instances.shapes import CFG, cm, rgd, shop
 from tests.contract.instances.test_ordering import database
 from tests.support.inside import Inside
@@ -62,6 +62,7 @@ async def test_48_an_object_of_another_instance_is_left_alone_until_that_is_gone
         f'team-a/shared (/v1, Kind=ConfigMap) belongs to ApplySet "{theirs}", cannot reassign to "{APPLYSET}"'
     )
     assert "shop-own" in inside.names("ConfigMap")
+    assert not [event for event in inside.events() if isinstance(event.body, WriteFailed)], "it was not even tried"
     await inside.define(rgd(SHARED, cm("own")))
     assert "shop-old" in inside.names("ConfigMap"), "nothing is pruned while an apply fails"
     await inside.delete("WebShop", "first")

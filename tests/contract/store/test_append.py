@@ -154,6 +154,13 @@ def test_a_failed_transaction_leaves_no_trace_in_memory(log: EventLog, engine: E
     assert log.verify().ok
 
 
+def test_a_writer_that_was_replaced_no_longer_counts_as_watching(make_log: MakeLog) -> None:
+    old, new = make_log(), make_log()
+    new.heartbeat(now=NOW)
+    old.heartbeat(now=NOW + 1)
+    assert new.last_heartbeat() == NOW
+
+
 def test_heartbeat(log: EventLog) -> None:
     assert log.last_heartbeat() == 0
     log.heartbeat(now=NOW)

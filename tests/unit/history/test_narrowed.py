@@ -18,7 +18,7 @@ from kro_es.cli.output import Screen
 from kro_es.cli.remote import Place
 from kro_es.cli.spoken import SpokenScreen, perform
 from kro_es.errors import KroEsError, UserError
-from kro_es.events.types import InstanceGone, ReconcileDecided, Write
+from kro_es.events.types import Input, InstanceGone, ReconcileDecided, Write
 from kro_es.history.narrowed import NarrowedHistory, scopes
 from kro_es.history.source import History
 from kro_es.store.engine import open_engine
@@ -149,6 +149,44 @@ def test_drift_of_a_child_that_is_written_is_as_open_as_the_child(recorder: Reco
     recorder.decided(SHOP, (write,), (), cause=1, drift=(drift,))
     seen = bodies(recorder, Scope("serving.knative.dev", "Service", "prod"))
     assert [body.drift for body in seen if isinstance(body, ReconcileDecided)] == [()]
+
+
+def test_a_table_nobody_has_decided_about_is_empty(recorder: Recorder) -> None:
+    with recorder.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE p_later (key TEXT)")
+        connection.exec_driver_sql("INSERT INTO p_later VALUES ('of somebody else')")
+    url = str(recorder.engine.url.database)
+    narrowed = NarrowedHistory(url, END, scopes(History(url, END)))
+    assert narrowed.rows("SELECT * FROM p_later") == []
+    narrowed.close()
+
+
+def test_what_drifted_of_a_closed_child_is_no_row_to_be_listed(recorder: Recorder) -> None:
+    recorder.see(service("", "api"), manager("kubectl"), "added")
+    recorder.see(service("serving.knative.dev/", "web"), manager("kubectl"), "added")
+    for number, group in enumerate(("", "serving.knative.dev")):
+        write = Write(0, "apply", group, "v1", "Service", "prod", "api", node=f"n{number}")
+        drift = {"node": f"n{number}", "path": "spec.port", "from": 1, "to": 2}
+        recorder.decided(SHOP, (write,), (), cause=1, drift=(drift,))
+    shop, knative, core = (
+        Scope("kro.run", "WebShop", "prod"),
+        Scope("serving.knative.dev", "Service", "prod"),
+        Scope("", "Service", "prod"),
+    )
+    for seen, count in (((shop, knative, core), 2), ((shop, knative), 0), ((shop,), 0), ((knative, core), 0)):
+        history = NarrowedHistory(str(recorder.engine.url.database), END, seen)
+        assert len(rows(history, "drift")) == count
+        history.close()
+
+
+def test_what_a_decision_read_of_a_closed_kind_is_not_among_its_inputs(recorder: Recorder) -> None:
+    read = ("object/kro.run/WebShop/prod/shop", "object//Secret/prod/db", "definition/d")
+    body = ReconcileDecided(1, 1, tuple(Input(stream, 1, 1) for stream in read), ())
+    recorder.append(recorder.of(SHOP, body, cause=1))
+    *_, decided = bodies(recorder)
+    assert [one.stream for one in decided.inputs] == [read[0], read[2]]
+    *_, decided = bodies(recorder, Scope("", "Secret", "prod"))
+    assert len(decided.inputs) == 3
 
 
 def test_items_of_a_collection_are_named_to_those_who_may_see_them(recorder: Recorder) -> None:
