@@ -114,6 +114,14 @@ async def test_a_user_is_told_what_they_may_get(cluster: Cluster) -> None:
     assert '"rows":[]' in (await cluster.ask("log", headers={"X-Remote-User": "eve"}))[1]
 
 
+async def test_nobody_learns_by_guessing_whether_a_namespace_is_there(cluster: Cluster) -> None:
+    """``prod`` is in the log, the other is nowhere; the answers must not differ."""
+    cluster.rights = {("webshops", "staging")}
+    there, nowhere = [(await cluster.ask("log", "-n", name))[1] for name in ("prod", "prodx")]
+    assert there == nowhere.replace("prodx", "prod")
+    assert "left out is what you may not get in the cluster" in there
+
+
 async def test_who_has_no_certificate_gets_no_connection(cluster: Cluster) -> None:
     with pytest.raises(aiohttp.ClientError):
         await cluster.ask("log", certificate=False)
