@@ -124,7 +124,7 @@ def doctor(history: History, target: Target) -> tuple[bool, JsonObject, tuple[st
         "waiting": waiting,
         "errors": _errors(history, uid),
         "definition": _definition(history, row),
-        "before": _before(history, uid),
+        "before": _before(history, uid, str(row["definition_uid"])),
         "pinned": _pinned(history, uid),
     }
     ready = bool(row["ready"]) and row["state"] == "ACTIVE"
@@ -211,10 +211,11 @@ def _definition(history: History, row: Row) -> JsonObject:
     }
 
 
-def _before(history: History, uid: str) -> list[JsonObject]:
+def _before(history: History, uid: str, definition_uid: str) -> list[JsonObject]:
     """How long earlier rollouts of this instance took: what to expect."""
     sql = (
-        "SELECT number, started_at, finished_at, state, message FROM p_rollouts WHERE instance_uid = ? ORDER BY number"
+        "SELECT o.number, o.started_at, o.finished_at, o.state, o.message FROM p_revisions r"
+        " JOIN p_rollouts o ON o.key = r.key || '/' || ? WHERE r.definition_uid = ? ORDER BY o.number"
     )
     return [
         {
@@ -225,5 +226,5 @@ def _before(history: History, uid: str) -> list[JsonObject]:
             else "",
             "message": row["message"],
         }
-        for row in history.rows(sql, (uid,))
+        for row in history.rows(sql, (uid, definition_uid))
     ]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from kro_es.api import metadata
 from kro_es.api.definition import parse
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef
 from kro_es.errors import DefinitionErrors, UserError
@@ -179,8 +180,9 @@ def _is_instance(manifest: JsonObject) -> bool:
 def active(history: History, manifest: JsonObject) -> Row | None:
     """The active revision of the definition, or of the definition of the instance's kind."""
     sql = (
-        "SELECT r.* FROM p_definitions d JOIN p_revisions r ON r.definition_uid = d.key AND r.number = d.active"
-        " JOIN p_objects o ON o.uid = d.key WHERE "
+        "SELECT r.* FROM p_definitions d JOIN p_revisions r ON r.definition_uid = d.key AND r.number = d.active"  # noqa: S608 our own words
+        f" JOIN p_objects o ON o.key = '{metadata.GROUP}/{metadata.DEFINITION_KIND}//' || d.definition AND o.uid = d.key"
+        " WHERE "
     )
     if _is_instance(manifest):
         ref = ObjectRef.of(manifest)

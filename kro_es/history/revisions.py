@@ -198,8 +198,9 @@ def stats(history: History, name: str | None = None, limit: int | None = None) -
     """By revision: lead time from edit to the last instance ready, failures, retries, drift, time to ready."""
     found, more = _issued(history, name, limit)
     pins = _Pins(history)
-    failed = _failed_writes(history)
-    drifts = {str(row["definition_uid"]): _drifts(history, str(row["definition_uid"])) for row in found}
+    definitions = sorted({str(row["definition_uid"]) for row in found})
+    failed = _failed_writes(history, definitions)
+    drifts = {uid: _drifts(history, uid) for uid in definitions}
     rows = [
         _figures(history, row, _progress(history, row, pins.of(row)), failed, drifts[str(row["definition_uid"])])
         for row in found
@@ -242,15 +243,17 @@ def percentile(values: Sequence[float], share: int) -> float | None:
     return sorted(values)[max(0, -(-len(values) * share // 100) - 1)] if share != 50 else statistics.median_low(values)
 
 
-def _failed_writes(history: History) -> dict[tuple[str, str], int]:
+def _failed_writes(history: History, definitions: Sequence[str]) -> dict[tuple[str, str], int]:
     """By definition and rollout."""
     sql = (
         "SELECT i.definition_uid AS definition_uid, f.rollout AS rollout, sum(f.n) AS n FROM (SELECT correlation AS rollout,"  # noqa: S608
         f" instance_uid, count(*) AS n FROM p_timeline WHERE what = '{WriteFailed.TYPE}' AND {WHAT.rare}"
-        " GROUP BY correlation, instance_uid) f JOIN (SELECT DISTINCT definition_uid, instance_uid FROM p_rollouts) i"
-        " ON i.instance_uid = f.instance_uid GROUP BY i.definition_uid, f.rollout"
+        " GROUP BY correlation, instance_uid) f JOIN (SELECT DISTINCT definition_uid, instance_uid FROM p_rollouts"
+        f" WHERE definition_uid IN ({marks(len(definitions))})) i ON i.instance_uid = f.instance_uid"
+        " GROUP BY i.definition_uid, f.rollout"
     )
-    return {(str(row["definition_uid"]), str(row["rollout"])): int(str(row["n"])) for row in history.rows(sql)}
+    rows = history.rows(sql, definitions) if definitions else []
+    return {(str(row["definition_uid"]), str(row["rollout"])): int(str(row["n"])) for row in rows}
 
 
 def _drifts(history: History, definition_uid: str) -> dict[int, int]:

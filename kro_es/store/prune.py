@@ -21,8 +21,6 @@ from kro_es.store.stored import SELECT, Decoder
 
 _AT_ONCE = 2_000
 _MOVED_AT_ONCE = 500
-_HEADS = f"SELECT max(position) FROM events GROUP BY stream_id, encoding & {LATE}"  # noqa: S608 the number is ours
-"""The last event of every stream, and the last that is not late: what the next one is compared with."""
 _ONE_EVENT = 20_000
 """Positions one event accounts for: a running controller waits that long and no longer."""
 _DELTAS = (
@@ -111,10 +109,13 @@ class _Looking:
         self._last: dict[str, _Last] = {}
         self._snapshots: dict[tuple[int, int], int] = {}
         """Stream and version of the candidates a delta can be built on, and where they are."""
+        self._heads: dict[tuple[int, int], int] = {}
+        """The last event of every stream, and the last that is not late: what the next one is compared with."""
         self._found = PrunePlan(before)
 
     def look(self, row: Values) -> None:
         position, stream, type_name, recorded_at, cause = row[0], row[1], row[3], row[15], row[16]
+        self._heads[row[19], row[20] & LATE] = position
         self._needed.add(cause)
         if type_name == ReconcileDecided.TYPE:
             body = self._decoder.stored(self._connection, row).event().body
@@ -156,9 +157,9 @@ class _Looking:
             self._keep(item.position, "last before the time")
         for position in self._needed.positions():
             self._keep(position, "input or cause of another event")
-        self._keep_bases()
-        for (position,) in run(self._connection, _HEADS).all():
+        for position in self._heads.values():
             self._keep(position, "head of its stream")
+        self._keep_bases()
         self._found.positions = list(self._candidates.positions())
         for part in _parts(self._found.positions):
             sql = f"SELECT sum(length(payload)) FROM events WHERE position IN ({marks(len(part))})"  # noqa: S608
@@ -166,15 +167,11 @@ class _Looking:
         return self._found
 
     def _keep_bases(self) -> None:
-        """A snapshot stays while a delta that stays needs it; of a stream that has a head, so does what is last."""
-        for position, stream, base in _pages(self._connection, _DELTAS):
-            if position not in self._candidates:
-                self._keep_base(stream, base)
-
-    def _keep_base(self, stream: int, version: int) -> None:
-        position = self._snapshots.get((stream, version))
-        if position is not None:
-            self._keep(position, "snapshot others build on")
+        """A snapshot stays while a delta that stays needs it; the next one builds on what the last one did."""
+        for position, stream, version in _pages(self._connection, _DELTAS):
+            base = self._snapshots.get((stream, version))
+            if base is not None and position not in self._candidates:
+                self._keep(base, "snapshot others build on")
 
 
 def _but_status(obj: JsonObject) -> bytes:

@@ -13,7 +13,20 @@ from kro_es.history.source import file_of
 from kro_es.store.file_reader import FileConnection
 from tests.unit.history.conftest import Ask
 
-GROWING = {"events", "p_timeline", "p_drift", "commits", "e", "t", "it", "et"}
+GROWING = {
+    "events",
+    "p_timeline",
+    "p_drift",
+    "p_rollouts",
+    "p_objects",
+    "p_nodes",
+    "commits",
+    "e",
+    "t",
+    "it",
+    "et",
+    "o",
+}
 """And what the statements call them."""
 QUESTIONS = (
     ("log",),
