@@ -152,7 +152,7 @@ def test_the_roles_of_the_examples_reach_the_controller(cluster: Any, rights: No
     while missing := [item for item in wanted if not allowed(cluster, *item)]:
         assert time.monotonic() < deadline, missing
         time.sleep(0.2)
-    assert allowed(cluster, "get", "namespaces", "kube-system")
+    assert allowed(cluster, "list", "namespaces", "kube-system")
 
 
 @pytest.mark.parametrize(
