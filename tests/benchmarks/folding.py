@@ -7,8 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from zlib import crc32
 
-from kro_es.garbage import collect_seldom
-
+from kro_es.cli.garbage import collect_seldom
 from kro_es.events.types import Event, NewEvent
 from kro_es.projections.projection import Routes, Row
 from kro_es.projections.registry import PROJECTIONS
