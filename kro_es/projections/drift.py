@@ -21,8 +21,8 @@ class Drifts:
     version = 2
     columns = (
         Column("position", "int", "position of the decision that found it"),
-        Column("instance_uid", "text", "uid of the instance", indexed=True, then="position"),
-        Column("definition_uid", "text", "uid of the definition", indexed=True, then="position"),
+        Column("instance_uid", "text", "uid of the instance", indexed=True, then=("position",)),
+        Column("definition_uid", "text", "uid of the definition", indexed=True, then=("position",)),
         Column("revision", "int", "revision whose content was put back"),
         Column("instance_kind", "text", "kind of the instance"),
         Column("instance_name", "text", "name of the instance"),

@@ -23,8 +23,8 @@ class Column:
     doc: str
     """Shown to people in the documentation of the views."""
     indexed: bool = False
-    then: str = ""
-    """Column the index has rows of one value in the order of."""
+    then: tuple[str, ...] = ()
+    """Columns behind it in the index: rows of one value are in their order, and they are read from there."""
     common: tuple[str, ...] = ()
     """Values that most rows have: the index lacks them, and serves who asks for :attr:`rare` ones too."""
 

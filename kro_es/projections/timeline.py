@@ -18,7 +18,9 @@ _COMMON = (
     "audit.matched",
 )
 """What nearly all of a log is made of."""
-WHAT = Column("what", "text", "type of the event", indexed=True, then="position", common=_COMMON)
+_FAILED = ("position", "instance_uid", "correlation")
+"""What refused writes are counted by."""
+WHAT = Column("what", "text", "type of the event", indexed=True, then=_FAILED, common=_COMMON)
 
 
 class Timeline:
@@ -35,8 +37,8 @@ class Timeline:
         Column("namespace", "text", "its namespace"),
         Column("name", "text", "its name"),
         Column("uid", "text", "its uid"),
-        Column("instance_uid", "text", "uid of the instance it belongs to", indexed=True, then="position"),
-        Column("definition_uid", "text", "uid of the definition it belongs to", indexed=True, then="position"),
+        Column("instance_uid", "text", "uid of the instance it belongs to", indexed=True, then=("position",)),
+        Column("definition_uid", "text", "uid of the definition it belongs to", indexed=True, then=("position",)),
         Column("summary", "text", "what happened, in words"),
         Column("actor", "text", "who"),
         Column("actor_source", "text", "how that is known"),

@@ -33,7 +33,7 @@ class RowForm:
             f"INSERT INTO {self.table} ({self.listed}) VALUES ({marks(len(names) + 1)})"  # noqa: S608 the names are ours
             f" ON CONFLICT (key) DO {'UPDATE SET ' + updates if names else 'NOTHING'}"
         )
-        found = {name for column in projection.columns if column.indexed for name in (column.name, column.then)}
+        found = {name for column in projection.columns if column.indexed for name in (column.name, *column.then)}
         indexed = [name for name in names if name in found]
         self._indexed = [(name, names.index(name) + 1) for name in indexed]
         self._others = [place for place, name in enumerate(names, start=1) if name not in indexed]

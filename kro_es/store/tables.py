@@ -64,7 +64,7 @@ def projection_table(metadata: MetaData, projection: Projection) -> Table:
 
 
 def _index(table: Table, column: Declared) -> Index:
-    names = [column.name, *([column.then] if column.then else [])]
+    names = [column.name, *column.then]
     where = text(column.rare) if column.common else None
     own = (table.c[name] for name in names)
     return Index(f"ix_{table.name}_{column.name}", *own, sqlite_where=where, postgresql_where=where)

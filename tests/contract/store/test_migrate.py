@@ -7,7 +7,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect
 
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.engine import WRITE
@@ -66,6 +66,24 @@ def _moved(engine: Engine, revision: str) -> None:
         config = _config()
         config.attributes["connection"] = connection
         command.downgrade(config, revision)
+
+
+def test_an_index_of_an_older_program_is_made_anew_and_the_rows_stay(engine: Engine) -> None:
+    migrate(engine)
+    log = EventLog(engine, PROJECTIONS, cluster="cluster-1")
+    log.issue_fence()
+    log.append([seen("a", 1), settled("i")], now=NOW)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP INDEX ix_p_timeline_instance_uid")
+        connection.exec_driver_sql("DROP INDEX ix_p_timeline_what")
+        connection.exec_driver_sql("CREATE INDEX ix_p_timeline_instance_uid ON p_timeline (instance_uid)")
+    migrate(engine)
+    with engine.connect() as connection:
+        found = {index["name"]: index["column_names"] for index in inspect(connection).get_indexes("p_timeline")}
+        assert found["ix_p_timeline_instance_uid"] == ["instance_uid", "position"]
+        assert found["ix_p_timeline_what"] == ["what", "position", "instance_uid", "correlation"]
+        assert connection.exec_driver_sql("SELECT count(*) FROM p_timeline").scalar_one() == 2
+    assert compare_with_log(engine, PROJECTIONS) == []
 
 
 def test_the_file_names_tell_the_revisions_in_order() -> None:
