@@ -91,12 +91,14 @@ def stage(control_plane: Any, kubelet: object, tmp_path_factory: pytest.TempPath
     )
     found.active("boxes")
     found.active("keys")
-    yield found
-    cluster.kubectl("delete", "rgd", "boxes", "keys", "--timeout=30s")
-    cluster.kubectl("delete", "crd", "boxes.kro.run", "keys.kro.run", "--timeout=30s")
-    operator.stop()
-    cluster.kubectl("delete", "clusterrolebinding,clusterrole", "disturbed", "disturbed-cm")
-    cluster.kubectl("delete", "namespace", cluster.namespace, "--wait=false")
+    try:
+        yield found
+        cluster.kubectl("delete", "rgd", "boxes", "keys", "--timeout=30s")
+        cluster.kubectl("delete", "crd", "boxes.kro.run", "keys.kro.run", "--timeout=30s")
+    finally:
+        operator.stop()
+        cluster.kubectl("delete", "clusterrolebinding,clusterrole", "disturbed", "disturbed-cm")
+        cluster.kubectl("delete", "namespace", cluster.namespace, "--wait=false")
     assert faults(operator.database) == []
     assert differences(operator.database, operator.redaction_key) == []
 
