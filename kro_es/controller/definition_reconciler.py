@@ -84,6 +84,12 @@ class DefinitionReconciler:
         """The next pass of every definition looks at everything again."""
         self._settled.clear()
 
+    def unseen(self) -> set[Key]:
+        """Definitions that a start took up from the log; the next pass of each looks at everything."""
+        for key in self._resuming.unseen:
+            self._settled.pop(key, None)
+        return set(self._resuming.unseen)
+
     async def reconcile(self, key: Key) -> Outcome:
         """One pass; none when neither the definition nor a kind it is compiled against has changed since the last."""
         edited = self._edited(key)
