@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from kro_es.api.objects import JsonValue
-from kro_es.cel.errors import EvaluationError, KeyNotString
+from kro_es.cel.errors import EvaluationError, KeyNotJson, NoJson
 from kro_es.cel.omit import OMIT
 from kro_es.cel.text import (
     RFC3339_LAYOUT,
@@ -296,22 +296,22 @@ def to_json(value: CelValue) -> JsonValue:
 def _text_key(key: CelValue) -> str:
     if type(key) is str:
         return key
-    raise KeyNotString(f"map key must be string, got {'int64' if type(key) is int else type_of(key)}")
+    raise KeyNotJson(f"map key must be string, got {'int64' if type(key) is int else type_of(key)}")
 
 
 def _scalar_json(value: CelValue) -> JsonValue:
     if isinstance(value, Uint):
         if value > INT_MAX:
-            raise EvaluationError(
+            raise NoJson(
                 f"unsupported type: uint value {value} overflows int64; convert it explicitly, e.g. string(...)"
             )
         return int(value)
     if isinstance(value, bytes):
-        raise EvaluationError(_BYTES_MESSAGE)
+        raise NoJson(_BYTES_MESSAGE)
     if isinstance(value, Timestamp):
         return None if value.zero else value.text(fraction=False)
     if isinstance(value, Duration):
         return duration_text(value)
     if isinstance(value, float):
-        raise EvaluationError(f"unsupported value: {double_text(value)}")
-    raise EvaluationError(f"unsupported type: {type_of(value)}")
+        raise NoJson(f"unsupported value: {double_text(value)}")
+    raise NoJson(f"unsupported type: {type_of(value)}")

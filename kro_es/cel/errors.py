@@ -84,6 +84,14 @@ class KeyNotString(EvaluationError):
     """A map is to become JSON and has keys that are no strings."""
 
 
+class NoJson(EvaluationError):
+    """What was computed has no place in an object, as bytes have none."""
+
+
+class KeyNotJson(KeyNotString, NoJson):
+    """A computed map has a key that no object can have."""
+
+
 class CostExceeded(EvaluationError):
     """The evaluation did more than it may; unlike other errors, ``||`` and ``&&`` never absorb it.
 
@@ -105,3 +113,8 @@ class DataPending(CelError):
     def __init__(self, message: str, path: str = "") -> None:
         super().__init__(message)
         self.path = path
+
+
+def verb(error: CelError) -> str:
+    """What failed, in kro's words before the text of the expression: it was computed and does not fit, or it was not."""
+    return "convert" if isinstance(error, NoJson) else "eval"

@@ -7,7 +7,7 @@ from itertools import product
 from math import prod
 
 from kro_es.api.objects import JsonObject, JsonValue
-from kro_es.cel.errors import CelError, DataPending
+from kro_es.cel.errors import CelError, DataPending, verb
 from kro_es.cel.omit import without_omitted
 from kro_es.errors import UserError
 from kro_es.graph.fieldpath import FieldPath
@@ -67,7 +67,7 @@ def _items(node: Node, dimension: Dimension, bindings: Bindings) -> list[JsonVal
     except DataPending as pending:
         raise Pending(f"{where}: eval {quote(dimension.text)}: {pending} (data pending)") from None
     except CelError as error:
-        raise Fatal(f"{where}: eval {quote(dimension.text)}: {error}") from None
+        raise Fatal(f"{where}: {verb(error)} {quote(dimension.text)}: {error}") from None
     if value is None:
         raise Fatal(f"{where}: expression {quote(dimension.text)} returned null, expected list")
     if not isinstance(value, list):
@@ -86,7 +86,7 @@ def _values(node: Node, fields: Sequence[TemplateField], bindings: Bindings) -> 
             )
             raise Pending(text) from None
         except CelError as error:
-            raise Fatal(f'node "{node.id}": eval {quote(field.text)}: {error}') from None
+            raise Fatal(f'node "{node.id}": {verb(error)} {quote(field.text)}: {error}') from None
     return values
 
 

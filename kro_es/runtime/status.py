@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from kro_es.api.objects import JsonObject, JsonValue
-from kro_es.cel.errors import CelError, DataPending
+from kro_es.cel.errors import CelError, DataPending, verb
 from kro_es.cel.libraries.runtime import VALUE, Condition
 from kro_es.graph.fieldpath import FieldPath
 from kro_es.graph.node import AuthorCondition, ResourceGraph
@@ -34,7 +34,7 @@ def projection(graph: ResourceGraph, bindings: Mapping[str, JsonValue]) -> JsonO
         except DataPending:
             continue
         except CelError as error:
-            raise StatusError(f"eval {quote(field.text)}: {error}") from error
+            raise StatusError(f"{verb(error)} {quote(field.text)}: {error}") from error
         if value is not None and field.path[0] not in _OURS:
             _put(found, field.path, value)
     return found

@@ -153,3 +153,10 @@ async def test_nothing_is_left_open_after_all_that(inside: Inside) -> None:
     await inside.restart()
     assert [event for event in inside.events() if isinstance(event.body, OutcomeUnknown)] == []
     assert inside.rows("open_writes") == {}
+
+
+async def test_a_value_that_no_object_can_hold(inside: Inside) -> None:
+    """It was computed: another word than for an expression that cannot be (spec/02 §11)."""
+    await inside.define(rgd(cm("cfg", {"v": "${dyn(b'abc')}"})))
+    await inside.create(shop())
+    assert 'node "cfg": convert "dyn(b\'abc\')": unsupported type: bytes value cannot be used' in inside.message()
