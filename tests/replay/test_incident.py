@@ -101,8 +101,12 @@ def test_what_is_no_incident_is_told(log: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_compared_is_told_once_a_reason() -> None:
-    unknown = [(position, f"webshop team-a/{name}", "why") for name in ("a", "b") for position in range(10, 17)]
+    unknown = [
+        (position, f"webshop team-a/{name}", "why")
+        for name, at in (("a", 10), ("b", 20))
+        for position in range(at, at + 7)
+    ]
     lines = as_text(Report(unknown=unknown)).splitlines()
     assert lines[0] == (
-        "14 not comparable: why: webshop team-a/a (10, 11, 12, 13, 14, …), webshop team-a/b (10, 11, 12, 13, 14, …)"
+        "14 not comparable: why: webshop team-a/a (10, 11, 12, 13, 14, …), webshop team-a/b (20, 21, 22, 23, 24, …)"
     )
