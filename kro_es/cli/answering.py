@@ -1,7 +1,7 @@
 """One question put to the controller's endpoint, answered in a process of its own: it can be ended, and harms nobody.
 
 On the standard input a line ``{database, question: [...], whole}``. Unless the whole log is open to the caller, the answer
-begins with ``{scopes: [[group, kind, namespace], ...]}``, and a second line ``{open: [...], closed: n}`` is waited for.
+begins with ``{scopes: [[group, kind, namespace], ...]}``, and a second line ``{open: [...]}`` is waited for.
 The rest is what the command said (:mod:`kro_es.cli.spoken`); ``{exit: code}`` ends it.
 """
 
@@ -38,6 +38,8 @@ _OF_THE_WHOLE = (history_log.sql, history_log.export, history_verify.verify)
 QUESTIONS = tuple(command.__name__ for command in (*_COMMANDS, *_OF_THE_WHOLE))
 _NICE, _MOST_MEMORY = 10, 512 << 20
 _WHOLE_ONLY = tuple(command.__name__ for command in _OF_THE_WHOLE)
+LEFT_OUT = "left out is what you may not get in the cluster"
+"""Said to whom not everything is open, whatever they ask: how much there is would tell by a guess whether a namespace is."""
 _app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -118,14 +120,8 @@ def _opened(asked: dict[str, Any], screen: SpokenScreen) -> History:
     _say(orjson.dumps({"scopes": [list(one) for one in scopes(history)]}) + b"\n")
     history.close()
     told = _read()
-    if told["closed"]:
-        screen.notes((left_out(told["closed"]),))
+    screen.notes((LEFT_OUT,))
     return NarrowedHistory(history.url, history.now, tuple(Scope(*one) for one in told["open"]), utc=history.utc)
-
-
-def left_out(closed: int) -> str:
-    """What is said of what the caller may not see: how much, never what."""
-    return f"left out is what you may not get in the cluster: {closed} kind(s) of objects, counted by namespace"
 
 
 def _read() -> dict[str, Any]:

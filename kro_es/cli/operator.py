@@ -126,19 +126,6 @@ def run(  # noqa: PLR0913 - one parameter per flag
     log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
-    import gc
-
-    # what is loaded stays: looking for garbage among it, now and in every full collection to come, finds none
-    gc.disable()
-    import asyncio
-
-    import uvloop
-
-    from kro_es.api.sensitive import parse_all
-    from kro_es.cli.garbage import collect_seldom
-    from kro_es.controller.run import run as run_controller
-    from kro_es.controller.telemetry import configure_logging
-
     settings = Settings(
         database=database,
         kubeconfig=kubeconfig or os.environ.get("KUBECONFIG"),
@@ -165,6 +152,23 @@ def run(  # noqa: PLR0913 - one parameter per flag
         audit_token_file=audit_token_file,
         log_level=log_level,
     )
+    _operate(settings)
+
+
+def _operate(settings: Settings) -> None:
+    import gc
+
+    # what is loaded stays: looking for garbage among it, now and in every full collection to come, finds none
+    gc.disable()
+    import asyncio
+
+    import uvloop
+
+    from kro_es.api.sensitive import parse_all
+    from kro_es.cli.garbage import collect_seldom
+    from kro_es.controller.run import run as run_controller
+    from kro_es.controller.telemetry import configure_logging
+
     parse_all(settings.redact)  # a rule nobody can read is told before anything begins
     configure_logging(settings.log_level)
     collect_seldom()

@@ -184,9 +184,8 @@ class Endpoint:
         scopes = _scopes(first)
         if scopes is None:
             return first
-        concerned = within(scopes, question)
-        seen = await self._access.open(caller, concerned)
-        await _tell(process, {"open": [list(one) for one in seen], "closed": len(concerned) - len(seen)})
+        seen = await self._access.open(caller, within(scopes, question))
+        await _tell(process, {"open": [list(one) for one in seen]})
         return await _heard(process)
 
 

@@ -32,6 +32,8 @@ from kro_es.store.sql import marks
 
 _FORM = "kro-es incident 1"
 _AT_ONCE = 400
+_MOST = 1 << 30
+"""Bytes a file unpacks to at most: it comes from somebody who asks for help."""
 _HEADER = (
     "position", "stream", "stream_version", "type", "type_version", "occurred_at", "recorded_at", "resource_version",
     "cause", "correlation", "event_id", "cluster",
@@ -121,30 +123,24 @@ def _parsed(value: object) -> JsonObject:
 
 def write(incident: Incident, path: Path) -> None:
     """Lines of JSON, compressed. Whoever reads the file learns what the log tells of the instance. Raises UserError."""
-    import zstandard  # noqa: PLC0415 needed by this alone
+    from kro_es.store import lines  # noqa: PLC0415 slow to load; needed by this alone
 
     head = {
         "form": _FORM, "instance": incident.instance, "uid": incident.uid, "first": incident.first,
         "last": incident.last, "events": len(incident.events), "fields": dict(incident.fields),
     }  # fmt: skip
-    lines = [head, *(_line(event) for event in incident.events)]
-    try:
-        with path.open("xb") as file:
-            path.chmod(0o600)
-            file.write(zstandard.compress(b"".join(orjson.dumps(line) + b"\n" for line in lines), 6))
-    except FileExistsError as error:
-        raise UserError(f"{path} is there already") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    with lines.written(path) as put:
+        for line in (head, *map(_line, incident.events)):
+            put(line)
 
 
 def read(path: Path) -> Incident:
     """Raises UserError for a file that is none, or is not whole."""
-    import zstandard  # noqa: PLC0415 see above
+    from kro_es.store import lines  # noqa: PLC0415 see above
 
     try:
-        lines = zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read().splitlines()
-        head, *rest = (orjson.loads(line) for line in lines)
+        with path.open("rb") as file:
+            head, *rest = lines.read(file, _MOST)
         if head["form"] != _FORM:
             raise UserError(f"{path} is no incident but a {head['form']!r}; of a whole log: kro-es db import")
         events = tuple(_event(line) for line in rest)
@@ -153,7 +149,7 @@ def read(path: Path) -> Incident:
         return Incident(head["instance"], head["uid"], head["first"], head["last"], head["fields"], events)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    except (zstandard.ZstdError, orjson.JSONDecodeError, LookupError, TypeError, ValueError) as error:
+    except lines.FAULTS as error:
         raise UserError(f"{path} is no incident that this version reads, or is not whole: {error}") from error
 
 

@@ -69,13 +69,7 @@ def live_rebuild(
         work = shares(beside, [projection.name for projection in projections], processes)
         fold_shares(engine, work, position, processes)
     folding = _begun(engine, beside, position)
-    while reader.head() - position > _NEAR:
-        # Read before the transaction begins: a writer of SQLite waits for the fold only.
-        events = reader.read(position + 1, _AT_ONCE)
-        with engine.connect().execution_options(**WRITE) as connection, connection.begin():
-            folding.fold(connection, events)
-        position = events[-1].position
-        told(position, reader.head())
+    position = _near(engine, folding, position, told)
 
     def switch(connection: Connection, appended: Sequence[Event]) -> None:
         # First of all, so that a projector is in the middle of nothing: it takes its locks in the same order.
@@ -102,6 +96,19 @@ def _begun(engine: Engine, beside: Sequence[_Beside], position: int) -> Folding:
         run_many(connection, "INSERT INTO projection_checkpoints (version, position, name) VALUES (?, ?, ?)", rows)
         folding.resume(connection, rebuild=False)
     return folding
+
+
+def _near(engine: Engine, folding: Folding, position: int, told: Told) -> int:
+    """A position so close to the head that the rest can be folded while everybody waits."""
+    reader = LogReader(engine)
+    while reader.head() - position > _NEAR:
+        # Read before the transaction begins: a writer of SQLite waits for the fold only.
+        events = reader.read(position + 1, _AT_ONCE)
+        with engine.connect().execution_options(**WRITE) as connection, connection.begin():
+            folding.fold(connection, events)
+        position = events[-1].position
+        told(position, reader.head())
+    return position
 
 
 def _discard(connection: Connection, name: str) -> None:

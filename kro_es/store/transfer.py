@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-import orjson
-import zstandard
 from sqlalchemy import Connection, Engine, exc
 
-from kro_es.api.objects import JsonObject, JsonValue
+from kro_es.api.objects import JsonObject
 from kro_es.errors import UserError
 from kro_es.events.delta import canonical
 from kro_es.events.types import Event
 from kro_es.projections.projection import Projection
+from kro_es.store import lines
 from kro_es.store.batch import Content, Encoder, Head, insert
 from kro_es.store.engine import WRITE
 from kro_es.store.folding import Folding
@@ -32,13 +27,6 @@ from kro_es.store.streams import Streams
 
 _FORM = "kro-es log 1"
 _AT_ONCE = 2000
-_LONGEST_LINE = 64 << 20
-"""Bytes; an object of Kubernetes is 3 MiB at most. A small file could unpack to a line that fills the memory."""
-_FAULTS = (
-    zstandard.ZstdError, LookupError, TypeError, ValueError, AttributeError, OverflowError, exc.DataError,
-    exc.IntegrityError,
-)  # fmt: skip
-"""What a changed file leads to: a line that is none, a part that is missing, a place taken twice, a number too large."""
 _COMMITS = (
     "SELECT last_position, first_position, chain FROM commits WHERE last_position > ? ORDER BY last_position LIMIT ?"
 )
@@ -67,14 +55,13 @@ def export(engine: Engine, path: Path, told: Told = silent) -> Manifest:
 
     Raises UserError when there is a file of that name.
     """
-    with read_connection(engine) as connection, connection.begin(), _created(path) as file:
+    with read_connection(engine) as connection, connection.begin(), lines.written(path) as put:
         manifest = _manifest(connection)
-        with zstandard.ZstdCompressor(level=6).stream_writer(file, closefd=False) as packed:
-            packed.write(_line({name: getattr(manifest, name) for name in manifest.__slots__}))
-            for done, line in enumerate(_lines(connection)):
-                packed.write(line)
-                if done % _AT_ONCE == 0:
-                    told(done, manifest.events + manifest.pruned + manifest.commits)
+        put({name: getattr(manifest, name) for name in manifest.__slots__})
+        for done, line in enumerate(_lines(connection)):
+            put(line)
+            if done % _AT_ONCE == 0:
+                told(done, manifest.events + manifest.pruned + manifest.commits)
     return manifest
 
 
@@ -90,21 +77,21 @@ def import_log(
         if head.position or head.cluster:
             raise UserError(f"the log is not empty: it has {head.position} event(s); import into a new database")
         try:
-            lines = _read(file)
-            manifest = _manifest_of(next(lines, {}))
+            found = lines.read(file)
+            manifest = _manifest_of(next(found, {}))
             filling = _Filling(connection, projections)
-            for line in lines:
+            for line in found:
                 filling.take(line)
                 if filling.events % _AT_ONCE == 0:
                     told(filling.events, manifest.events)
             filling.end()
-        except _FAULTS as error:
+        except (*lines.FAULTS, exc.DataError, exc.IntegrityError) as error:
             raise UserError(f"{path} is not whole: {error}") from error
-        found = (filling.events, filling.pruned, filling.commits, filling.position, filling.chain.hex())
+        filled = (filling.events, filling.pruned, filling.commits, filling.position, filling.chain.hex())
         wanted = (manifest.events, manifest.pruned, manifest.commits, manifest.position, manifest.chain)
-        if found != wanted:
+        if filled != wanted:
             raise UserError(
-                f"{path} is not whole: it should hold {wanted[:3]} events, pruned ones and commits, not {found[:3]}"
+                f"{path} is not whole: it should hold {wanted[:3]} events, pruned ones and commits, not {filled[:3]}"
             )
         run(
             connection,
@@ -114,23 +101,6 @@ def import_log(
         run(connection, "UPDATE heartbeat SET at = ?", (manifest.heartbeat,))
         seal(connection, f"imported from {path.name}", now)
     return manifest
-
-
-@contextmanager
-def _created(path: Path) -> Iterator[BinaryIO]:
-    """A new file; what goes wrong leaves none."""
-    try:
-        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-    except FileExistsError as error:
-        raise UserError(f"{path} is there already") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
-    try:
-        with file:
-            yield file
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _manifest(connection: Connection) -> Manifest:
@@ -149,27 +119,21 @@ def _manifest_of(line: JsonObject) -> Manifest:
     return Manifest(**line)
 
 
-def _line(value: JsonValue) -> bytes:
-    return orjson.dumps(value) + b"\n"
-
-
-def _lines(connection: Connection) -> Iterator[bytes]:
+def _lines(connection: Connection) -> Iterator[JsonObject]:
     for last, first, chain in _pages(connection, _COMMITS):
-        yield _line({"commit": [first, last, bytes(chain).hex()]})
+        yield {"commit": [first, last, bytes(chain).hex()]}
     for position, stream, version, leaf, by in _pages(connection, _PRUNED):
-        yield _line({"pruned": [position, stream, version, bytes(leaf).hex(), by]})
+        yield {"pruned": [position, stream, version, bytes(leaf).hex(), by]}
     decoder = Decoder(Packer.load(connection))
     for row in _pages(connection, f"{SELECT} WHERE e.position > ? ORDER BY e.position LIMIT ?"):
         one = decoder.stored(connection, row)
-        yield _line(
-            {
-                "event": one.header,
-                "payload": one.payload,
-                "late": bool(one.encoding & LATE),
-                "salt": None if one.salt is None else one.salt.hex(),
-                "leaf": one.leaf.hex(),
-            }
-        )
+        yield {
+            "event": one.header,
+            "payload": one.payload,
+            "late": bool(one.encoding & LATE),
+            "salt": None if one.salt is None else one.salt.hex(),
+            "leaf": one.leaf.hex(),
+        }
 
 
 def _pages(connection: Connection, sql: str) -> Iterator[Values]:
@@ -178,15 +142,6 @@ def _pages(connection: Connection, sql: str) -> Iterator[Values]:
     while rows := run(connection, sql, (position, _AT_ONCE)).all():
         yield from (tuple(row) for row in rows)
         position = rows[-1][0]
-
-
-def _read(file: BinaryIO) -> Iterator[JsonObject]:
-    with zstandard.ZstdDecompressor().stream_reader(file) as plain:
-        reader = io.BufferedReader(plain, 1 << 20)
-        while line := reader.readline(_LONGEST_LINE):
-            if len(line) == _LONGEST_LINE:
-                raise ValueError(f"a line is longer than {_LONGEST_LINE >> 20} MiB")
-            yield orjson.loads(line)
 
 
 class _Filling:

@@ -17,7 +17,7 @@ from kro_es.cli.operator import app
 from kro_es.errors import UserError
 from kro_es.events.types import LogAdopted
 from kro_es.projections.registry import PROJECTIONS
-from kro_es.store import transfer
+from kro_es.store import lines, transfer
 from kro_es.store.backup import backup
 from kro_es.store.engine import open_engine
 from kro_es.store.errors import SealedLog
@@ -128,11 +128,12 @@ def test_an_export_that_fails_leaves_no_file(
 ) -> None:
     _fill(log, engine)
 
-    def full(value: object) -> bytes:
+    def full(connection: object) -> Iterator[object]:
+        yield {}
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(transfer, "_line", full)
+        patched.setattr(transfer, "_lines", full)
         with pytest.raises(OSError, match="No space left"):
             export(engine, tmp_path / "log")
     assert not (tmp_path / "log").exists()
@@ -162,7 +163,7 @@ def test_a_file_that_is_cut_or_changed_is_refused(
         "large": pack(b"".join([*plain[:-1], orjson.dumps(large)])),
         "bomb": pack(b" " * (1 << 20)),
     }
-    monkeypatch.setattr(transfer, "_LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr(lines, "LONGEST", 1 << 20)
     for name, content in bad.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -179,3 +180,10 @@ def test_rows_beyond_the_limit_are_told_of(ask: Ask) -> None:
 def test_explain_shows_the_plan_of_the_database(ask: Ask) -> None:
     said = ask("sql", "SELECT * FROM v_events WHERE position = 5", "--explain")
     assert "SEARCH e USING INTEGER PRIMARY KEY" in said.out
+
+
+def test_a_database_may_be_called_anything(ask: Ask, incident: str, tmp_path: Path) -> None:
+    path = tmp_path / "a?mode=rw#b%20c.db"
+    shutil.copy(incident.removeprefix("sqlite:///"), path)
+    assert ask("sql", "SELECT 7 AS n", "-o", "json", database=str(path)).json == [{"n": 7}]
+    assert ask("log", "--limit", "1", "-o", "json", database=str(path)).code == 0

@@ -310,7 +310,7 @@ def test_what_the_readme_shows_of_an_answer_through_the_cluster(
     golden: Callable[[str, str], None],
 ) -> None:
     question = ["log", "webshop/shop", "-n", "staging", "--limit", "5"]
-    note = {"notes": [answering.left_out(2)]}
+    note = {"notes": [answering.LEFT_OUT]}
     shown, noted = performed(capfd, [note, *told(narrowed(*STAGING), *question)])
     golden("through-the-cluster", f"$ kro-history --context prod {' '.join(question)}\n{shown}{noted}")
 
