@@ -11,8 +11,10 @@ import zstandard
 from typer.testing import CliRunner, Result
 
 from kro_es.cli.operator import app
+from kro_es.cli.replay import as_text
 from kro_es.errors import KroEsError
 from kro_es.events.types import Actor, Event, InstanceSettled, ReconcileDecided
+from kro_es.history.replay import Report
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.engine import open_engine
 from kro_es.store.live_rebuild import live_rebuild
@@ -96,3 +98,15 @@ def test_what_is_no_incident_is_told(log: Path, tmp_path: Path) -> None:
         assert found.exit_code == 1
         assert isinstance(found.exception, KroEsError)
         assert text in str(found.exception)
+
+
+def test_what_cannot_be_compared_is_told_once_a_reason() -> None:
+    unknown = [
+        (position, f"webshop team-a/{name}", "why")
+        for name, at in (("a", 10), ("b", 20))
+        for position in range(at, at + 7)
+    ]
+    lines = as_text(Report(unknown=unknown)).splitlines()
+    assert lines[0] == (
+        "14 not comparable: why: webshop team-a/a (10, 11, 12, 13, 14, …), webshop team-a/b (20, 21, 22, 23, 24, …)"
+    )

@@ -342,3 +342,8 @@ def test_a_time_without_an_offset_is_meant_as_tables_show_it(
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_a_query_may_come_from_the_standard_input(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("SELECT count(*) AS n\nFROM v_events\n"))
+    assert ask("sql", "-", "-o", "json").json == [{"n": 180}]
