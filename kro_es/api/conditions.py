@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from kro_es.api.objects import JsonObject
 
@@ -48,7 +49,13 @@ class Condition:
 
 def rfc3339(micros: int) -> str:
     """Microseconds since the epoch as the API server writes times: UTC, whole seconds."""
-    return datetime.fromtimestamp(micros // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _written(micros // 1_000_000)
+
+
+@lru_cache(maxsize=64)
+def _written(seconds: int) -> str:
+    """Every condition of every pass within a second has the same."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Conditions:

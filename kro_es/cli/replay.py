@@ -17,7 +17,7 @@ from kro_es.errors import UserError
 if TYPE_CHECKING:
     from kro_es.api.objects import Gvk
     from kro_es.history.incident import Incident
-    from kro_es.history.replay import Report
+    from kro_es.history.replay_report import Report
     from kro_es.history.source import History
     from kro_es.schema.openapi import KindSchema
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 
@@ -221,6 +222,13 @@ def translated(status: int, text: bytes, retry_after: str | None) -> ApiError:
         found = {}
     if not isinstance(found, dict):
         found = {}
-    message = found.get("message") or text.decode(errors="replace")[:500] or f"HTTP {status}"
+    message = found.get("message") or _plain(status, text)
     seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
     return ApiError(status, found.get("reason") or "", message, retry_after=seconds)
+
+
+def _plain(status: int, text: bytes) -> str:
+    """A refusal that is no Status: a path nobody serves is told in the words every client of Kubernetes has for it."""
+    if status == HTTPStatus.NOT_FOUND:
+        return "the server could not find the requested resource"
+    return text.decode(errors="replace")[:500].strip() or f"HTTP {status}"

@@ -73,6 +73,11 @@ class CustomKinds:
         """How everything the definition reads stands now; equal answers mean that no kind of it changed."""
         return tuple((kind, self._served.get(kind)) for kind in sorted(self._reads.get(key, ())))
 
+    def served_to(self, key: Key) -> frozenset[GroupKind]:
+        """The custom kinds that are served of those the definition reads."""
+        found = ((kind, self._served.get(kind)) for kind in self._reads.get(key, ()))
+        return frozenset(kind for kind, served in found if served is not None and served.established)
+
     def moved(self, key: Key) -> bool:
         """Whether anything the definition reads was found otherwise since the start than the log had it."""
         return not self._moved.isdisjoint(self._reads.get(key, ()))

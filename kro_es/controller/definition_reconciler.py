@@ -12,7 +12,7 @@ from kro_es.api.definition import ResourceGraphDefinition, parse
 from kro_es.api.objects import ObjectRef, terminating
 from kro_es.controller.announcements import Announcements
 from kro_es.controller.compiling import Compiler, failures_told
-from kro_es.controller.crds import CustomKinds, Served
+from kro_es.controller.crds import CustomKinds, GroupKind, Served
 from kro_es.controller.definition_writes import DefinitionWrites, happened
 from kro_es.controller.generated_crds import GeneratedCrds, Incompatible
 from kro_es.controller.graph_revisions import GraphRevisions
@@ -64,6 +64,8 @@ class DefinitionReconciler:
         self._serve = serve
         self._withdraw = withdraw
         self._again = again
+        # the custom kinds of its graph that were there at its last pass
+        self._served_to: dict[str, frozenset[GroupKind]] = {}
         # position of the last command about instances pinned by labels that they had a pass for
         self._pinned_at: dict[str, int] = {}
         self._keep = keep
@@ -82,11 +84,19 @@ class DefinitionReconciler:
         """The next pass of every definition looks at everything again."""
         self._settled.clear()
 
+    def unseen(self) -> set[Key]:
+        """Definitions that a start took up from the log; the next pass of each looks at everything."""
+        for key in self._resuming.unseen:
+            self._settled.pop(key, None)
+        return set(self._resuming.unseen)
+
     async def reconcile(self, key: Key) -> Outcome:
         """One pass; none when neither the definition nor a kind it is compiled against has changed since the last."""
         edited = self._edited(key)
         if edited is not None and self._settled.get(key) == (edited, self._custom_kinds.standing(key)):
             return "settled"
+        # it holds for what was there when the last pass ended well, not for what is there again after one that did not
+        self._settled.pop(key, None)
         outcome = await self._pass(key)
         now = self._edited(key)
         if now not in (edited, None):
@@ -94,7 +104,16 @@ class DefinitionReconciler:
             return await self.reconcile(key)
         if outcome == "settled" and edited is not None:
             self._settled[key] = (edited, self._custom_kinds.standing(key))
+        self._follow_kinds(key, well=outcome == "settled")
         return outcome
+
+    def _follow_kinds(self, key: Key, *, well: bool) -> None:
+        """A kind that was gone and is back: no event tells the instances, which wait longer and longer for it."""
+        now = self._custom_kinds.served_to(key)
+        before = self._served_to.get(key.uid, now)
+        self._served_to[key.uid] = now if well else before & now
+        if well and now - before:
+            self._again(key.uid)
 
     def _edited(self, key: Key) -> object:
         """What makes another pass worth it; None when the definition is not there."""
@@ -115,6 +134,7 @@ class DefinitionReconciler:
             self._withdraw(key.uid)
             self._custom_kinds.reads(key, ())
             self._settled.pop(key, None)
+            self._served_to.pop(key.uid, None)
             return "settled"
         if terminating(inputs.object):
             self._withdraw(key.uid)

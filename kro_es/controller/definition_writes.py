@@ -26,7 +26,10 @@ class DefinitionWrites:
         self._world = world
 
     async def finalize(self, inputs: DefinitionInputs) -> None:
-        await self._patched(inputs, planned.finalizer(inputs), {})
+        """The patch replaces the whole list: it must not take away what somebody else has put there meanwhile."""
+        write = planned.finalizer(inputs)
+        newest = self._world.ingest.latest_version(write.ref) if write else 0
+        await self._patched(inputs, write, {}, at=newest)
 
     async def release(self, inputs: DefinitionInputs) -> None:
         await self._patched(inputs, planned.released(inputs), {})
@@ -39,14 +42,18 @@ class DefinitionWrites:
         """A fact about the definition, in its stream."""
         await self._world.log.append([_thread(inputs).event(body, self._world.clock())])
 
-    async def _patched(self, inputs: DefinitionInputs, write: PlannedWrite | None, given: JsonObject) -> None:
+    async def _patched(
+        self, inputs: DefinitionInputs, write: PlannedWrite | None, given: JsonObject, *, at: int = 0
+    ) -> None:
+        """``at``: the resourceVersion it may be changed from; 0 for any."""
         if write is None:
             return
+        body = {**write.body, "metadata": {**write.body["metadata"], "resourceVersion": str(at)}} if at else write.body
         await self.recorded(
             inputs,
             write,
             lambda: self._world.cluster.merge_patch(
-                DEFINITIONS, "", inputs.name, write.body, manager=write.manager, subresource=write.subresource
+                DEFINITIONS, "", inputs.name, body, manager=write.manager, subresource=write.subresource
             ),
             given,
         )

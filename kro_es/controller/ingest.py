@@ -179,23 +179,21 @@ class Ingest:
 
         Keeps the clear values of redacted leaves of what is recorded in memory.
         """
-        paths = self._taints.paths(seen.object)
-        if uid(seen.object) in self._ended:
+        obj_uid, version = uid(seen.object), resource_version(seen.object)
+        if obj_uid in self._ended:
             return None
         ref = ObjectRef.of(seen.object)
         before = self._heads.get(ref.key)
-        head = _Head(
-            uid(seen.object),
-            resource_version(seen.object),
-            content_digest(seen.object),
-            managers(seen.object),
-            labels(seen.object).get(metadata.PART_OF, ""),
-        )
-        if before is not None and before.uid == head.uid:
-            if head.version <= before.version:
-                if paths and head.version == before.version:
-                    self.vault.keep(seen.object, paths)
-                return None
+        # most of what a watch shows is the echo of a write of ours
+        if before is not None and before.uid == obj_uid and version < before.version:
+            return None
+        paths = self._taints.paths(seen.object)
+        if before is not None and before.uid == obj_uid and version == before.version:
+            if paths:
+                self.vault.keep(seen.object, paths)
+            return None
+        head = _head(seen.object)
+        if before is not None and before.uid == obj_uid:
             under_way = self._sent.get(ref.key)
             actor = changed_by(before.managers, head.managers, under_way.actor.name if under_way else "")
             self._heads[ref.key] = head
@@ -227,8 +225,10 @@ class Ingest:
 
     def _fields_seen(self, obj: JsonObject) -> list[NewEvent]:
         """What our manager owns in a child that was here before this log."""
+        if uid(obj) in self._applied or metadata.PART_OF not in labels(obj):
+            return []
         fields = owned.own_fields(obj, metadata.CHILD_MANAGER)
-        if uid(obj) in self._applied or metadata.PART_OF not in labels(obj) or fields is None:
+        if fields is None:
             return []
         self._applied.add(uid(obj))
         body = FieldsSeen(owned.digest(fields), fields)
@@ -305,16 +305,20 @@ class Ingest:
 
     async def _listed(self, watched: Watched, listed: Listed) -> None:
         known = self._known(watched, int(listed.resource_version))
+        recorded = {(subject.uid, version) for subject, version in known}
         events = self._gap(watched, has_history=bool(known))
         late = bool(events)
         present = set()
         for obj in listed.objects:
             present.add(uid(obj))
+            if (uid(obj), resource_version(obj)) in recorded and self._recognised(obj):
+                events += self._fields_seen(obj)
+                continue
             event = self.observation(Seen(obj, "listed", self._clock(), late=late))
             if event is not None:
                 events.append(event)
                 events += self._fields_seen(obj)
-        for subject in known:
+        for subject, _ in known:
             how = None if subject.uid in present else await self._end(watched, subject, ObjectGoneUnseen())
             if how is not None:
                 events.append(self.gone(subject, how))
@@ -334,8 +338,16 @@ class Ingest:
             for event in events:
                 await self._record([event])
 
-    def _known(self, watched: Watched, version: int) -> list[Subject]:
-        """Recorded live objects this watch should show; what was seen after the list was made is not in it."""
+    def _recognised(self, obj: JsonObject) -> bool:
+        """An object just as the log has it, of which nothing has to be kept in clear; nothing was seen of it before."""
+        ref = ObjectRef.of(obj)
+        if ref.key in self._heads or uid(obj) in self._ended or self._taints.paths(obj):
+            return False
+        self._heads[ref.key] = _head(obj)
+        return True
+
+    def _known(self, watched: Watched, version: int) -> list[tuple[Subject, int]]:
+        """Recorded live objects this watch should show, at which version; what was seen after the list is not in it."""
         found = []
         with self._open_reader() as reader:
             for row in reader.rows("objects", "kind_key", watched.kind_key):
@@ -343,8 +355,10 @@ class Ingest:
                 assert isinstance(obj, dict)
                 ref = ObjectRef.of(obj)
                 shown = watched.covers(ref, labels(obj)) and (not watched.picked or ref.key in self._picks)
-                if shown and int(str(row["resource_version"])) <= version:
-                    found.append(Subject(ref.group, ref.kind, ref.namespace, ref.name, str(row["uid"])))
+                seen = int(str(row["resource_version"]))
+                if shown and seen <= version:
+                    subject = Subject(ref.group, ref.kind, ref.namespace, ref.name, str(row["uid"]))
+                    found.append((subject, seen))
         return found
 
     def _gap(self, watched: Watched, *, has_history: bool) -> list[NewEvent]:
@@ -356,3 +370,8 @@ class Ingest:
         subject = Subject(watched.resource.gvk.group, watched.resource.gvk.kind)
         stream = f"watch/{watched.kind_key}/{watched.text}"
         return [NewEvent(stream, gap, subject, Actor("kro-es", "controller"), now)]
+
+
+def _head(obj: JsonObject) -> _Head:
+    part_of = labels(obj).get(metadata.PART_OF, "")
+    return _Head(uid(obj), resource_version(obj), content_digest(obj), managers(obj), part_of)

@@ -170,8 +170,24 @@ class InstanceReconciler:
             failures = {name: text for name, text, _ in results if text}
             failed.update(failures)
             if failures:
+                recorded += self._unsent(numbered[len(recorded) :], thread, intent.position, failures)
                 break
         return recorded
+
+    def _unsent(
+        self,
+        left: Sequence[tuple[int, PlannedWrite]],
+        thread: Thread,
+        intent: int,
+        failures: Iterable[str],
+    ) -> list[Awaitable[tuple[Event, ...]]]:
+        """The end of what was announced and will not be sent, on its way to the log."""
+        now = self._world.clock()
+        events = [
+            thread.event(record.unsent(write, index, intent, failures), now, subject=record.target(write, None))
+            for index, write in left
+        ]
+        return [self._world.log.submit(events)] if events else []
 
     async def _write(
         self, inputs: InstanceInputs, write: PlannedWrite, index: int, thread: Thread, intent: int

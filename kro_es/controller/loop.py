@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
@@ -50,7 +51,9 @@ class Loop:
         pinned = PinnedRevisions(world, Compiler(world, self.custom_kinds), self.watch)
         self._instances = InstanceReconciler(world, pinned)
         self._watches: Watches | None = None
-        self._redactions_known = asyncio.Event()
+        self._begun = asyncio.Event()
+        self._coming: set[str] = set()
+        """Definitions of the log that had no pass in this run yet."""
         self.synced = False
         self.failed: BaseException | None = None
         """What stopped the controller from acting; readiness is false from then on."""
@@ -62,7 +65,7 @@ class Loop:
     async def start_watching(
         self, kinds: Mapping[Gvk, str], members: Iterable[Gvk], located: Mapping[Gvk, Resource]
     ) -> None:
-        """Kinds of recorded instances first, then the definitions.
+        """CRDs first, which tell where custom kinds are; kinds of recorded children and instances; then the definitions.
 
         ``kinds``: instance kind to the uid of its definition. They are served even when the definition is gone:
         deleting an instance needs its inventory, not its graph. ``members``: kinds of recorded children. ``located``:
@@ -73,12 +76,16 @@ class Loop:
             await self._ensure_recorded(gvk, MEMBERS, located.get(gvk))
         for gvk, definition_uid in sorted(kinds.items()):
             await self._ensure_recorded(gvk, None, None)
-            self._projector.serve(gvk.group, gvk.kind, definition_uid)
+            self._projector.know(gvk.group, gvk.kind, definition_uid)
         await self._ensure(DEFINITIONS, None)
         await self._definitions.learn_redactions()
-        self._redactions_known.set()
+
+    def begin(self) -> None:
+        """When all lists are in the log, and what they show of writes nobody knows the outcome of: passes may act now."""
+        self._begun.set()
         # what did not change while we were away makes no event: every recorded definition gets its pass from here
-        self.resync()
+        self._coming = self._queue_definitions()
+        self._projector.take_up(self._coming)
         self.synced = True
 
     async def _ensure_recorded(self, gvk: Gvk, selector: Selector | None, before: Resource | None) -> None:
@@ -120,8 +127,9 @@ class Loop:
 
     async def serve(self, graph: ResourceGraph, definition: str, definition_uid: str, *, again: bool) -> None:
         """Watch what the graph needs, then let its instances follow it; ``again``: each gets a pass whatever it had."""
-        await self._redactions_known.wait()
+        await self._begun.wait()
         await self.watch(graph)
+        self._coming.discard(definition_uid)
         gvk = graph.instance.gvk
         first = self._world.graphs.server(gvk.group, gvk.kind) != definition_uid
         self._world.graphs.serve(gvk.group, gvk.kind, definition_uid)
@@ -142,8 +150,9 @@ class Loop:
         await self._world.ingest.sink(watched, item)
 
     def committed(self, events: Sequence[Event]) -> None:
+        for name, count in Counter(event.type for event in events).items():
+            self._metrics.events.labels(name).inc(count)
         for event in events:
-            self._metrics.events.labels(event.type).inc()
             self.custom_kinds.committed(event)
         if events:
             self._metrics.position.set(events[-1].position)
@@ -151,17 +160,23 @@ class Loop:
 
     def resync(self) -> None:
         """Every key once: a net under the events, not what the controller runs on."""
-        self.look_again()
+        self._definitions.forget_settled()
+        self._queue_definitions()
         self._projector.requeue()
 
     def look_again(self) -> None:
-        """Every definition once, against the kinds as the server has them now."""
-        self._definitions.forget_settled()
+        """Definitions that the start took up from the log, against the kinds as the server has them now."""
+        for key in sorted(self._definitions.unseen()):
+            self._queue.add(key)
+
+    def _queue_definitions(self) -> set[str]:
+        """All that are recorded; returns their uids."""
         with self._world.open_reader() as reader:
-            for row in reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}"):
-                self._queue.add(
-                    Key("definition", str(row["uid"]), f"{metadata.GROUP}/{metadata.DEFINITION_KIND}//{row['name']}")
-                )
+            rows = reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}")
+        for row in rows:
+            ref = f"{metadata.GROUP}/{metadata.DEFINITION_KIND}//{row['name']}"
+            self._queue.add(Key("definition", str(row["uid"]), ref))
+        return {str(row["uid"]) for row in rows}
 
     async def work(self) -> None:
         """One worker, until cancelled."""
@@ -180,7 +195,7 @@ class Loop:
         """Whether, or in how many seconds, the key should come back. One broken object never stops the others."""
         try:
             if key.kind == "definition":
-                return await self._definitions.reconcile(key)
+                return await self._defined(key)
             return await self._instances.reconcile(key)
         except asyncio.CancelledError:
             raise
@@ -194,6 +209,14 @@ class Loop:
         except Exception as error:
             logger.exception("a pass crashed", key=key.ref, error=self._scrubbed(error))
         return "retry"
+
+    async def _defined(self, key: Key) -> Outcome:
+        """A definition that serves nothing after a start has instances all the same: pinned ones, and what to tell."""
+        outcome = await self._definitions.reconcile(key)
+        if key.uid in self._coming:
+            self._coming.discard(key.uid)
+            self._projector.again(key.uid)
+        return outcome
 
     def _warn(self, text: str, key: Key, error: Exception) -> None:
         logger.warning(text, key=key.ref, kind=key.kind, error=self._scrubbed(error))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 
 from kro_es.api import metadata
-from kro_es.api.objects import ObjectRef, labels
+from kro_es.api.objects import JsonObject, ObjectRef, labels, terminating
 from kro_es.controller.externals import ExternalWatches
 from kro_es.controller.ports import Reader
 from kro_es.controller.queue import Key, Queue
@@ -35,15 +35,32 @@ class Projector:
         # by uid: the labels of a child that name its instance can be edited, the instance still is the same one
         self._instances: dict[str, Key] = {}
 
+    def know(self, group: str, kind: str, definition_uid: str) -> None:
+        """Objects of this kind are instances from now on."""
+        self._kinds[(group, kind)] = definition_uid
+
     def serve(self, group: str, kind: str, definition_uid: str) -> None:
         """Objects of this kind are instances from now on; all that are known get a pass."""
-        self._kinds[(group, kind)] = definition_uid
+        self.know(group, kind, definition_uid)
+        for key, _ in self._found(group, kind):
+            self._queue.add(key)
+
+    def take_up(self, coming: Set[str]) -> None:
+        """At a start: instances of the definitions ``coming`` get their pass with these, but for those that are to go."""
+        for (group, kind), definition_uid in list(self._kinds.items()):
+            for key, obj in self._found(group, kind):
+                if definition_uid not in coming or terminating(obj):
+                    self._queue.add(key)
+
+    def _found(self, group: str, kind: str) -> Iterator[tuple[Key, JsonObject]]:
         with self._open_reader() as reader:
             for row in reader.rows("objects", "kind_key", f"{group}/{kind}"):
+                obj = row["object"]
+                assert isinstance(obj, dict)
                 ref = ObjectRef(group, kind, str(row["namespace"]), str(row["name"]))
                 key = Key("instance", str(row["uid"]), ref.key)
                 self._instances[key.uid] = key
-                self._queue.add(key)
+                yield key, obj
 
     def again(self, definition_uid: str) -> None:
         """Every instance of the definition gets a pass."""

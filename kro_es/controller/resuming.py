@@ -21,6 +21,8 @@ class Resuming:
         self._compiler = compiler
         self._custom_kinds = custom_kinds
         self._begun: set[str] = set()
+        self.unseen: set[Key] = set()
+        """Those taken up so, and not compared with the server since."""
 
     async def graph(
         self, key: Key, inputs: DefinitionInputs, definition: ResourceGraphDefinition
@@ -28,6 +30,7 @@ class Resuming:
         """The active revision as an earlier run left it; None when there may be anything to do for the definition."""
         first = key.uid not in self._begun
         self._begun.add(key.uid)
+        self.unseen.discard(key)
         if not first or not _at_rest(inputs) or self._custom_kinds.moved(key):
             return None
         with self._world.open_reader() as reader:
@@ -38,7 +41,10 @@ class Resuming:
             graph = await self._compiler.compile_revision(definition, row)
         except (DefinitionErrors, CompilerFailed):
             return None
-        return graph if graph.schemas_digest == row["schemas_digest"] else None
+        if graph.schemas_digest != row["schemas_digest"]:
+            return None
+        self.unseen.add(key)
+        return graph
 
 
 def _at_rest(inputs: DefinitionInputs) -> bool:

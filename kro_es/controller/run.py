@@ -165,6 +165,7 @@ class _Controller:
         async def watching() -> None:
             await loop.start_watching(left.kinds, left.members, left.located)
             await close_intents(assembled.world, left.intents)
+            loop.begin()
             # a crash before the first beat of the clock leaves a gap that begins here, not none
             await asyncio.to_thread(alive)
 

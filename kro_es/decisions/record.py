@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, resource_version
@@ -23,6 +24,7 @@ from kro_es.events.types import (
     Subject,
     WriteDone,
     WriteFailed,
+    WriteUnsent,
     instance_stream,
 )
 from kro_es.plan import owned
@@ -125,7 +127,12 @@ def taken_over(inputs: InstanceInputs, decision: Decision) -> list[NewEvent]:
 
 def moved_pin(inputs: InstanceInputs, moved: Moved) -> NewEvent:
     """A pin by labels that begins or ends for this instance."""
-    return thread(inputs).event(moved, inputs.now)
+    return thread(inputs).event(noted(inputs, moved), inputs.now)
+
+
+def noted(inputs: InstanceInputs, moved: Moved) -> Moved:
+    """With what it was decided by."""
+    return replace(moved, position=inputs.position, served_by=inputs.served_by, given=inputs.given)
 
 
 def outcome(write: PlannedWrite, index: int, intent: int, answer: JsonObject | None) -> Body:
@@ -150,6 +157,11 @@ def still_there(answer: JsonObject | None) -> bool:
 def failed(write: PlannedWrite, index: int, intent: int, error: ApiError, message: str) -> WriteFailed:
     """``message`` is the error's text with secret values taken out."""
     return WriteFailed(intent, index, write.node, error.status, error.reason, message, write.put_back(intent))
+
+
+def unsent(write: PlannedWrite, index: int, intent: int, failures: Iterable[str]) -> WriteUnsent:
+    """``failures``: keys of the writes that failed before its turn."""
+    return WriteUnsent(intent, index, ", ".join(sorted(failures)), write.put_back(intent))
 
 
 def gone(inputs: InstanceInputs) -> InstanceGone:

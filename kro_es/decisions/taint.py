@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kro_es.api import metadata
-from kro_es.api.objects import Gvk, JsonObject, labels
+from kro_es.api.objects import JsonObject, labels
 from kro_es.api.sensitive import Path, Rule, holds
 from kro_es.events.redaction import paths_of
 from kro_es.projections.projection import Row
@@ -33,13 +33,18 @@ class Taints:
 
     def paths(self, obj: JsonObject) -> tuple[Path, ...]:
         """Redacted paths of an object, from its kind and the labels that say which node it is."""
-        gvk = Gvk.of(obj)
-        found = labels(obj)
-        node = (
-            found.get(metadata.INSTANCE_GROUP, ""),
-            found.get(metadata.INSTANCE_KIND, ""),
-            found.get(metadata.NODE_ID, ""),
+        group, kind, found = obj["apiVersion"].rpartition("/")[0], obj["kind"], labels(obj)
+        of_node = self._paths.get(
+            (
+                found.get(metadata.INSTANCE_GROUP, ""),
+                found.get(metadata.INSTANCE_KIND, ""),
+                found.get(metadata.NODE_ID, ""),
+            )
         )
-        tainted = self._paths.get(node, frozenset()) | self._paths.get((gvk.group, gvk.kind, "status"), frozenset())
-        ruled = [rule.path for rule in self._rules if rule.covers(gvk.group, gvk.kind) and holds(obj, rule.path)]
-        return paths_of(gvk.kind, gvk.group, (*sorted(tainted, key=str), *ruled))
+        of_status = self._paths.get((group, kind, "status"))
+        # as it is with nearly every object, and asked several times of each
+        if not of_node and not of_status and not self._rules:
+            return paths_of(kind, group)
+        tainted = (of_node or frozenset()) | (of_status or frozenset())
+        ruled = [rule.path for rule in self._rules if rule.covers(group, kind) and holds(obj, rule.path)]
+        return paths_of(kind, group, (*sorted(tainted, key=str), *ruled))

@@ -119,6 +119,19 @@ class WriteFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteUnsent:
+    """A write of a decision that was never sent: one before it had failed."""
+
+    TYPE: ClassVar[str] = "write.unsent"
+    intent: int
+    index: int
+    after: str
+    """What failed: a node, or ``finalizer and labels``, ``inventory``, ``status``."""
+    puts_back: JsonObject = field(default_factory=dict)
+    """As in :class:`WriteFailed`."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeUnknown:
     """We meant to write and never learnt the outcome; closed at start, with what the list shows."""
 
@@ -161,6 +174,10 @@ class InstancePinned:
     """Position of the command."""
     asked_by: str
     reason: str
+    position: int = 0
+    """As in :class:`ResourceTakenOver`, like the next two."""
+    served_by: str = ""
+    given: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +187,10 @@ class InstanceUnpinned:
     TYPE: ClassVar[str] = "instance.unpinned"
     definition_uid: str
     selector: str
+    position: int = 0
+    """As in :class:`ResourceTakenOver`, like the next two."""
+    served_by: str = ""
+    given: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

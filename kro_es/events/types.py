@@ -17,6 +17,7 @@ from kro_es.events.actions import (
     ResourceTakenOver,
     WriteDone,
     WriteFailed,
+    WriteUnsent,
 )
 from kro_es.events.commands import (
     CommandHold,
@@ -97,6 +98,7 @@ __all__ = [
     "Write",
     "WriteDone",
     "WriteFailed",
+    "WriteUnsent",
     "definition_stream",
     "instance_stream",
     "object_stream",
@@ -121,6 +123,7 @@ Body: TypeAlias = (
     | ResourceDeleted
     | WriteDone
     | WriteFailed
+    | WriteUnsent
     | OutcomeUnknown
     | InstanceSettled
     | InstanceGone

@@ -42,20 +42,33 @@ class _Past:
 
 
 class _Life:
-    """One object through the log, looked at forward only: every state of it is read once."""
+    """One object through the log, looked at forward only: from the first moment asked for every state is read once."""
 
     def __init__(self, history: History, ref: ObjectRef) -> None:
-        self._events = _stream(history, f"object/{ref.key}")
-        self._next = next(self._events, None)
+        self._history, self._ref = history, ref
+        self._events: Iterator[Event] | None = None
+        self._next: Event | None = None
         self._object: JsonObject | None = None
         self._uid, self._version = "", 0
 
     def at(self, position: int) -> JsonObject | None:
         """None when it is not there; no position is before the last one that was asked for."""
+        if self._events is None:
+            self._events = self._begun(position)
+            self._next = next(self._events, None)
         while self._next is not None and self._next.position <= position:
             self._take(self._next)
             self._next = next(self._events, None)
         return self._object
+
+    def _begun(self, position: int) -> Iterator[Event]:
+        stream = f"object/{self._ref.key}"
+        event = self._history.log.state_at(stream, position=position)
+        if event is None:
+            return _stream(self._history, stream, 1)
+        self._object = object_at(self._history, self._ref, position)
+        self._uid, self._version = event.subject.uid, event.resource_version
+        return _stream(self._history, stream, event.stream_version + 1)
 
     def _take(self, event: Event) -> None:
         late = event.subject.uid == self._uid and event.resource_version < self._version
@@ -66,8 +79,7 @@ class _Life:
             self._uid, self._version = event.subject.uid, event.resource_version
 
 
-def _stream(history: History, stream: str) -> Iterator[Event]:
-    version = 1
+def _stream(history: History, stream: str, version: int) -> Iterator[Event]:
     while events := history.log.read_stream(stream, version, _AT_ONCE):
         yield from events
         version = events[-1].stream_version + 1

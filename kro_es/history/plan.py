@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -30,6 +30,7 @@ from kro_es.history.targets import RevisionName, Target
 from kro_es.projections.projection import Row
 from kro_es.schema.compat import compare
 from kro_es.schema.openapi import KindSchema
+from kro_es.schema.pruned import pruned
 
 NOT_FORESEEN = "no cluster was asked: what becomes of the objects is not foreseen"
 _HOLDS_DATA = frozenset(["persistentvolumeclaim", "persistentvolume"])
@@ -190,8 +191,8 @@ def _instead(besides: Instances, row: Row, obj: JsonObject) -> JsonObject:
     return obj if spec is None else {**obj, "spec": spec}
 
 
-def compiled(history: History, name: str, numbers: tuple[int, int], kinds: Kinds) -> tuple[ResourceGraph, ...]:
-    """Two revisions as the cluster would compile them. Raises UserError."""
+def compiled(history: History, name: str, numbers: Sequence[int], kinds: Kinds) -> tuple[ResourceGraph, ...]:
+    """Revisions as the cluster would compile them. Raises UserError."""
     return tuple(_compiled(name, revision(history, RevisionName(name, number)), kinds) for number in numbers)
 
 
@@ -289,6 +290,8 @@ def of_instance(history: History, target: Target, to: str, kinds: Kinds | None, 
         before: ResourceGraph | None = after
     else:
         before, after = sides(history, target, made.pinning.number, revisions)
+    if before is not None:
+        made = as_served(history, made, before)
     now = made.again or object_at(history, target.ref, history.head) or {}
     uid = "" if made.again else target.uid
     came = Side(before, now) if before else None
@@ -334,6 +337,15 @@ def spec_plan(history: History, target: Target, position: int) -> Plan:
         tuple(changes(now.get("spec") or {} if now else {}, spec)),
         notes=(text,) if again else (), again=again,
     )  # fmt: skip
+
+
+def as_served(history: History, made: Plan, graph: ResourceGraph) -> Plan:
+    """Without differences only the log still knows of: what a schema prunes since the object was written is gone."""
+    now = object_at(history, made.target.ref, history.head)
+    if now is None or made.again is not None:
+        return made
+    schema = graph.crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"].get("spec") or {}
+    return replace(made, changes=tuple(changes(pruned(now.get("spec") or {}, schema), made.spec)))
 
 
 def _manifest_of(obj: JsonObject, spec: JsonObject) -> JsonObject:

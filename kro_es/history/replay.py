@@ -1,11 +1,9 @@
-"""Every recorded decision about an instance, made again from the log alone and compared with what is recorded."""
+"""Every recorded decision, made again from the log alone and compared with what is recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
-
-import orjson
+from dataclasses import dataclass
 
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, labels
 from kro_es.api.selector import Selector
@@ -18,13 +16,14 @@ from kro_es.decisions.inputs import Child, InstanceInputs, unread_key
 from kro_es.decisions.load import Moment, Reader, Standing, load
 from kro_es.decisions.taint import Taints
 from kro_es.errors import UserError
-from kro_es.events.codec import encode
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import (
     Body,
     ControllerStarted,
     Event,
+    InstancePinned,
     InstanceSettled,
+    InstanceUnpinned,
     ObjectObserved,
     ReconcileDecided,
     ResourceTakenOver,
@@ -37,6 +36,7 @@ from kro_es.history.doubts import GONE, Doubts
 from kro_es.history.incident import Incident
 from kro_es.history.memory import Memory
 from kro_es.history.recompiled import Recompiled
+from kro_es.history.replay_report import INSTANCE, Report, fields_of
 from kro_es.projections.projection import Row
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.runtime.expand import Fatal
@@ -45,60 +45,11 @@ from kro_es.settings import Settings
 from kro_es.store.log_reader import LogReader
 
 _AT_ONCE = 5_000
-_INSTANCE = "instance/"
-_LONGEST = 300
 _UNREAD = frozenset({"timeline", "schemas"})
 """Projections no decision reads."""
 _UNNOTED = "recorded without its position"
-INSTANCES, TAKEOVERS, DEFINITIONS = SORTS = ("instances", "take-overs", "definitions")
-"""What decisions are about, as they are counted."""
-_OfInstance = ReconcileDecided | InstanceSettled | ResourceTakenOver
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One recorded decision that comes out otherwise today. ``fields``: name to recorded and recomputed value."""
-
-    position: int
-    instance: str
-    type: str
-    fields: Mapping[str, tuple[str, str]]
-
-
-@dataclass(slots=True)
-class Count:
-    """Recorded decisions of one sort, by what came of them."""
-
-    equal: int = 0
-    different: int = 0
-    unknown: int = 0
-
-
-@dataclass(slots=True)
-class Report:
-    """What a replay showed."""
-
-    differences: list[Difference] = field(default_factory=list)
-    unknown: list[tuple[int, str, str]] = field(default_factory=list)
-    """Decisions that cannot be made again here: position, what it is about, and why."""
-    notes: list[str] = field(default_factory=list)
-    sorts: dict[str, Count] = field(default_factory=lambda: {sort: Count() for sort in SORTS})
-
-    @property
-    def equal(self) -> int:
-        return sum(count.equal for count in self.sorts.values())
-
-    def came_out(self, event: Event, fields: Mapping[str, tuple[str, str]]) -> None:
-        """``fields``: what is not the same; empty when all is."""
-        if fields:
-            self.sorts[_sort(event)].different += 1
-            self.differences.append(Difference(event.position, _name(event), event.type, fields))
-        else:
-            self.sorts[_sort(event)].equal += 1
-
-    def cannot(self, event: Event, why: str) -> None:
-        self.sorts[_sort(event)].unknown += 1
-        self.unknown.append((event.position, _name(event), why))
+_Noted = ResourceTakenOver | InstancePinned | InstanceUnpinned
+_OfInstance = ReconcileDecided | InstanceSettled | _Noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +61,12 @@ class _Task:
 
     @property
     def body(self) -> _OfInstance:
-        assert isinstance(self.event.body, ReconcileDecided | InstanceSettled | ResourceTakenOver)
+        assert isinstance(self.event.body, _OfInstance)
         return self.event.body
 
     @property
     def served_by(self) -> str:
-        return self.body.served_by if isinstance(self.body, ResourceTakenOver) else self.body.definition_uid
+        return self.body.served_by if isinstance(self.body, _Noted) else self.body.definition_uid
 
 
 def replay(log: LogReader, kinds: Mapping[Gvk, KindSchema], key: bytes) -> Report:
@@ -139,7 +90,7 @@ def _replayed(
 ) -> Report:
     report, graphs = Report(), Recompiled(kinds)
     tasks = _tasks(events(), report, doubts, graphs, incident)
-    instances = {task.event.stream.removeprefix(_INSTANCE) for found in tasks.values() for task in found}
+    instances = {task.event.stream.removeprefix(INSTANCE) for found in tasks.values() for task in found}
     run = _Run(graphs, redactor, report, doubts, instances)
     if incident is not None:
         run.know(incident.fields)
@@ -191,7 +142,7 @@ def _tasks(
 def _noted(event: Event) -> bool:
     """Whether the event says what it was made of."""
     body = event.body
-    if not event.stream.startswith(_INSTANCE):
+    if not event.stream.startswith(INSTANCE):
         assert isinstance(body, definitions_again.Decided)
         return definitions_again.noted(body)
     return isinstance(body, ReconcileDecided) or (isinstance(body, _OfInstance) and bool(body.position))
@@ -241,7 +192,7 @@ class _Run:
         told: dict[str, list[Event]] = {}
         for task in sorted(tasks, key=lambda item: item.event.position):
             event = task.event
-            if not event.stream.startswith(_INSTANCE):
+            if not event.stream.startswith(INSTANCE):
                 self._definition(task)
                 continue
             try:
@@ -264,7 +215,7 @@ class _Run:
         except UserError as error:
             self._report.cannot(event, str(error))
             return
-        fields = _fields(event.body, now)
+        fields = fields_of(event.body, now)
         if fields and self._doubts.gone(self._memory.position):
             self._report.cannot(event, GONE)
         else:
@@ -279,7 +230,7 @@ class _Run:
 
     def _made(self, task: _Task) -> tuple[InstanceInputs, Decision]:
         event, body = task.event, task.body
-        uid = event.stream.removeprefix(_INSTANCE)
+        uid = event.stream.removeprefix(INSTANCE)
         ref = self._refs.get(uid)
         if ref is None:
             raise UserError("the instance is not in the log at that position")
@@ -320,7 +271,7 @@ class _Run:
 
     def _compared(self, event: Event, inputs: InstanceInputs, decision: Decision) -> None:
         now = _again(event, inputs, decision)
-        fields = _fields(event.body, now)
+        fields = fields_of(event.body, now)
         if fields and (doubt := self._doubts.about(inputs)):
             self._report.cannot(event, doubt)
         else:
@@ -377,36 +328,7 @@ def _again(event: Event, inputs: InstanceInputs, decision: Decision) -> Body | N
         case ResourceTakenOver(node=node):
             taken = (body for child, body in decision.taken_over if child.uid == event.subject.uid)
             return next((body for body in taken if body.node == node), None)
+        case InstancePinned() | InstanceUnpinned():
+            return None if decision.moved_pin is None else record.noted(inputs, decision.moved_pin)
         case _:
             return decision.settled
-
-
-def _fields(before: Body, now: Body | None) -> dict[str, tuple[str, str]]:
-    """Fields that are not the same, byte for byte, as they are stored."""
-    if now is None:
-        return {"": (before.TYPE, "nothing")}
-    if isinstance(before, InstanceSettled) and isinstance(now, InstanceSettled):
-        # a decision with writes is recorded with what was known before them
-        now = replace(now, given=before.given)
-    mine, theirs = encode(before)[2], encode(now)[2]
-    texts = {name: (_text(mine.get(name)), _text(theirs.get(name))) for name in sorted(mine.keys() | theirs.keys())}
-    return {name: (_short(old), _short(new)) for name, (old, new) in texts.items() if old != new}
-
-
-def _text(value: object) -> str:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
-
-
-def _sort(event: Event) -> str:
-    if not event.stream.startswith(_INSTANCE):
-        return DEFINITIONS
-    return TAKEOVERS if isinstance(event.body, ResourceTakenOver) else INSTANCES
-
-
-def _name(event: Event) -> str:
-    where = f"{event.subject.namespace}/" if event.subject.namespace else ""
-    return f"{event.subject.kind.lower()} {where}{event.subject.name}"

@@ -184,6 +184,10 @@ def _whole(history: History, target: Target, to: str, kinds: Kinds | None, *, ho
     newest, wanted = plans.definition_specs(history, target.ref.name, number)
     group, kind = str(wanted["instance_group"]), str(wanted["instance_kind"])
     steps, stay = _instances(history, targets.of_kind(history, group, kind), position, hold=hold)
+    if kinds is not None and steps:
+        (graph,) = plans.compiled(history, target.ref.name, (int(str(newest["number"])),), kinds)
+        served = (plans.as_served(history, step, graph) for step in steps)
+        steps = tuple(step for step in served if step.changes or step.again or hold)
     specs = {step.target.ref.key: step.spec for step in steps if step.again is None}
     besides = Instances(specs, tuple(step.again for step in steps if step.again is not None))
     definition = plans.of_definition(history, target, number, kinds, besides)

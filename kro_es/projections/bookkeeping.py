@@ -15,6 +15,7 @@ from kro_es.events.types import (
     WatchGap,
     WriteDone,
     WriteFailed,
+    WriteUnsent,
 )
 from kro_es.projections.projection import Column, Row
 
@@ -36,7 +37,7 @@ class OpenWrites:
         Column("node", "text", "node id in the resource graph"),
         Column("at", "int", "when it was decided, microseconds since the epoch"),
     )
-    bodies = (ReconcileDecided, ResourceApplied, ResourceDeleted, WriteDone, WriteFailed, OutcomeUnknown)
+    bodies = (ReconcileDecided, ResourceApplied, ResourceDeleted, WriteDone, WriteFailed, WriteUnsent, OutcomeUnknown)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:
@@ -47,6 +48,7 @@ class OpenWrites:
                 | ResourceDeleted(intent=intent, index=index)
                 | WriteDone(intent=intent, index=index)
                 | WriteFailed(intent=intent, index=index)
+                | WriteUnsent(intent=intent, index=index)
                 | OutcomeUnknown(intent=intent, index=index)
             ):
                 return (f"{intent:020d}/{index}",)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import orjson
 
 from kro_es.api.objects import JsonObject
-from kro_es.events.types import Event, OutcomeUnknown, ReconcileDecided, ResourceApplied, WriteFailed
+from kro_es.events.types import Event, OutcomeUnknown, ReconcileDecided, ResourceApplied, WriteFailed, WriteUnsent
 from kro_es.projections.projection import Column, Row
 
 _PREFIX = "instance/"
@@ -41,7 +41,7 @@ class Drifts:
         ),
         Column("tries", "int", "repairs that the API server refused, or did not answer"),
     )
-    bodies = (ReconcileDecided, ResourceApplied, WriteFailed, OutcomeUnknown)
+    bodies = (ReconcileDecided, ResourceApplied, WriteFailed, WriteUnsent, OutcomeUnknown)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         match event.body:
@@ -53,14 +53,16 @@ class Drifts:
                 return (*found, *ended)
             case ResourceApplied(intent=intent, node=node, puts_back=put_back):
                 return (f"{put_back.get('since', intent):020d}/{node}",)
-            case WriteFailed(puts_back=put_back) | OutcomeUnknown(puts_back=put_back) if put_back:
+            case (
+                WriteFailed(puts_back=put_back) | WriteUnsent(puts_back=put_back) | OutcomeUnknown(puts_back=put_back)
+            ) if put_back:
                 return (_key(put_back["since"], put_back),)
             case _:
                 return ()
 
     def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
         body = event.body
-        if isinstance(body, WriteFailed | OutcomeUnknown):
+        if isinstance(body, WriteFailed | WriteUnsent | OutcomeUnknown):
             return None if row is None else {**row, "tries": int(str(row["tries"])) + 1}
         if isinstance(body, ResourceApplied):
             return None if row is None else {**row, "healed_at": event.occurred_at, "ended": "healed"}
@@ -140,7 +142,7 @@ class Offenders:
         Column("found", "text", "digest of the changes it found"),
         Column("tries", "int", "repairs of these changes that the API server refused, or did not answer"),
     )
-    bodies = (ReconcileDecided, ResourceApplied, WriteFailed, OutcomeUnknown)
+    bodies = (ReconcileDecided, ResourceApplied, WriteFailed, WriteUnsent, OutcomeUnknown)
 
     def keys(self, event: Event) -> tuple[str, ...]:
         if not event.stream.startswith(_PREFIX):
@@ -151,6 +153,7 @@ class Offenders:
             case (
                 ResourceApplied(puts_back=put_back)
                 | WriteFailed(puts_back=put_back)
+                | WriteUnsent(puts_back=put_back)
                 | OutcomeUnknown(puts_back=put_back)
             ) if put_back:
                 return (_offender(event, put_back),)
@@ -161,7 +164,7 @@ class Offenders:
         body = event.body
         if isinstance(body, ResourceApplied):
             return None if row is None else {**row, "unhealed": 0, "tries": 0}
-        if isinstance(body, WriteFailed | OutcomeUnknown):
+        if isinstance(body, WriteFailed | WriteUnsent | OutcomeUnknown):
             since = body.puts_back["since"]
             return None if row is None else {**row, "unhealed": since, "tries": int(str(row["tries"])) + 1}
         assert isinstance(body, ReconcileDecided)

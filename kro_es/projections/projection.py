@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, get_args
 
@@ -57,3 +58,22 @@ class Projection(Protocol):
     def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
         """The row after the event; None deletes it. ``row`` is never changed in place."""
         ...
+
+
+class Routes:
+    """Which events concern which projection, by what each says about itself."""
+
+    def __init__(self, projections: Sequence[Projection]) -> None:
+        self._count = len(projections)
+        self._places: dict[type, list[int]] = {}
+        for place, projection in enumerate(projections):
+            for body in projection.bodies:
+                self._places.setdefault(body, []).append(place)
+
+    def split(self, events: Iterable[Event]) -> list[list[Event]]:
+        """For every projection, in order, the events that may touch its rows."""
+        found: list[list[Event]] = [[] for _ in range(self._count)]
+        for event in events:
+            for place in self._places.get(type(event.body), ()):
+                found[place].append(event)
+        return found

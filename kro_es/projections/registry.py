@@ -38,8 +38,7 @@ NEEDED: tuple[Projection, ...] = tuple(found for found in PROJECTIONS if found.n
 """Those the controller decides by: always folded in the transaction of the events."""
 BY_STREAM = frozenset(
     {
-        "objects", "instances", "nodes", "definitions", "revisions", "rollouts", "open_writes", "gaps", "drift",
-        "offenders", "timeline",
+        "objects", "instances", "nodes", "revisions", "rollouts", "open_writes", "gaps", "drift", "offenders", "timeline",
     }
 )  # fmt: skip
 """Those that can be split by stream: every row is made of the events of one stream alone (of the audit of a stream too).
@@ -47,5 +46,5 @@ BY_STREAM = frozenset(
 Their keys are made of the stream's name, or of the position of an event of it, which only later events of that stream
 name: the outcome of a write is in the stream of its intent, the end of drift in that of the decision that found it.
 So the streams may be folded apart, in any order, as long as each is folded in its own. The keys of the others are digests
-and uids that several streams share.
+and uids that several streams share: a definition's row is also of the commands about it, which have streams of their own.
 """

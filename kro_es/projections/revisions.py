@@ -27,7 +27,7 @@ class Revisions:
         Column("definition", "text", "name of the definition", indexed=True),
         Column("number", "int", "revision number; 0 for a refused attempt"),
         Column("state", "text", "issued, active (was made active at some time) or rejected"),
-        Column("issued_at", "int", "microseconds since the epoch"),
+        Column("issued_at", "int", "microseconds since the epoch", indexed=True),
         Column("activated_at", "int", "microseconds since the epoch; 0 when never"),
         Column("activated_position", "int", "position of the activation; 0 when never"),
         Column("position", "int", "position of the event that issued or refused it"),

@@ -226,6 +226,8 @@ def _outcome(body: e.Body) -> str:
             return f"written: {what}"
         case e.WriteFailed(reason=reason, status=status):
             return f"write failed: {status} {reason}"
+        case e.WriteUnsent(after=after):
+            return f"not sent: {after} had failed"
         case e.OutcomeUnknown(found=found):
             return f"outcome of a write unknown: {found}"
         case e.InstanceSettled(state=state, ready=ready, revision=revision):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kro_es.api.objects import JsonObject
+from kro_es.api.objects import JsonObject, JsonValue
 
 
 def unserved(wanted: JsonObject, served: JsonObject) -> tuple[str, ...]:
@@ -13,6 +13,25 @@ def unserved(wanted: JsonObject, served: JsonObject) -> tuple[str, ...]:
     if old["name"] != new["name"]:
         return (f"version {old['name']}",)
     return tuple(_missing("", old["schema"]["openAPIV3Schema"], new["schema"]["openAPIV3Schema"]))
+
+
+def pruned(value: JsonValue, schema: JsonObject) -> JsonValue:
+    """A value as the API server shows it: without what the schema has not."""
+    if schema.get("x-kubernetes-preserve-unknown-fields"):
+        return value
+    if isinstance(value, list):
+        return [pruned(item, schema.get("items") or {}) for item in value]
+    if not isinstance(value, dict):
+        return value
+    known, rest = schema.get("properties") or {}, schema.get("additionalProperties")
+    found = {name: pruned(item, known[name]) for name, item in value.items() if name in known}
+    if rest:
+        found |= {
+            name: pruned(item, rest) if isinstance(rest, dict) else item
+            for name, item in value.items()
+            if name not in known
+        }
+    return {name: found[name] for name in value if name in found}
 
 
 def _missing(path: str, old: JsonObject, new: JsonObject) -> Iterator[str]:

@@ -143,12 +143,10 @@ class Batch:
             cluster=self._cluster,
         )
 
-    def add(
-        self, connection: Connection, encoder: Encoder, item: StagedEvent, stream: StreamHead, salt: bytes
-    ) -> Event:
+    def add(self, connection: Connection, encoder: Encoder, item: StagedEvent, salt: bytes) -> Event:
         event = self.event(item)
         digest = leaf(header_of(event), salt, item.canonical)
-        self.rows.append(encoder.row(connection, event, stream, item, salt, digest))
+        self.rows.append(encoder.row(connection, event, item.stream, item, salt, digest))
         self.events.append(event)
         self.leaves.append(digest)
         return event

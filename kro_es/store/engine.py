@@ -55,6 +55,11 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def in_memory(engine: Engine) -> bool:
+    """Whether the database is gone with its last connection."""
+    return engine.dialect.name == "sqlite" and engine.url.database in (None, "", ":memory:")
+
+
 def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # The driver's own transaction handling would begin late and deferred; ours is in _begin_sqlite.
     connection.isolation_level = None

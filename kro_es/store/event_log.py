@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from kro_es.errors import FenceLost, KroEsError
-from kro_es.events.types import Event, LogRebuilt, NewEvent
+from kro_es.events.types import Actor, Event, LogRebuilt, LogRetrained, NewEvent
 from kro_es.projections.projection import Projection
 from kro_es.store.batch import Batch, Encoder, Head, commit, insert
 from kro_es.store.delegation import delegate
@@ -20,6 +20,7 @@ from kro_es.store.engine import WRITE
 from kro_es.store.errors import OtherCluster
 from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
+from kro_es.store.maintenance import maintenance_event
 from kro_es.store.mirror import Mirror
 from kro_es.store.names import Names
 from kro_es.store.packing import Packer
@@ -28,10 +29,11 @@ from kro_es.store.sql import run
 from kro_es.store.staging import StagedEvent, Staging
 from kro_es.store.stored import Bases
 from kro_es.store.streams import Streams
+from kro_es.store.upkeep import Upkeep, upkeep
 from kro_es.store.verify import VerifyReport, verify
-from kro_es.store.wal import Mover, moving
 
 _SALT = 16
+_SELF = Actor("kro-es", "controller")
 _CATCH_UP_AT_ONCE = 10_000
 _KEPT_FOR = 1.0
 """Seconds between two appends for which the connection stays: after more, the pool sees whether it still is one."""
@@ -87,8 +89,9 @@ class EventLog(LogReader):
         self._recorded_at = 0
         self._encoder: Encoder | None = None
         self._bases: Bases | None = None
+        self._packer: Packer | None = None
         self._dictionaries: set[int] = set()
-        self._mover: Mover | None = None
+        self._upkeep: Upkeep | None = None
         self._keeps = False
         self._connection: Connection | None = None
         self._used_at = 0.0
@@ -120,14 +123,17 @@ class EventLog(LogReader):
                 else:
                     results.append(tuple(self._built(connection, batch, staged)))
             if batch.events:
+                learnt = self._taken_up(connection, staging, batch)
                 digest = self._store(connection, batch)
                 if also is not None:
                     also(connection, batch.events)
                 self._doubt = _Doubt(batch.events[-1].position, digest, results)
         if batch.events:
             self._position, self._recorded_at = batch.events[-1].position, batch.now
-            if self._mover is not None:
-                self._mover.appended(len(batch.events))
+            if self._upkeep is not None:
+                self._upkeep.appended(len(batch.events), self._position)
+                if learnt:
+                    self._upkeep.learnt = None
             self._reflect()
         self._doubt = None
         return results
@@ -211,14 +217,14 @@ class EventLog(LogReader):
     @contextmanager
     def connected(self) -> Iterator[None]:
         """Meanwhile appends share a connection: a pool takes longer over one than a small transaction does."""
-        with moving(self._engine) as self._mover:
+        with upkeep(self._engine) as self._upkeep:
             self._keeps = True
             try:
                 yield
             finally:
                 self._keeps = False
                 self._disconnect()
-                self._mover = None
+                self._upkeep = None
 
     def _connected(self) -> Connection:
         now = time.monotonic()
@@ -237,10 +243,10 @@ class EventLog(LogReader):
     def _refresh(self, connection: Connection, head: Head) -> None:
         numbers = {number for (number,) in run(connection, "SELECT id FROM dictionaries")}
         if self._encoder is None or self._bases is None or numbers != self._dictionaries:
-            packer = Packer.load(connection)
+            self._packer = Packer.load(connection)
             self._dictionaries = numbers
-            self._bases = Bases(packer)
-            self._encoder = Encoder(self._names, packer, self._bases)
+            self._bases = Bases(self._packer)
+            self._encoder = Encoder(self._names, self._packer, self._bases)
         # Whoever wrote meanwhile may have redacted what later versions are deltas against.
         self._bases.forget()
         self._decoder = None
@@ -294,8 +300,20 @@ class EventLog(LogReader):
         assert self._encoder is not None
         salts = os.urandom(_SALT * len(staged))
         for index, item in enumerate(staged):
-            stream = self._streams.find(connection, item.new.stream)
-            yield batch.add(connection, self._encoder, item, stream, salts[index * _SALT : (index + 1) * _SALT])
+            yield batch.add(connection, self._encoder, item, salts[index * _SALT : (index + 1) * _SALT])
+
+    def _taken_up(self, connection: Connection, staging: Staging, batch: Batch) -> bool:
+        """What upkeep learnt: events are compressed with it from here on, and an event says so."""
+        learnt = None if self._upkeep is None or self._fence is None else self._upkeep.learnt
+        if learnt is None or self._packer is None:
+            return False
+        number = max(self._dictionaries) + 1
+        event = maintenance_event(LogRetrained(number, learnt.samples), _SELF, batch.now)
+        tuple(self._built(connection, batch, staging.stage([event])))
+        learnt.add(connection, number)
+        self._packer.reload(connection)
+        self._dictionaries.add(number)
+        return True
 
     def _store(self, connection: Connection, batch: Batch) -> bytes:
         first, last = batch.events[0].position, batch.events[-1].position

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection
 
 from kro_es.events.types import Event
-from kro_es.projections.projection import Projection, Row
+from kro_es.projections.projection import Projection, Routes, Row
 from kro_es.store.lru import Lru
 from kro_es.store.mirror import Changes
 from kro_es.store.rows import RowForm
@@ -27,7 +27,8 @@ class FoldedProjection:
         self.follows = False
         """False while the rows are of another version of the projection than this program's."""
         self._form = RowForm(projection)
-        self._rows: Lru[str, Row | None] = Lru(_ROWS_KEPT)
+        self._rows: Lru[str, Values | None] = Lru(_ROWS_KEPT)
+        """As they are stored: objects take several times as much room when they are not text."""
         self._top_key = ""
 
     def resume(self, connection: Connection, stored: tuple[int, int] | None, *, rebuild: bool) -> None:
@@ -109,22 +110,26 @@ class FoldedProjection:
             for key in part:
                 self._rows.put(key, None)
             for values in run(connection, f"{self._form.select} WHERE key IN ({marks(len(part))})", part):
-                self._rows.put(values[0], self._form.row(tuple(values)))
+                self._rows.put(values[0], tuple(values))
 
     def _changes(self, event: Event, keys: Iterable[str], found: dict[str, Row | None]) -> dict[str, Values | None]:
         """All changes of one event, or none when any of them raises; ``found`` gets the rows as they are stored."""
         after: dict[str, Row | None] = {}
         stored: dict[str, Values | None] = {}
         for key in keys:
-            before = after.get(key) if key in after else self._rows.get(key)
+            before = after[key] if key in after else self._row(key)
             row = self.projection.fold(key, before, event)
             if row is not before:
                 found.setdefault(key, before)
                 after[key] = row
                 stored[key] = None if row is None else self._form.values(key, row)
-        for key, row in after.items():
-            self._rows.put(key, row)
+        for key, values in stored.items():
+            self._rows.put(key, values)
         return stored
+
+    def _row(self, key: str) -> Row | None:
+        values = self._rows.get(key)
+        return None if values is None else self._form.row(values)
 
     def _write(self, connection: Connection, changed: dict[str, Values | None], found: dict[str, Row | None]) -> None:
         self._form.write(connection, changed, found)
@@ -147,10 +152,7 @@ class Folding:
     def __init__(self, projections: Sequence[Projection]) -> None:
         self._folded = [FoldedProjection(projection) for projection in projections]
         self._changes: list[Changes] = []
-        self._concerned: dict[type, list[FoldedProjection]] = {}
-        for folded in self._folded:
-            for body in folded.projection.bodies:
-                self._concerned.setdefault(body, []).append(folded)
+        self._routes = Routes(projections)
         names = [projection.name for projection in projections]
         self._names = tuple(names)
         self._checkpoint = f"UPDATE projection_checkpoints SET position = ? WHERE name IN ({marks(len(names))})"  # noqa: S608
@@ -178,11 +180,7 @@ class Folding:
         if not events or not self._folded:
             return
         last = events[-1].position
-        concerned: dict[FoldedProjection, list[Event]] = {folded: [] for folded in self._folded}
-        for event in events:
-            for folded in self._concerned.get(type(event.body), ()):
-                concerned[folded].append(event)
-        for folded, of_it in concerned.items():
+        for folded, of_it in zip(self._folded, self._routes.split(events), strict=True):
             changes = folded.fold(connection, of_it, last)
             if changes is not None:
                 self._changes.append(changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -9,9 +10,13 @@ V = TypeVar("V")
 
 
 class Lru(Generic[K, V]):
+    """``get``: the value, now the youngest; None when it is not kept."""
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._items: dict[K, V] = {}
+        # Order matters only when something is about to be forgotten; keeping it costs more than the look-up.
+        self.get: Callable[[K], V | None] = self._items.get
 
     def __contains__(self, key: K) -> bool:
         return key in self._items
@@ -19,18 +24,12 @@ class Lru(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def get(self, key: K) -> V | None:
-        """The value, now the youngest; None when it is not kept."""
-        value = self._items.get(key)
-        # Order matters only when something is about to be forgotten; keeping it costs more than the look-up.
-        if len(self._items) * 2 > self._limit and key in self._items:
-            self._items[key] = value = self._items.pop(key)
-        return value
-
     def put(self, key: K, value: V) -> None:
         """Keeps the value; the caller trims when it no longer needs everything at hand."""
         self._items.pop(key, None)
         self._items[key] = value
+        if len(self._items) * 2 > self._limit:
+            self.get = self._rejuvenated
 
     def trim(self) -> None:
         while len(self._items) > self._limit:
@@ -38,3 +37,10 @@ class Lru(Generic[K, V]):
 
     def clear(self) -> None:
         self._items.clear()
+        self.get = self._items.get
+
+    def _rejuvenated(self, key: K) -> V | None:
+        if key not in self._items:
+            return None
+        value = self._items[key] = self._items.pop(key)
+        return value

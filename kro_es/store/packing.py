@@ -50,7 +50,11 @@ class Packer:
     def ready_for(self, encoding: int, connection: Connection) -> None:
         """Learns what was added since, when a payload needs it."""
         if encoding & COMPRESSED and encoding // DICTIONARY not in self._decompressors:
-            self._learn(_stored(connection))
+            self.reload(connection)
+
+    def reload(self, connection: Connection) -> None:
+        """Knows every dictionary there is now, and compresses with the newest."""
+        self._learn(_stored(connection))
 
     def pack(self, plain: bytes, flags: int) -> tuple[int, bytes]:
         """Encoding and stored bytes; what compression would make longer stays as it is."""

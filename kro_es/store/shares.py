@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from kro_es.events.types import Event
 from kro_es.projections.projection import Projection
 from kro_es.projections.registry import BY_STREAM
-from kro_es.store.engine import WRITE, open_engine
+from kro_es.store.engine import WRITE, in_memory, open_engine
 from kro_es.store.folding import FoldedProjection
 from kro_es.store.packing import Packer
 from kro_es.store.rows import RowForm
@@ -66,7 +66,7 @@ def fold_shares(engine: Engine, work: Sequence[Share], until: int, processes: in
     """
     url = engine.url.render_as_string(hide_password=False)
     apart = engine.dialect.name == "sqlite"
-    if apart and engine.url.database in (None, "", ":memory:"):
+    if in_memory(engine):
         raise ValueError("a database in memory has one process")
     folder = (
         Path(tempfile.mkdtemp(dir=Path(str(engine.url.database)).parent, prefix="kro-es-rebuild-")) if apart else None

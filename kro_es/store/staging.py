@@ -29,6 +29,7 @@ class StagedEvent:
     """An event that will be in the log, all but its position."""
 
     new: NewEvent
+    stream: StreamHead
     version: int
     event_id: bytes
     late: bool
@@ -49,23 +50,22 @@ class Staging:
 
     def stage(self, group: Sequence[NewEvent]) -> list[StagedEvent]:
         """The group's events without those the log has already; moves the heads. Raises before it changes anything."""
-        heads: dict[str, StreamHead] = {}
+        heads: dict[str, tuple[StreamHead, StreamHead]] = {}
         staged: list[StagedEvent] = []
         ids: set[tuple[str, bytes]] = set()
         for new in group:
-            before = self._streams.find(self._connection, new.stream)
-            if new.stream not in heads:
-                heads[new.stream] = before.copy()
-            event = self._checked(new, before, heads[new.stream], ids)
+            name = new.stream
+            found = heads.get(name)
+            if found is None:
+                before = self._streams.find(self._connection, name)
+                found = heads[name] = before, before.copy()
+            event = self._checked(new, *found, ids)
             if event is not None:
                 staged.append(event)
-                ids.add((new.stream, event.event_id))
+                ids.add((name, event.event_id))
         self._staged_ids |= ids
-        self._streams.put(head for name, head in heads.items() if head.version > self._version(name))
+        self._streams.put(head for before, head in heads.values() if head.version > before.version)
         return staged
-
-    def _version(self, stream: str) -> int:
-        return self._streams.find(self._connection, stream).version
 
     def _checked(
         self, new: NewEvent, before: StreamHead, head: StreamHead, ids: set[tuple[str, bytes]]
@@ -86,7 +86,7 @@ class Staging:
         event_id = event_id or decision_id(new.stream, head.version)
         if not late:
             head.event_id, head.uid, head.resource_version = event_id, new.subject.uid, new.resource_version
-        return StagedEvent(new, head.version, event_id, late, type_name, type_version, payload, text)
+        return StagedEvent(new, head, head.version, event_id, late, type_name, type_version, payload, text)
 
     @staticmethod
     def _late(new: NewEvent, head: StreamHead) -> bool:

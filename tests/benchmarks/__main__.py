@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.benchmarks.authoring import authoring
 from tests.benchmarks.cel import cel
 from tests.benchmarks.definitions import definitions
+from tests.benchmarks.fairness import fairness
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.history import history
 from tests.benchmarks.instances import instances
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "cel": cel,
     "history": history,
     "definitions": definitions,
+    "fairness": fairness,
     "instances": instances,
     "latency": latency,
     "load": load,

@@ -7,15 +7,14 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kro_es.api.objects import Gvk, JsonObject, Resource
-from kro_es.api.watch import Burst, Changed, Listed, Watched
+from kro_es.api.objects import JsonObject, Resource
 from kro_es.cluster.client import connect
 from kro_es.cluster.kubernetes import KubernetesCluster
+from tests.benchmarks.eyes import MAPS, Eyes, watching
 from tests.benchmarks.figures import Figure
 from tests.support.controlplane import ControlPlane
 from tests.support.operator import Operator
@@ -25,7 +24,6 @@ ROUNDS = 30
 LINKS = 5
 BARS = {"created": 60, "edited": 60, "healed": 60, "chain": 250}
 """Milliseconds, p50, on a quiet machine."""
-MAPS = Resource(Gvk("", "v1", "ConfigMap"), "configmaps", namespaced=True)
 _BENCH = "latency-bench"
 
 
@@ -59,53 +57,12 @@ def _definitions() -> list[dict[str, Any]]:
     return [definition("latones", "LatOne", value, first), definition("latchains", "LatChain", value, first, *rest)]
 
 
-class _Eyes:
-    """The ConfigMaps of the namespace as a watch shows them."""
-
-    def __init__(self) -> None:
-        self._maps: dict[str, JsonObject] = {}
-        self._news = asyncio.Event()
-
-    async def follow(self, cluster: KubernetesCluster) -> None:
-        async for item in cluster.watch(Watched(MAPS, namespace=_BENCH)):
-            changes = item.changes if isinstance(item, Burst) else (item,)
-            for change in changes:
-                match change:
-                    case Listed(objects=objects):
-                        self._maps |= {obj["metadata"]["name"]: obj for obj in objects}
-                    case Changed(type="DELETED", object=obj):
-                        self._maps.pop(obj["metadata"]["name"], None)
-                    case Changed(object=obj):
-                        self._maps[obj["metadata"]["name"]] = obj
-            self._news.set()
-
-    async def see(self, name: str, good: Callable[[JsonObject | None], bool]) -> float:
-        """Monotonic seconds at which it was so."""
-        async with asyncio.timeout(30):
-            while not good(self._maps.get(name)):
-                self._news.clear()
-                await self._news.wait()
-        return time.monotonic()
-
-
-@asynccontextmanager
-async def _watching(cluster: KubernetesCluster) -> AsyncIterator[_Eyes]:
-    eyes = _Eyes()
-    task = asyncio.create_task(eyes.follow(cluster))
-    try:
-        yield eyes
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
 async def _measured(kubeconfig: str) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in BARS}
     async with await connect(kubeconfig, user_agent="kro-es-bench") as client:
         cluster = KubernetesCluster(client)
         kinds = {kind: await cluster.resource_for_group_kind("kro.run", kind) for kind in ("LatOne", "LatChain")}
-        async with _watching(cluster) as eyes:
+        async with watching(cluster, _BENCH) as eyes:
             # the API server takes two seconds over the first object of a new kind, whoever asks
             for kind, resource in kinds.items():
                 assert resource is not None
@@ -118,7 +75,7 @@ async def _measured(kubeconfig: str) -> dict[str, list[float]]:
 
 async def _round(
     cluster: KubernetesCluster,
-    eyes: _Eyes,
+    eyes: Eyes,
     kinds: dict[str, Resource | None],
     number: int,
     times: dict[str, list[float]],

@@ -25,6 +25,8 @@ from tests.benchmarks.generator import Generator
 
 _SECONDS = 4.0
 _GROUP = 10
+_LISTED = 200
+"""Events of a list the controller appends at once."""
 
 
 def commit_figures(folder: Path) -> list[Figure]:
@@ -38,15 +40,16 @@ def lag_figures(folder: Path) -> list[Figure]:
 
 
 def memory_figures(folder: Path, count: int) -> list[Figure]:
-    """In a process of its own that is given its events as it goes."""
+    """In a process of its own that finds a log and is given its events as it goes."""
+    migrate(open_engine(f"sqlite:///{folder}/memory.db"))
     words = [sys.executable, "-m", "tests.benchmarks.live", str(folder / "memory.db")]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        for batch in Generator().batches(count):
+        for batch in Generator().batches(count, _LISTED):
             pickle.dump(batch, process.stdin)
         process.stdin.close()
-        most = float(process.stdout.read())
+        most = float(process.stdout.read().split()[-1])
     return [Figure("rss_writer_mb", most / 1024, f"MB after {count} events, projections live")]
 
 
@@ -87,9 +90,7 @@ def _p99(taken: list[float]) -> float:
 
 
 async def _fill(path: str, batches: Iterator[list[NewEvent]]) -> None:
-    engine = open_engine(f"sqlite:///{path}")
-    migrate(engine)
-    log = EventLog(engine, PROJECTIONS, cluster="bench")
+    log = EventLog(open_engine(f"sqlite:///{path}"), PROJECTIONS, cluster="bench")
     log.issue_fence()
     collect_seldom()  # as the controller does
     writer = LogWriter(log)

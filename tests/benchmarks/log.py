@@ -28,7 +28,7 @@ from tests.benchmarks.folding import fold_figures
 from tests.benchmarks.generator import DEFINITIONS, Generator
 from tests.benchmarks.live import commit_figures, lag_figures, memory_figures
 
-EVENTS = int(os.environ.get("BENCH_EVENTS", "40000"))
+EVENTS = int(os.environ.get("BENCH_EVENTS", "100000"))
 BATCH = 500
 _TAIL = 20_000
 """Events the append to a full log is measured on."""
@@ -98,8 +98,9 @@ def _written(name: str, engine: Engine) -> list[Figure]:
         Figure(f"append.{name}.cpu", first / cpu, "events per second of this process's CPU"),
     ]
     middle = EVENTS - 2 * first
-    for batch in generator.batches(max(middle, 0), 1000):
-        writer.append(batch, now=batch[-1].occurred_at)
+    with writer.connected():
+        for batch in generator.batches(max(middle, 0), 1000):
+            writer.append(batch, now=batch[-1].occurred_at)
     if middle > 0:
         full = _appended(writer, list(generator.batches(first, BATCH)))
         figures.append(Figure(f"append.{name}.5m", first / full, f"events/s at {EVENTS} events", empty / full, "empty"))
@@ -128,7 +129,7 @@ def _beside(name: str, ours: Engine, other: Engine) -> list[Figure]:
 
 
 def _sizes(engine: Engine, writer: EventLog, generator: Generator) -> list[Figure]:
-    """Of all there is, by the dictionary a database begins with; and of what comes after it was retrained."""
+    """Of all there is, as the writer kept it; and of what comes after it was retrained by hand."""
     whole, count = _bytes(engine), writer.head()
     retrain(engine, actor=Actor("bench", "cli"), now=0)
     before = _bytes(engine)

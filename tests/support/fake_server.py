@@ -139,6 +139,8 @@ class FakeServer:
         new = _merge_patch(live, body)
         if body.get("metadata", {}).get("uid") not in (None, live["metadata"]["uid"]):
             raise ApiError(409, "Conflict", "Precondition failed: UID in precondition")
+        if body.get("metadata", {}).get("resourceVersion") not in (None, live["metadata"]["resourceVersion"]):
+            raise ApiError(409, "Conflict", f'Operation cannot be fulfilled on {self.plural(ref)} "{ref.name}"')
         new = {**new, **_status_of(live)} if not status else {**live, "status": new.get("status", {})}
         return self._put(live, new, "update", manager, self._updated(live, new, manager))
 

@@ -23,7 +23,8 @@ from kro_es.errors import ApiError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import Actor, Event, NewEvent, Subject
-from kro_es.history.replay import Report, replay
+from kro_es.history.replay import replay
+from kro_es.history.replay_report import Report
 from kro_es.projections.registry import NEEDED, PROJECTIONS
 from kro_es.settings import Settings
 from kro_es.store.engine import open_engine
@@ -120,6 +121,7 @@ class Controller:
         async def watching() -> None:
             await loop.start_watching(left.kinds, left.members, left.located)
             await close_intents(self.assembled.world, left.intents)
+            loop.begin()
 
         self.watching = asyncio.create_task(watching())
         self._tasks.append(self.watching)

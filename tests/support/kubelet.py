@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import ssl
 import threading
@@ -41,7 +42,8 @@ class FakeKubelet:
 
     def _run(self) -> None:
         while not self._stop.wait(_LOOK_SECONDS):
-            with contextlib.suppress(urllib.error.URLError, OSError):
+            # a server that is restarted may break off in the middle of an answer
+            with contextlib.suppress(urllib.error.URLError, OSError, http.client.HTTPException):
                 for pod in self._call("GET", "/api/v1/pods")["items"]:
                     self._pod(pod)
                 for claim in self._call("GET", "/api/v1/persistentvolumeclaims")["items"]:

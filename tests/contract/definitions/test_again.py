@@ -9,8 +9,8 @@ import pytest
 
 from kro_es.api.objects import JsonObject
 from kro_es.decisions import definition, definition_status
-from kro_es.history import replay
 from kro_es.history.definitions_again import Decided
+from kro_es.history.replay_report import DEFINITIONS
 from kro_es.schema.compat import Report, compare
 from tests.contract.definitions.steps import CM, put, rgd, thing, things
 from tests.support.inside import Inside
@@ -46,7 +46,7 @@ async def test_every_sort_of_decision_about_a_definition_is_made_again(inside: I
     }  # fmt: skip
     report = inside.replayed()
     assert (report.differences, report.unknown) == ([], [])
-    assert report.sorts[replay.DEFINITIONS].equal == recorded.total()
+    assert report.sorts[DEFINITIONS].equal == recorded.total()
 
 
 def _other_text(shown: Any, number: int, now: int) -> None:
@@ -75,7 +75,7 @@ async def test_a_program_that_decides_otherwise_is_told(
         patched.setattr(module, name, other)
         report = inside.replayed()
     assert {found.type for found in report.differences} == types
-    assert report.sorts[replay.DEFINITIONS].different == len(report.differences)
+    assert report.sorts[DEFINITIONS].different == len(report.differences)
     assert report.equal > 0
 
 

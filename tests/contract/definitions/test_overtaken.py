@@ -14,7 +14,7 @@ from tests.support.steps import config_map
 
 B = config_map("b", "${schema.metadata.name}-b", {"v": "2"})
 C = config_map("c", "${schema.metadata.name}-c", {"v": "3"})
-STATUS = ("patch", "ResourceGraphDefinition")
+PATCH = ("patch", "ResourceGraphDefinition")
 
 
 @pytest.fixture
@@ -24,11 +24,11 @@ async def active(inside: Inside) -> Inside:
 
 
 async def put_overtaken(inside: Inside, wanted: Object, act: Callable[[], object]) -> None:
-    """``act`` happens just before the status of the definition is written; the watch tells of both later."""
+    """``act`` happens just before our first patch of the definition; the watch tells of both later."""
     seen: list[Call] = []
 
     def fault(call: Call) -> Fault | None:
-        if (call.verb, call.ref.kind) == STATUS and not seen:
+        if (call.verb, call.ref.kind) == PATCH and not seen:
             seen.append(call)
             inside.server.held.add("kro.run/ResourceGraphDefinition")
             act()
@@ -54,3 +54,12 @@ async def test_a_deletion_just_before_the_status(active: Inside) -> None:
     ref = active.ref("ResourceGraphDefinition", "things")
     await put_overtaken(active, things(CM, B), lambda: active.server.delete(ref))
     assert active.names("ResourceGraphDefinition") == []
+
+
+async def test_a_finalizer_of_another_just_before_ours(inside: Inside) -> None:
+    hold = {"metadata": {"finalizers": ["acme.io/hold"]}}
+    at = lambda: inside.ref("ResourceGraphDefinition", "things")  # noqa: E731
+    await put_overtaken(inside, things(CM), lambda: inside.server.patch(at(), hold))
+    await inside.pass_time()
+    assert sorted(rgd(inside)["metadata"]["finalizers"]) == ["acme.io/hold", "kro.run/finalizer"]
+    assert state(inside) == "Active"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kro_es.events.types import RevisionIssued
-from tests.contract.definitions.steps import CM, bodies, put, state, thing, things
+from kro_es.api import metadata
+from kro_es.events.types import ObjectObserved, RevisionIssued
+from tests.contract.definitions.steps import CM, bodies, condition, put, state, thing, things
 from tests.support.fake_cluster import Connection
 from tests.support.inside import Inside
 
@@ -38,12 +39,50 @@ async def test_a_restart_at_rest_asks_for_nothing(inside: Inside, asked: list[st
     assert inside.versions().items() >= before.items()
 
 
+def passes(inside: Inside) -> float:
+    """Over instances, in this run of the controller."""
+    assert inside.controller is not None
+    return inside.controller.metrics.reconciles.labels("instance")._value.get()
+
+
+async def test_a_restart_gives_each_instance_one_pass_and_records_nothing_it_knows(inside: Inside) -> None:
+    await put(inside, things(CM))
+    await inside.create(*(thing(f"t{number}") for number in range(5)))
+    before = len(inside.events())
+    await inside.restart()
+    assert passes(inside) == 5
+    assert not [event for event in inside.events()[before:] if isinstance(event.body, ObjectObserved)]
+
+
+async def test_instances_of_a_definition_that_serves_nothing_after_a_start_get_their_pass_too(inside: Inside) -> None:
+    await put(inside, things(CM))
+    await inside.create(thing(), thing("two"))
+    await inside.end()
+    live = inside.get("ResourceGraphDefinition", "things")
+    inside.server.update({**live, "metadata": {**live["metadata"], "annotations": {metadata.HELD: "elsewhere"}}})
+    await inside.start()
+    assert condition(inside, "GraphAccepted")[1] == "HeldUnknown"
+    assert passes(inside) == 2
+
+
+async def test_what_is_to_go_goes_although_its_definition_serves_nothing(inside: Inside) -> None:
+    await put(inside, things(CM))
+    await inside.create(thing())
+    await inside.end()
+    inside.server.delete(inside.ref("Thing", "one"))
+    await inside.start()
+    assert (inside.names("Thing"), inside.names("ConfigMap")) == ([], [])
+
+
 async def test_the_kinds_of_the_server_are_looked_at_later(inside: Inside, asked: list[str]) -> None:
     await put(inside, things(CM))
     await inside.create(thing())
     await inside.restart()
     asked.clear()
     assert inside.controller is not None
+    inside.controller.assembled.loop.look_again()
+    await inside.rest()
+    assert asked == ["kinds"]
     inside.controller.assembled.loop.look_again()
     await inside.rest()
     assert asked == ["kinds"]

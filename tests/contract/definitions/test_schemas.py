@@ -41,6 +41,20 @@ async def test_a_definition_waits_for_a_kind_and_no_longer(inside: Inside) -> No
     assert (state(inside), issued(inside)) == ("Active", 1)
 
 
+async def test_instances_go_on_when_a_kind_that_was_gone_is_back(inside: Inside) -> None:
+    """The same schema is the same graph, and no event of an instance or a child tells of it."""
+    await inside.create(_late(size="integer"))
+    await put(inside, things(_child(size=1)))
+    await inside.create(thing())
+    inside.server.erase(inside.ref("Late", "one-late"))
+    inside.server.erase(inside.ref("CustomResourceDefinition", "lates.late.test"))
+    await inside.rest()
+    assert (state(inside), inside.state("one", "Thing")) == ("Inactive", "ERROR")
+    await inside.create(_late(size="integer"))
+    assert (state(inside), inside.state("one", "Thing")) == ("Active", "ACTIVE")
+    assert inside.names("Late") == ["one-late"]
+
+
 async def test_a_revision_compiles_as_it_did_when_the_kind_has_changed(inside: Inside) -> None:
     """Scenario 66 and T12: the edit is judged by the kind as it is now, the active revision by the one it was issued with."""
     await inside.create(_late(size="integer", colour="string"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kro_es.api import metadata
 from kro_es.errors import ApiError
 from kro_es.events.types import ReconcileDecided
 from tests.contract.instances.shapes import CFG, cm, rgd, shop
@@ -262,4 +263,19 @@ async def test_a_repair_that_may_have_been_done_when_the_controller_died_is_no_o
     await hand(inside, "green")
     await inside.restart()
     assert (open_and_tried(inside), found_times(inside)) == ([("healed", 1)], 1)
+    assert inside.data("shop-cfg") == {"color": "red"}
+
+
+async def test_a_repair_that_was_never_sent_is_no_other_drift(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    break_calls(inside, failing("apply", "kro.run/applyset-parent"))
+    await inside.edit("WebShop", "shop", {"metadata": {"annotations": {metadata.GROUP_KINDS: ""}}})
+    await hand(inside, "green")
+    for _ in range(3):
+        await inside.pass_time(400)
+    assert (open_and_tried(inside), found_times(inside)) == ([("", 4)], 1)
+    break_calls(inside)
+    await inside.pass_time(400)
+    assert [row[0] for row in open_and_tried(inside)] == ["healed"]
     assert inside.data("shop-cfg") == {"color": "red"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kro_es.errors import ApiError
-from kro_es.events.types import OutcomeUnknown, WriteFailed
+from kro_es.events.types import OutcomeUnknown, WriteFailed, WriteUnsent
 from tests.contract.instances.shapes import CFG, cm, rgd, shop
 from tests.contract.instances.test_ordering import database
 from tests.support.fake_cluster import Call, Fault
@@ -51,6 +51,9 @@ async def test_an_inventory_that_is_refused_lets_no_child_be_written(inside: Ins
     assert inside.message() == ("resource reconciliation failed: failed to patch instance with applyset labels: denied")
     assert (inside.state(), inside.names("ConfigMap")) == ("IN_PROGRESS", [])
     assert len([call for call in inside.calls if call.manager == "kro.run/applyset-parent"]) == 1
+    unsent = [event for event in inside.events() if isinstance(event.body, WriteUnsent)]
+    assert [(event.subject.name, event.body.after) for event in unsent] == [("shop-cfg", "inventory")]
+    assert inside.rows("open_writes") == {}, "what was announced and not sent is not open"
     break_calls(inside)
     await inside.pass_time()
     assert inside.state() == "ACTIVE"

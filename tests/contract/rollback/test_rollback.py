@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from kro_es.errors import ApiError, UserError
-from kro_es.events.types import Event, WatchGap
+from kro_es.events.types import Actor, Event, WatchGap
 from kro_es.history import rollback, targets
 from kro_es.history.progress import progress
 from kro_es.history.times import iso
 from kro_es.history.whole import Wanted
+from kro_es.projections.registry import PROJECTIONS
+from kro_es.store.engine import open_engine
+from kro_es.store.live_rebuild import live_rebuild
 from tests.contract.instances.shapes import cm, rgd, shop
 from tests.contract.rollback.conftest import MANY, NAMES, Desk, web
 from tests.support.fake_cluster import Call, Fault
@@ -111,6 +114,8 @@ async def test_a_narrower_schema_comes_after_the_specs_that_fit_it(desk: Desk) -
     end = await desk.roll_back(to=position, whole=True, breaking=True)
     assert (end.done, end.verdict) == (MANY, "done")
     assert desk.graph() == before
+    # the log still has what the server gave them by default before the schema became narrow
+    assert (await desk.plan(to=position, whole=True)).steps == ()
 
 
 async def test_a_wider_schema_comes_before_the_specs_that_need_it(desk: Desk) -> None:
@@ -283,3 +288,14 @@ async def test_one_instance_whose_rollback_was_killed_goes_back_with_the_same_co
     others = {key: value for key, value in twenty.graph().items() if "/shop-03" not in key}
     assert others == {key: value for key, value in after.items() if "/shop-03" not in key}
     assert faults(twenty.inside.url) == []
+
+
+async def test_a_log_with_commands_is_folded_anew_by_several_processes(twenty: Desk) -> None:
+    await twenty.inside.define(web("blue"))
+    await twenty.roll_back(to="1")
+    await twenty.inside.end()
+    engine = open_engine(twenty.inside.url)
+    live_rebuild(engine, PROJECTIONS, actor=Actor("somebody", "cli"), now=twenty.inside.server.now, processes=2)
+    engine.dispose()
+    assert faults(twenty.inside.url) == []
+    await twenty.inside.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from sqlalchemy import Engine
@@ -10,14 +11,15 @@ from typer.testing import CliRunner
 
 from kro_es.cli.operator import app
 from kro_es.errors import UserError
-from kro_es.events.types import LogRetrained
+from kro_es.events.types import Event, LogRetrained
+from kro_es.store import upkeep
 from kro_es.store.event_log import EventLog
 from kro_es.store.live_rebuild import live_rebuild
 from kro_es.store.log_reader import LogReader
 from kro_es.store.rebuild import compare_with_log
 from kro_es.store.retrain import retrain
 from tests.contract.store.conftest import MakeLog
-from tests.contract.store.support import ACTOR, NOW, PROJECTIONS, seen
+from tests.contract.store.support import ACTOR, NOW, PROJECTIONS, seen, settled
 
 
 def _fill(log: EventLog, first: int, count: int) -> None:
@@ -55,6 +57,33 @@ def test_the_log_gets_smaller_and_stays_readable(make_log: MakeLog, engine: Engi
     assert log.verify().ok
     live_rebuild(engine, PROJECTIONS, actor=ACTOR, now=NOW)
     assert compare_with_log(engine, PROJECTIONS) == []
+
+
+def test_a_writer_has_its_log_learnt_from_when_it_is_old_enough(
+    make_log: MakeLog, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_LEARN_AT", 2500)
+    log = make_log()
+    with log.connected():
+        _fill(log, 0, 3000)
+        deadline = time.monotonic() + 20
+        while not _learnt(log) and time.monotonic() < deadline:
+            log.append([settled("i")], now=NOW)
+        _fill(log, 3000, 500)
+    events = log.read(1, 1_000_000)
+    (learnt,) = _learnt(log)
+    assert [event.position for event in events] == list(range(1, events[-1].position + 1))
+    assert learnt.actor.source == "controller"
+    with engine.connect() as connection:
+        sql = f"SELECT DISTINCT encoding / 8 FROM events WHERE encoding & 1 > 0 AND position > {learnt.position}"
+        assert connection.exec_driver_sql(sql).scalars().all() == [2]
+    assert log.verify().ok
+    live_rebuild(engine, PROJECTIONS, actor=ACTOR, now=NOW)
+    assert compare_with_log(engine, PROJECTIONS) == []
+
+
+def _learnt(log: EventLog) -> list[Event]:
+    return [event for event in log.read_stream("log") if isinstance(event.body, LogRetrained)]
 
 
 def test_a_young_log_is_not_learnt_from(log: EventLog, engine: Engine) -> None:

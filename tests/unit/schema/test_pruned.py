@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kro_es.schema.pruned import unserved
+from kro_es.schema.pruned import pruned, unserved
 
 STRING = {"type": "string"}
 
@@ -50,3 +50,18 @@ def test_what_is_lacking_is_named(wanted: dict[str, Any], served: dict[str, Any]
 
 def test_another_version_is_another_api() -> None:
     assert unserved(_crd(_object(), "v1"), _crd(_object(), "v2")) == ("version v1",)
+
+
+def test_what_a_schema_has_not_is_pruned_at_any_depth() -> None:
+    leaf = {"type": "string"}
+    schema = {
+        "properties": {
+            "name": leaf,
+            "items": {"items": {"properties": {"a": leaf}}},
+            "tags": {"additionalProperties": leaf},
+            "free": {"x-kubernetes-preserve-unknown-fields": True},
+        }
+    }
+    value = {"name": "n", "team": "web", "items": [{"a": "1", "b": "2"}], "tags": {"x": "y"}, "free": {"any": 1}}
+    assert pruned(value, schema) == {"name": "n", "items": [{"a": "1"}], "tags": {"x": "y"}, "free": {"any": 1}}
+    assert pruned({"a": 1}, {"additionalProperties": True}) == {"a": 1}
