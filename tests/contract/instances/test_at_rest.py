@@ -60,7 +60,7 @@ async def test_a_deletion_that_is_refused_records_its_attempts_only(inside: Insi
     length, version = len(inside.events()), inside.versions()
     for _ in range(3):
         await inside.pass_time()
-    assert growth(inside, length) == {"reconcile.decided": 3, "write.failed": 3}
+    assert growth(inside, length) == {"reconcile.decided": 3, "write.failed": 3, "write.unsent": 3}
     assert inside.versions() == version
 
 
