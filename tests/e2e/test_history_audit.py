@@ -56,7 +56,7 @@ def test_an_edit_of_a_child_and_of_the_definition_have_their_users(steps: Steps,
     eventually(lambda: steps.get("cm", "t-cfg")["data"]["tone"], lambda tone: tone == "low", "healed")
 
     revisions = eventually(
-        lambda: _asked(auditing, "revisions", "tones"), lambda rows: rows[0]["actor_source"] == "audit", "user known"
+        lambda: _asked(auditing, "revisions", "tones"), lambda rows: rows[0]["known_by"] == "audit", "user known"
     )
     assert [row["actor"] for row in revisions] == ["admin"]
     (row,) = _asked(auditing, "rollouts", "tones")
