@@ -192,7 +192,7 @@ def test_ages_and_relative_times_are_of_the_asking_moment(ask: Ask) -> None:
 
 
 def test_a_narrow_terminal_folds_and_loses_nothing(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
-    monkeypatch.setattr("kro_es.cli.output.shutil.get_terminal_size", lambda: os.terminal_size((60, 500)))
+    monkeypatch.setattr("kro_es.cli.output.shutil.get_terminal_size", lambda *_, **__: os.terminal_size((60, 500)))
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     said = ask("--no-pager", "log", "--type", "revision.issued")
@@ -204,7 +204,7 @@ def test_a_narrow_terminal_folds_and_loses_nothing(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_table_that_fits_when_it_is_folded_stays_a_table(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
-    monkeypatch.setattr("kro_es.cli.output.shutil.get_terminal_size", lambda: os.terminal_size((110, 500)))
+    monkeypatch.setattr("kro_es.cli.output.shutil.get_terminal_size", lambda *_, **__: os.terminal_size((110, 500)))
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     said = ask("--no-pager", "log", "--type", "revision.issued")
