@@ -14,7 +14,7 @@ from kro_es.projections.projection import Projection
 from kro_es.store.engine import WRITE, open_engine
 from kro_es.store.rows import RowForm
 from kro_es.store.sql import Values, marks, run, run_many
-from kro_es.store.tables import projection_schema
+from kro_es.store.tables import projection_schema, table_name
 
 _PREFIX = "kro-es-rows-"
 _AT_ONCE = 2000
@@ -40,6 +40,7 @@ class Mirror:
         self.engine: Engine = open_engine(f"sqlite:///{self._directory}/rows.db")
         self._projections = projections
         self._schema = projection_schema(projections)
+        self._tables = frozenset(table_name(projection.name) for projection in projections)
 
     def load(self, source: Connection) -> None:
         """Starts over with the rows the connection's transaction sees."""
@@ -61,10 +62,11 @@ class Mirror:
             )
 
     def apply(self, changes: Iterable[Changes], position: int) -> None:
-        """The rows of one commit, all at once."""
+        """The rows of one commit, all at once; those of projections that are not mirrored are left out."""
         with self._writing() as connection, connection.begin():
             for form, changed in changes:
-                form.write(connection, changed)
+                if form.table in self._tables:
+                    form.write(connection, changed)
             run(connection, "UPDATE projection_checkpoints SET position = ?", (position,))
 
     def close(self) -> None:

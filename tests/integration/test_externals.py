@@ -122,7 +122,7 @@ def test_readers_of_one_object_share_a_watch_that_ends_with_the_last(steps: Step
         _becomes(steps, f"s{n}", "v", "2")
         steps.ready("sharer", f"s{n}")
 
-    time.sleep(2)  # let what is under way end; what is measured is the rest
+    steps.rest()
     mark, length = steps.cluster.plane.audit.mark(), len(events(operator.database))
     for n in range(5):
         steps.cluster.kubectl("annotate", "sharer", f"s{n}", "touched=yes", "-n", steps.cluster.namespace)

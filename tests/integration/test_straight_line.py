@@ -110,7 +110,7 @@ def test_at_rest_nothing_is_asked_of_the_server_and_the_log_does_not_grow(steps:
     for n in range(5):
         steps.ready("color", f"c{n}")
     plane = steps.cluster.plane
-    time.sleep(2)  # let what is under way end; what is measured is the rest
+    steps.rest()
     mark, length = plane.audit.mark(), len(events(operator.database))
     time.sleep(20)  # the time of rest itself
     assert [r.uri for r in plane.audit.requests("controller", mark) if r.verb != "watch"] == []

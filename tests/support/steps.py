@@ -54,6 +54,12 @@ class Steps:
     def delete(self, kind: str, name: str) -> None:
         self.cluster.kubectl("delete", kind, name, "-n", self.cluster.namespace, "--wait=false")
 
+    def rest(self) -> None:
+        """Returns when nothing is under way: what ends in namespaces of earlier tests is seen by this controller, too."""
+        text = "jsonpath={.items[?(@.status.phase=='Terminating')].metadata.name}"
+        eventually(lambda: self.cluster.kubectl("get", "namespaces", "-o", text), lambda found: not found, "all gone")
+        time.sleep(2)  # the controller offers nothing to wait on for passes it does not make
+
     def active(self, definition: str) -> dict[str, Any]:
         return eventually(
             lambda: self.get("rgd", definition), lambda d: condition(d, "Ready") == "True", f"{definition} active"

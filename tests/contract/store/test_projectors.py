@@ -269,10 +269,11 @@ def test_a_database_that_goes_away_is_waited_for(engine: Engine, one: Process) -
     assert one.projecting.healthy
 
 
-def test_the_mirror_of_a_controller_has_what_it_folds(engine: Engine, one: Process, tmp_path: object) -> None:
+@pytest.mark.parametrize("leaves", [True, False])
+def test_the_mirror_of_a_controller_has_what_its_passes_read(engine: Engine, one: Process, leaves: bool) -> None:  # noqa: FBT001 a parameter of the test
     mirror = Mirror(NEEDED)
     try:
-        log = _controller(engine, leaves=True, mirror=mirror)
+        log = _controller(engine, leaves=leaves, mirror=mirror)
         log.append([seen("a", 1), settled("i")], now=NOW)
         with open_reader(mirror.engine, NEEDED) as reader:
             assert reader.position == 2
