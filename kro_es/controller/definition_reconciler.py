@@ -135,6 +135,8 @@ class DefinitionReconciler:
             self._custom_kinds.reads(key, ())
             self._settled.pop(key, None)
             self._served_to.pop(key.uid, None)
+            self._pinned_at.pop(key.uid, None)
+            self._resuming.forget(key)
             return "settled"
         if terminating(inputs.object):
             self._withdraw(key.uid)
@@ -152,7 +154,7 @@ class DefinitionReconciler:
             return "settled"
         try:
             with failures_told():
-                definition = definitions.read(inputs)
+                definition = parse(inputs.object)
                 inputs = replace(inputs, hash=spec_hash(definition))
             own = (definition.schema.group, definition.schema.kind)
             self._custom_kinds.reads(key, {own, *((gvk.group, gvk.kind) for gvk in required_kinds(definition))})

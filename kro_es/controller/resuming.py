@@ -24,6 +24,11 @@ class Resuming:
         self.unseen: set[Key] = set()
         """Those taken up so, and not compared with the server since."""
 
+    def forget(self, key: Key) -> None:
+        """The definition is gone."""
+        self._begun.discard(key.uid)
+        self.unseen.discard(key)
+
     async def graph(
         self, key: Key, inputs: DefinitionInputs, definition: ResourceGraphDefinition
     ) -> ResourceGraph | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from kro_es.api import metadata
-from kro_es.api.definition import ResourceGraphDefinition, parse
+from kro_es.api.definition import parse
 from kro_es.api.objects import JsonObject, ObjectRef, annotations_of
 from kro_es.decisions import hold
 from kro_es.decisions.load import Reader
@@ -245,8 +245,3 @@ def crd_applied(
         position=inputs.position,
         schemas=dict(inputs.schemas),
     )
-
-
-def read(inputs: DefinitionInputs) -> ResourceGraphDefinition:
-    """Raises DefinitionErrors."""
-    return parse(inputs.object)

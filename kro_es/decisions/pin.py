@@ -90,7 +90,7 @@ def moved(instance: JsonObject, row: Row | None, definition_uid: str, definition
 
     A pin of its own counts more than one by labels.
     """
-    if row["by"] == 0 if row else metadata.PINNED in annotations_of(instance):
+    if of_its_own(instance, row):
         return None
     found = selecting(instance, definition)
     if found is not None and (row is None or row["by"] != found.position):
@@ -102,6 +102,11 @@ def moved(instance: JsonObject, row: Row | None, definition_uid: str, definition
     if found is None and row is not None:
         return InstanceUnpinned(str(row["definition_uid"]), str(row["selector"]))
     return None
+
+
+def of_its_own(instance: JsonObject, row: Row | None) -> bool:
+    """Whether it is pinned by its own name, by the log's word or else by the annotation it carries."""
+    return row["by"] == 0 if row else metadata.PINNED in annotations_of(instance)
 
 
 def number_of(mark: str) -> int:

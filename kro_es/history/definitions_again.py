@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from kro_es.api.definition import parse
 from kro_es.api.objects import JsonObject
 from kro_es.decisions import definition, definition_status
 from kro_es.decisions import definition_writes as writes
@@ -105,7 +106,7 @@ class _Pass:
         self._inputs = inputs
         self._error: DefinitionErrors | None = None
         try:
-            self._inputs = replace(inputs, hash=spec_hash(definition.read(inputs)))
+            self._inputs = replace(inputs, hash=spec_hash(parse(inputs.object)))
         except DefinitionErrors as error:
             self._error = error
 

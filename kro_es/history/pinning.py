@@ -62,7 +62,7 @@ class Revisions:
     """Compiled revisions of one history, each once. ``kinds``: schemas as the cluster serves them, for old records."""
 
     def __init__(self, history: History, kinds: Mapping[Gvk, KindSchema] | None) -> None:
-        self._history = history
+        self.history = history
         self._kinds = dict(kinds) if kinds is not None else None
         self._graphs: dict[tuple[object, object], ResourceGraph] = {}
 
@@ -70,7 +70,7 @@ class Revisions:
         """Raises UserError when it does not compile."""
         key = (row["definition_uid"], row["number"])
         if key not in self._graphs:
-            self._graphs[key] = compiled.graph(self._history, row, self._kinds)
+            self._graphs[key] = compiled.graph(self.history, row, self._kinds)
         return self._graphs[key]
 
 
@@ -96,19 +96,28 @@ def pinned(history: History, target: Target, number: int, revisions: Revisions) 
     Raises UserError when the revision is not there, does not compile, or needs what the CRD would prune.
     """
     now = followed(history, target)
-    name, uid = str(now["definition"]), str(now["definition_uid"])
-    wanted = revision(history, RevisionName(name, number))
-    if wanted["definition_uid"] != uid:
-        raise UserError(f"{name} was deleted and made again since revision {number}: nothing can be pinned to it")
-    serving = active(history, name, uid)
-    if text := unkept(number, revisions.graph(wanted), revisions.graph(serving)):
-        raise UserError(f"{target.name} cannot run revision {number}: {text} (revision {serving['number']} is active)")
-    mark = mark_of(number, str(wanted["spec_hash"]))
+    serving = active(history, str(now["definition"]), str(now["definition_uid"]))
+    wanted = mark(target.name, serving, number, revisions)
     obj = object_at(history, target.ref, history.head)
     found = pins.pin_of(history, target.uid, obj) if obj else None
-    if found is not None and found.row is not None and found.mark == mark and _marked(obj, mark):
+    if found is not None and found.row is not None and found.mark == wanted and _marked(obj, wanted):
         return None
-    return Pinning(number, mark, int(str(now["number"])) if obj else 0)
+    return Pinning(number, wanted, int(str(now["number"])) if obj else 0)
+
+
+def mark(what: str, serving: Row, number: int, revisions: Revisions) -> str:
+    """The mark of a pin to this revision of the definition whose active one is ``serving``.
+
+    Raises UserError, which names ``what`` is to be pinned, when the revision is not there, does not compile, or needs
+    what the CRD would prune.
+    """
+    name = str(serving["definition"])
+    wanted = revision(revisions.history, RevisionName(name, number))
+    if wanted["definition_uid"] != serving["definition_uid"]:
+        raise UserError(f"{name} was deleted and made again since revision {number}: nothing can be pinned to it")
+    if text := unkept(number, revisions.graph(wanted), revisions.graph(serving)):
+        raise UserError(f"{what} cannot run revision {number}: {text} (revision {serving['number']} is active)")
+    return mark_of(number, str(wanted["spec_hash"]))
 
 
 def unpinned(history: History, target: Target) -> Pinning | None:

@@ -11,16 +11,16 @@ import orjson
 from kro_es.api import metadata
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, labels, terminating
 from kro_es.api.selector import Selector
-from kro_es.decisions.pin import SelectorPin, mark_of, unkept
+from kro_es.decisions.pin import SelectorPin, of_its_own
 from kro_es.errors import UserError
 from kro_es.history import pinning, tail, targets
 from kro_es.history import plan as plans
 from kro_es.history.pinning import Pinning, Revisions, active
 from kro_es.history.pins import standing
 from kro_es.history.plan import Kinds, Labelled, Plan
-from kro_es.history.revisions import parsed, revision
+from kro_es.history.revisions import parsed
 from kro_es.history.source import History
-from kro_es.history.targets import RevisionName, Target
+from kro_es.history.targets import Target
 from kro_es.history.whole import Rollback, together
 from kro_es.projections.pins import Pins
 from kro_es.projections.projection import Row
@@ -74,20 +74,14 @@ def needs(history: History, chosen: Selected, number: int | None) -> set[Gvk]:
 def of_pin(history: History, chosen: Selected, number: int, kinds: Kinds | None) -> Rollback:
     """Raises UserError when the revision is not there, does not compile, or needs what the CRD would prune."""
     revisions = Revisions(history, kinds)
-    name, uid = chosen.definition.ref.name, chosen.definition.uid
-    wanted = revision(history, RevisionName(name, number))
-    if wanted["definition_uid"] != uid:
-        raise UserError(f"{name} was deleted and made again since revision {number}: nothing can be pinned to it")
-    serving = active(history, name, uid)
-    if text := unkept(number, revisions.graph(wanted), revisions.graph(serving)):
-        raise UserError(f"{chosen.name} cannot run revision {number}: {text} (revision {serving['number']} is active)")
-    mark = mark_of(number, str(wanted["spec_hash"]))
+    uid = chosen.definition.uid
+    mark = pinning.mark(chosen.name, active(history, chosen.definition.ref.name, uid), number, revisions)
     before = next((one for one in standing(history, uid) if chosen.covers(one)), None)
     rows = _pins(history)
     steps, kept, live = [], 0, _live(history, chosen)
     for target, obj in live:
         row = rows.get(target.uid)
-        if _own(row, obj):
+        if of_its_own(obj, row):
             kept += 1
         elif before is None or before.number != number or row is None or row["by"] != before.position:
             pin = Pinning(number, mark, _runs(history, target), chosen.selector)
@@ -139,12 +133,6 @@ def annotation(history: History, definition_uid: str) -> str | None:
 def _said(kept: int, live: int) -> tuple[str, ...]:
     found = (f"{kept} instance(s) keep the pin of their own",) if kept else ()
     return found if live else ("no instance has these labels now; those that come will be pinned",)
-
-
-def _own(row: Row | None, obj: JsonObject) -> bool:
-    if row is not None:
-        return row["by"] == 0
-    return metadata.PINNED in (obj["metadata"].get("annotations") or {})
 
 
 def _runs(history: History, target: Target) -> int:

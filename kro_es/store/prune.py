@@ -16,7 +16,7 @@ from kro_es.store.digest import PrunedDigest
 from kro_es.store.event_log import EventLog
 from kro_es.store.maintenance import Told, maintenance_event, silent
 from kro_es.store.packing import LATE, Packer
-from kro_es.store.sql import Values, marks, read_connection, run
+from kro_es.store.sql import Values, marks, read_connection, rows_by_page, run
 from kro_es.store.stored import SELECT, Decoder
 
 _AT_ONCE = 2_000
@@ -84,19 +84,11 @@ def plan(engine: Engine, before: int, told: Told = silent) -> PrunePlan:
     with read_connection(engine) as connection, connection.begin():
         head = int(run(connection, "SELECT position FROM log_head").scalar_one())
         looking = _Looking(connection, before, head)
-        for row in _pages(connection, f"{SELECT} WHERE e.position > ? ORDER BY e.position LIMIT ?"):
+        for row in rows_by_page(connection, f"{SELECT} WHERE e.position > ? ORDER BY e.position LIMIT ?", _AT_ONCE):
             looking.look(row)
             if row[0] % _AT_ONCE == 0:
                 told(row[0], head)
         return looking.plan()
-
-
-def _pages(connection: Connection, sql: str) -> Iterator[Values]:
-    """Rows by their first column, a page at a time."""
-    position = 0
-    while rows := run(connection, sql, (position, _AT_ONCE)).all():
-        yield from (tuple(row) for row in rows)
-        position = rows[-1][0]
 
 
 class _Looking:
@@ -168,7 +160,7 @@ class _Looking:
 
     def _keep_bases(self) -> None:
         """A snapshot stays while a delta that stays needs it; the next one builds on what the last one did."""
-        for position, stream, version in _pages(self._connection, _DELTAS):
+        for position, stream, version in rows_by_page(self._connection, _DELTAS, _AT_ONCE):
             base = self._snapshots.get((stream, version))
             if base is not None and position not in self._candidates:
                 self._keep(base, "snapshot others build on")

@@ -20,7 +20,7 @@ from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
 from kro_es.store.maintenance import Told, silent
 from kro_es.store.rows import RowForm
-from kro_es.store.sql import Values, read_connection, run
+from kro_es.store.sql import Values, read_connection, rows_by_page, run
 from kro_es.store.tables import projection_schema
 
 _AT_ONCE, _COMPARED_AT_ONCE = 2_000, 1_000
@@ -133,12 +133,8 @@ def _labelled(rows: Iterator[Values], side: int) -> Iterator[tuple[Values, int]]
 
 def _rows(connection: Connection, form: RowForm) -> Iterator[Values]:
     """Rows as stored, so that texts of JSON are compared and not values Python takes for equal; a page at a time."""
-    before = ""
-    while rows := run(
-        connection, f"{form.select} WHERE key > ? ORDER BY key LIMIT ?", (before, _COMPARED_AT_ONCE)
-    ).all():
-        yield from (tuple(row) for row in rows)
-        before = rows[-1][0]
+    sql = f"{form.select} WHERE key > ? ORDER BY key LIMIT ?"
+    return rows_by_page(connection, sql, _COMPARED_AT_ONCE, after="")
 
 
 def _parked(connection: Connection) -> set[tuple[int, str]]:

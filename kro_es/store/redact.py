@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -17,9 +17,10 @@ from kro_es.events.types import Actor, Event, LogRedacted, ObjectObserved, Revis
 from kro_es.store.event_log import EventLog
 from kro_es.store.maintenance import Told, maintenance_event, silent
 from kro_es.store.packing import COMPRESSED, DELTA, DICTIONARY, LATE, Packer
-from kro_es.store.sql import read_connection, run, run_many
+from kro_es.store.sql import pages, read_connection, run, run_many
 from kro_es.store.stored import SELECT, Decoder
 
+_PAYLOADS = "SELECT position, encoding, payload FROM events WHERE position > ? ORDER BY position LIMIT ?"
 _AT_ONCE = 2000
 _SHORTEST = 4
 _GONE: JsonObject = {MARK: "removed", "key": ""}
@@ -50,17 +51,13 @@ def plan(engine: Engine, texts: Iterable[str], told: Told = silent) -> RedactPla
         _refuse_current(connection, found.texts)
         decoder = Decoder(Packer.load(connection))
         head = int(run(connection, "SELECT position FROM log_head").scalar_one())
-        position = 0
-        while rows := run(
-            connection, f"{SELECT} WHERE e.position > ? ORDER BY e.position LIMIT ?", (position, _AT_ONCE)
-        ).all():
+        for rows in pages(connection, f"{SELECT} WHERE e.position > ? ORDER BY e.position LIMIT ?", _AT_ONCE):
             for row in rows:
-                position = row[0]
-                stored = decoder.stored(connection, tuple(row))
+                stored = decoder.stored(connection, row)
                 if _holds(canonical(stored.payload), found.texts):
-                    found.positions.append(position)
-                    found.streams.setdefault(stored.stream_id, set()).add(position)
-            told(position, head)
+                    found.positions.append(row[0])
+                    found.streams.setdefault(stored.stream_id, set()).add(row[0])
+            told(rows[-1][0], head)
     return found
 
 
@@ -175,20 +172,12 @@ def _clean_dictionaries(connection: Connection, texts: frozenset[str]) -> Packer
         body = body.replace(text.encode(), b" " * len(text.encode()))
     run(connection, "INSERT INTO dictionaries (id, body) VALUES (?, ?)", (last + 1, body))
     after = Packer.load(connection)
-    for rows in _payloads(connection):
+    for rows in pages(connection, _PAYLOADS, _AT_ONCE):
         updates = [
-            (*after.pack(before.unpack(encoding, payload), encoding & (DELTA | LATE)), position)
+            (*after.pack(before.unpack(encoding, bytes(payload)), encoding & (DELTA | LATE)), position)
             for position, encoding, payload in rows
             if encoding & COMPRESSED and encoding // DICTIONARY in bad
         ]
         run_many(connection, "UPDATE events SET encoding = ?, payload = ? WHERE position = ?", updates)
     run_many(connection, "DELETE FROM dictionaries WHERE id = ?", [(number,) for number in bad])
     return Packer.load(connection)
-
-
-def _payloads(connection: Connection) -> Iterator[list[tuple[int, int, bytes]]]:
-    position = 0
-    sql = "SELECT position, encoding, payload FROM events WHERE position > ? ORDER BY position LIMIT ?"
-    while rows := run(connection, sql, (position, _AT_ONCE)).all():
-        yield [(row[0], row[1], bytes(row[2])) for row in rows]
-        position = rows[-1][0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from kro_es.api.objects import JsonValue
@@ -86,6 +87,18 @@ def run(connection: Connection, sql: str, values: Values = ()) -> Rows:
     if not connection.in_transaction():
         return cast("Rows", connection.exec_driver_sql(spelled, values))
     return direct(connection, spelled, values)
+
+
+def pages(connection: Connection, sql: str, at_once: int, after: JsonValue = 0) -> Iterator[list[Values]]:
+    """Rows by their first column, so many at once: ``sql`` asks for those after ? in its order, LIMIT ?."""
+    while rows := run(connection, sql, (after, at_once)).all():
+        yield [tuple(row) for row in rows]
+        after = rows[-1][0]
+
+
+def rows_by_page(connection: Connection, sql: str, at_once: int, after: JsonValue = 0) -> Iterator[Values]:
+    """As :func:`pages`, row by row."""
+    return chain.from_iterable(pages(connection, sql, at_once, after))
 
 
 def direct(connection: Connection, spelled: str, values: Values = ()) -> Rows:

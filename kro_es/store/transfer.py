@@ -21,7 +21,7 @@ from kro_es.store.maintenance import Told, silent
 from kro_es.store.names import Names
 from kro_es.store.packing import LATE, Packer
 from kro_es.store.seal import seal
-from kro_es.store.sql import Values, read_connection, run, run_many
+from kro_es.store.sql import Values, read_connection, rows_by_page, run, run_many
 from kro_es.store.stored import SELECT, Bases, Decoder, StoredEvent
 from kro_es.store.streams import Streams
 
@@ -120,12 +120,12 @@ def _manifest_of(line: JsonObject) -> Manifest:
 
 
 def _lines(connection: Connection) -> Iterator[JsonObject]:
-    for last, first, chain in _pages(connection, _COMMITS):
+    for last, first, chain in rows_by_page(connection, _COMMITS, _AT_ONCE):
         yield {"commit": [first, last, bytes(chain).hex()]}
-    for position, stream, version, leaf, by in _pages(connection, _PRUNED):
+    for position, stream, version, leaf, by in rows_by_page(connection, _PRUNED, _AT_ONCE):
         yield {"pruned": [position, stream, version, bytes(leaf).hex(), by]}
     decoder = Decoder(Packer.load(connection))
-    for row in _pages(connection, f"{SELECT} WHERE e.position > ? ORDER BY e.position LIMIT ?"):
+    for row in rows_by_page(connection, f"{SELECT} WHERE e.position > ? ORDER BY e.position LIMIT ?", _AT_ONCE):
         one = decoder.stored(connection, row)
         yield {
             "event": one.header,
@@ -134,14 +134,6 @@ def _lines(connection: Connection) -> Iterator[JsonObject]:
             "salt": None if one.salt is None else one.salt.hex(),
             "leaf": one.leaf.hex(),
         }
-
-
-def _pages(connection: Connection, sql: str) -> Iterator[Values]:
-    """Rows by their first column, a page at a time."""
-    position = 0
-    while rows := run(connection, sql, (position, _AT_ONCE)).all():
-        yield from (tuple(row) for row in rows)
-        position = rows[-1][0]
 
 
 class _Filling:

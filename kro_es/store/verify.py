@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
@@ -14,7 +14,7 @@ from kro_es.store.digest import NO_CHAIN, PrunedDigest, chain, leaf
 from kro_es.store.errors import LogDamaged
 from kro_es.store.maintenance import Told, silent
 from kro_es.store.packing import Packer
-from kro_es.store.sql import Values, read_connection, run
+from kro_es.store.sql import Values, read_connection, rows_by_page, run
 from kro_es.store.stored import SELECT, Decoder
 
 _AT_ONCE = 2000
@@ -66,20 +66,12 @@ def verify(engine: Engine, told: Told = silent) -> VerifyReport:
     return report
 
 
-def _pages(connection: Connection, sql: str) -> Iterator[Values]:
-    """Rows by their first column, a page at a time."""
-    position = 0
-    while rows := run(connection, sql, (position, _AT_ONCE)).all():
-        yield from (tuple(row) for row in rows)
-        position = rows[-1][0]
-
-
 class _Links:
     """The chain, followed as the leaves come by; it is taken up again after a break."""
 
     def __init__(self, connection: Connection, report: VerifyReport) -> None:
         self._report = report
-        self._commits = _pages(connection, _COMMITS)
+        self._commits = rows_by_page(connection, _COMMITS, _AT_ONCE)
         self._next = next(self._commits, None)
         self._leaves: list[bytes] = []
         self._last, self._digest = 0, NO_CHAIN
@@ -134,7 +126,8 @@ def _check_events(connection: Connection, report: VerifyReport, links: _Links, t
     redacted, pruned = _accounted(connection, decoder), _Pruned()
     versions: dict[str, int] = {}
     before = 0
-    for row in heapq.merge(_pages(connection, _FULL), _pages(connection, _GONE), key=lambda row: int(row[0])):
+    full, gone = (rows_by_page(connection, sql, _AT_ONCE) for sql in (_FULL, _GONE))
+    for row in heapq.merge(full, gone, key=lambda row: int(row[0])):
         position = row[0]
         for missing in range(before + 1, position):
             report.fault(f"event {missing} is missing or names what is not there")

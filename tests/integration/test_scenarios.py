@@ -11,96 +11,13 @@ import pytest
 from tests.conftest import Cluster
 from tests.support.operator import Operator
 from tests.support.replayed import differences
-from tests.support.steps import Steps, condition, config_map, definition, eventually, faults, instance, message, settled
+from tests.support.stage import Object, Stage, outer, readers, scene, scenes, theirs
+from tests.support.steps import condition, config_map, definition, eventually, faults, instance, message, settled
 
-Object = dict[str, Any]
 HASH = "internal.kro.run/applyset-inventory-hash"
 KINDS = "applyset.kubernetes.io/contains-group-kinds"
 SET_ID = "applyset.kubernetes.io/id"
 HOLD = "acme.io/hold"
-
-
-def _scenes(**more: str) -> Object:
-    """``cfg``, ``top`` that reads it, and a Secret ``mon`` when it is asked for."""
-    cfg = config_map("cfg", "${schema.spec.key}", {"color": "${schema.spec.color}", **more})
-    cfg["template"]["immutable"] = "${schema.spec.frozen}"
-    top = config_map("top", "${schema.metadata.name}-top", {"uid": "${cfg.metadata.uid}"})
-    mon = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "${schema.metadata.name}-mon"}}
-    spec = {
-        "key": "string",
-        "color": "string | default=red",
-        "frozen": "boolean | default=false",
-        "mon": "boolean | default=false",
-    }
-    watched = {"id": "mon", "includeWhen": ["${schema.spec.mon}"], "template": mon}
-    return definition("scenes", "Scene", spec, cfg, top, watched)
-
-
-def _outer() -> Object:
-    """An instance of another definition as a child."""
-    inner = {
-        "apiVersion": "kro.run/v1alpha1",
-        "kind": "Scene",
-        "metadata": {"name": "${schema.metadata.name}-inner"},
-        "spec": {"key": "${schema.metadata.name}-inner-cfg"},
-    }
-    return definition("outers", "Outer", {"x": "string | default=y"}, {"id": "inner", "template": inner})
-
-
-def _readers() -> Object:
-    """``cfg`` reads the ConfigMap ``platform`` of others, and the names of those with a label."""
-    reference = {"apiVersion": "v1", "kind": "ConfigMap"}
-    team = {"key": "s62-team", "operator": "${schema.spec.operator}", "values": ["${schema.spec.team}"]}
-    named = {"id": "y", "externalRef": {**reference, "metadata": {"name": "${schema.spec.platform}"}}}
-    selected = {"id": "x", "externalRef": {**reference, "metadata": {"selector": {"matchExpressions": [team]}}}}
-    names = "${x.map(o, o.metadata.name).join(',')}"
-    cfg = config_map("cfg", "${schema.metadata.name}-cfg", {"names": names, "v": "${y.data.v}"})
-    spec = {"platform": "string", "team": "string | default=none", "operator": "string | default=In"}
-    return definition("readers", "Reader", spec, named, selected, cfg)
-
-
-def theirs(name: str, data: Object, **meta: Any) -> Object:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **meta}, "data": data}
-
-
-def scene(name: str, **spec: Any) -> Object:
-    return instance("Scene", name, {"key": f"{name}-cfg", **spec})
-
-
-class Stage(Steps):
-    """What the scenarios do again and again."""
-
-    operator: Operator
-
-    def play(self, *objects: Object) -> None:
-        self.apply(*objects)
-        for obj in objects:
-            self.ready(obj["kind"].lower(), obj["metadata"]["name"])
-
-    def patch(self, kind: str, name: str, body: Object) -> None:
-        self.cluster.kubectl(
-            "patch", kind, name, "-n", self.cluster.namespace, "--type=merge", "-p", json.dumps(body),
-            "--field-manager=mallory",
-        )  # fmt: skip
-
-    def hold(self, kind: str, name: str, *finalizers: str) -> None:
-        self.patch(kind, name, {"metadata": {"finalizers": list(finalizers)}})
-
-    def gone(self, kind: str, name: str) -> None:
-        eventually(lambda: self.get(kind, name), lambda obj: not obj, f"{kind} {name} gone")
-
-    def tells(self, name: str, text: str, state: str = "ERROR", kind: str = "scene") -> Object:
-        """The instance says so, at its own generation."""
-
-        def look() -> tuple[str, str, str]:
-            live = self.get(kind, name)
-            found = (live.get("status") or {}).get("state", ""), message(live, "ResourcesReady")
-            return *found, condition(live, "ResourcesReady")
-
-        eventually(
-            look, lambda found: found[0] == state and text in found[1] and found[2] != "", f"{name} tells {text}"
-        )
-        return self.get(kind, name)
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +27,10 @@ def stage(control_plane: Any, kubelet: object, tmp_path_factory: pytest.TempPath
     operator = Operator(cluster.kubeconfig("controller"), tmp_path_factory.mktemp("scenarios")).start()
     found = Stage(cluster)
     found.operator = operator
-    found.apply(_scenes())
+    found.apply(scenes())
     found.active("scenes")
-    found.apply(_outer())
-    found.apply(_readers())
+    found.apply(outer())
+    found.apply(readers())
     found.active("outers")
     found.active("readers")
     yield found
@@ -237,11 +154,11 @@ def test_53_an_immutable_field_is_an_error_and_the_object_stays(stage: Stage) ->
 
 
 def test_54_a_field_that_left_the_template_leaves_the_child_and_those_of_others_stay(stage: Stage) -> None:
-    stage.apply(_scenes(extra="new"))
+    stage.apply(scenes(extra="new"))
     stage.play(scene("s54"))
     eventually(lambda: stage.get("cm", "s54-cfg")["data"].get("extra"), "new".__eq__, "the new revision")
     stage.patch("cm", "s54-cfg", {"data": {"theirs": "x"}})
-    stage.apply(_scenes())
+    stage.apply(scenes())
     eventually(lambda: stage.get("cm", "s54-cfg")["data"], {"color": "red", "theirs": "x"}.__eq__, "the field is gone")
 
 

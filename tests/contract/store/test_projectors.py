@@ -270,7 +270,7 @@ def test_a_database_that_goes_away_is_waited_for(engine: Engine, one: Process) -
 
 
 @pytest.mark.parametrize("leaves", [True, False])
-def test_the_mirror_of_a_controller_has_what_its_passes_read(engine: Engine, one: Process, leaves: bool) -> None:  # noqa: FBT001 a parameter of the test
+def test_the_mirror_of_a_controller_has_what_its_passes_read(engine: Engine, one: Process, leaves: bool) -> None:
     mirror = Mirror(NEEDED)
     try:
         log = _controller(engine, leaves=leaves, mirror=mirror)
