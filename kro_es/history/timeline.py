@@ -24,8 +24,8 @@ _SELECT = (
     " t.actor_source, t.cause, t.correlation, t.instance_uid FROM p_timeline t WHERE "
 )
 _AT_ONCE = 400
-COLUMNS = ("position", "time", "object", "summary", "actor", "known_by")
-WIDE = ("position", "time", "type", "object", "namespace", "summary", "actor", "known_by", "cause", "correlation")
+COLUMNS = ("position", "time", "object", "summary", "actor", "actor_source")
+WIDE = ("position", "time", "type", "object", "namespace", "summary", "actor", "actor_source", "cause", "correlation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def told(row: dict[str, object]) -> dict[str, object]:
         "namespace": row["namespace"],
         "summary": row["summary"],
         "actor": row["actor"],
-        "known_by": row["actor_source"],
+        "actor_source": row["actor_source"],
         "cause": row["cause"],
         "correlation": row["correlation"],
     }
