@@ -67,7 +67,9 @@ def test_an_edit_of_a_child_and_of_the_definition_have_their_users(steps: Steps,
         "hand in the child known",
     )
     # Secrets and other children are audited without their bodies: object, verb and time have to do
-    assert [(row["path"], row["actor"], row["actor_source"]) for row in drift] == [("data.tone", "admin", "audit-by-time")]
+    assert [(row["path"], row["actor"], row["actor_source"]) for row in drift] == [
+        ("data.tone", "admin", "audit-by-time")
+    ]
     link = _asked(auditing, "why", "cm/t-cfg", "data.tone", "-n", namespace)["chain"][0]
     assert (link["actor"], link["note"]) == ("admin", "inferred: by the audit log the only write of it at that time")
     (matched,) = _asked(auditing, "log", "--type", "audit.matched", "--kind", "tone")
