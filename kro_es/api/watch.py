@@ -66,6 +66,8 @@ class Broken:
     """Changes may have been missed from here on, until the next item of another kind."""
 
     reason: str
+    silent: float = 0.0
+    """Seconds before it since which the server may have been gone without a word."""
 
 
 @dataclass(frozen=True, slots=True)

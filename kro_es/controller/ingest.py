@@ -118,8 +118,8 @@ class Ingest:
                 await self._changed(watched, (change,))
             case Burst(changes=changes):
                 await self._changed(watched, changes)
-            case Broken(reason=reason):
-                self._unwatched_since.setdefault(watched, (self._clock(), reason))
+            case Broken(reason=reason, silent=silent):
+                self._unwatched_since.setdefault(watched, (self._clock() - int(silent * 1_000_000), reason))
 
     def pick(self, ref: ObjectRef) -> None:
         """Watches of whole kinds that record only what is asked for record this object from here on."""

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
+import socket
+import struct
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -12,6 +17,8 @@ from aiohttp import web
 
 from kro_es.api.objects import Gvk, Resource
 from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched, WatchItem
+from kro_es.cluster import client as clients
+from kro_es.cluster import transport
 from kro_es.cluster import watch as watching
 from kro_es.cluster.client import ApiClient, connect
 from kro_es.cluster.informers import Informers
@@ -58,6 +65,14 @@ async def silence(request: web.Request) -> web.StreamResponse:
     await answer.prepare(request)
     await asyncio.Event().wait()
     return answer
+
+
+def drop_all(taken: socket.socket) -> None:
+    """What arrives there from now on is thrown away before the kernel answers it: a filter of one line, "keep 0 bytes"."""
+    keep_nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    program = struct.pack("HL", 1, ctypes.addressof(keep_nothing))
+    with socket.socket(fileno=os.dup(taken.fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, 26, program)  # SO_ATTACH_FILTER, a name the module lacks
 
 
 def says(*lines: object, then: Answer | None = None) -> Answer:
@@ -117,14 +132,79 @@ def change(version: int, kind: str = "MODIFIED") -> dict[str, object]:
 async def test_a_watch_that_falls_silent_is_begun_again_where_it_was(
     client: ApiClient, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A peer that vanished without a word sends nothing, not even an end."""
+    """What stands between may keep the connection alive for a server that is gone; most have nothing to tell."""
     monkeypatch.setattr(watching, "LONGEST_SILENCE", 0.2)
-    server.watches = [silence, says(change(9), then=silence)]
-    listed, broken, changed = await items(client, 3)
+    server.watches = [silence, silence, says(change(9), then=silence)]
+    listed, changed = await items(client, 2)
     assert isinstance(listed, Listed)
-    assert broken == Broken("disconnect")
     assert isinstance(changed, Changed)
-    assert (server.lists, server.asked) == (1, ["7", "7"])
+    assert (server.lists, server.asked) == (1, ["7", "7", "7"])
+
+
+async def test_what_breaks_after_a_silence_may_have_been_broken_since_then(
+    client: ApiClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "LONGEST_SILENCE", 0.2)
+    refused = says({"type": "ERROR", "object": {"code": 410, "reason": "Expired"}})
+    server.watches = [says(change(9), then=silence), refused, says(change(10)), refused, silence]
+    found = await items(client, 6)
+    assert [type(item) for item in found] == [Listed, Changed, Broken, Listed, Changed, Broken]
+    after_silence, after_a_word = found[2], found[5]
+    assert isinstance(after_silence, Broken)
+    assert after_silence.silent >= 0.2
+    assert after_a_word == Broken("expired", 0.0)
+
+
+async def test_an_answer_that_never_begins_is_given_up_as_any_other(
+    client: ApiClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "REQUEST_SECONDS", 0.2)
+
+    async def never(request: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    server.watches = [never, says(change(9), then=silence)]
+    _, broken, changed = await items(client, 3)
+    assert broken == Broken("Unanswered")
+    assert isinstance(changed, Changed)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a socket throw away what arrives")
+async def test_a_peer_that_vanishes_without_a_word_is_noticed_by_its_system_confirming_nothing(
+    client: ApiClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No packet of ours is answered any more, nor refused: a node that lost its power, a gateway that forgot us."""
+    for name, seconds in (("IDLE_SECONDS", 1), ("PROBE_SECONDS", 1), ("GONE_SECONDS", 2)):
+        monkeypatch.setattr(transport, name, seconds)
+
+    async def vanishes(request: web.Request) -> web.StreamResponse:
+        answer = await says(change(8))(request)
+        assert request.transport is not None
+        drop_all(request.transport.get_extra_info("socket"))
+        await asyncio.Event().wait()
+        return answer
+
+    server.watches = [vanishes, says(change(9), then=silence)]
+    _, _, broken, changed = await items(client, 4)
+    assert isinstance(broken, Broken)
+    assert broken.reason == "unanswered"
+    assert broken.silent >= 1
+    assert isinstance(changed, Changed)
+    assert (server.lists, server.asked) == (1, ["7", "8"])
+
+
+async def test_connections_are_probed_as_other_clients_of_kubernetes_do(client: ApiClient, server: Server) -> None:
+    server.watches = [silence]
+    answer = await client.stream(PATH, {"watch": "1", "resourceVersion": "7"})
+    assert answer.connection is not None
+    assert answer.connection.transport is not None
+    options = answer.connection.transport.get_extra_info("socket").getsockopt
+    assert options(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    if sys.platform == "linux":
+        names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+        assert [options(socket.IPPROTO_TCP, name) for name in names] == [30, 5, 3, 45_000]
+    answer.close()
 
 
 async def test_a_watch_that_ends_goes_on_after_the_last_bookmark(client: ApiClient, server: Server) -> None:

@@ -203,6 +203,17 @@ async def test_a_broken_watch_is_a_gap_and_what_the_list_finds_is_late() -> None
     assert found.seen_late
 
 
+async def test_a_gap_begins_where_the_server_was_last_heard_of() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("a")])
+    await ingest.sink(CONFIG_MAPS, Changed("ADDED", _object()))
+    await ingest.sink(CONFIG_MAPS, Broken("unanswered", 45.0))
+    await ingest.sink(CONFIG_MAPS, Listed((_object(),), "4"))
+    gap = log.events[1].body
+    assert isinstance(gap, WatchGap)
+    assert (gap.until - gap.since, gap.reason) == (45_000_000, "unanswered")
+
+
 async def test_a_watch_that_goes_on_where_it_was_has_missed_nothing() -> None:
     log = _Log()
     ingest = _ingest(log, rows=[_row("a")])
