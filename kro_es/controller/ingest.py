@@ -101,9 +101,10 @@ class Ingest:
         self._sent: dict[str, Sent] = {}
         self._active: set[Watched] = set()
         self._picks: set[str] = set()
-        # uids whose end is recorded: their events still on the way must not bring them back
         self._applied: set[str] = set()
+        # uids whose end is recorded: their events still on the way must not bring them back
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._unsure: set[str] = set()
         self.last_seen_alive = 0
         """Microseconds: until when an earlier run is known to have watched; 0 for an empty log."""
         self.dropped = 0
@@ -253,7 +254,9 @@ class Ingest:
             del self._heads[ref.key]
         self.vault.forget(subject.uid)
         self._applied.discard(subject.uid)
-        if not isinstance(how, ObjectLeftSelection):
+        if subject.uid in self._unsure:
+            self._unsure.discard(subject.uid)
+        elif not isinstance(how, ObjectLeftSelection):
             self._ended[subject.uid] = None
             while len(self._ended) > _MOST_ENDED:
                 self._ended.popitem(last=False)
@@ -284,7 +287,8 @@ class Ingest:
     async def _end(self, watched: Watched, subject: Subject, gone: _End) -> _End | None:
         """Whether what a watch no longer shows is gone, or only lost the label it was selected by.
 
-        None when some watch goes on showing it.
+        None when some watch goes on showing it. Raises ApiError when there is no answer now: the watch begins again
+        with a list, which lacks it, too.
         """
         if watched.selector is None:
             return gone
@@ -292,8 +296,11 @@ class Ingest:
         try:
             live = await self._cluster.get(watched.resource, ref.namespace, ref.name)
         except ApiError as error:
+            if error.passing:
+                raise
             if not error.not_found:
                 logger.warning("cannot tell a deletion from a lost label", object=str(ref), error=error.message)
+                self._unsure.add(subject.uid)
             return gone
         if uid(live) != subject.uid:
             return gone
