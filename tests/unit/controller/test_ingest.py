@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -199,6 +200,27 @@ async def test_a_deleted_event_is_not_settled_while_nobody_answers(status: int) 
     await ingest.sink(CONFIG_MAPS, Broken("Unanswered"))
     await ingest.sink(CONFIG_MAPS, Listed((), "9"))
     assert log.types == [WatchGap, ObjectLeftSelection]
+
+
+async def test_whether_many_are_gone_is_asked_for_all_of_them_at_once() -> None:
+    log = _Log()
+    asked: list[str] = []
+    every = asyncio.Event()
+
+    class Slow(_Live):
+        async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
+            asked.append(name)
+            if len(asked) == 30:
+                every.set()
+            await every.wait()
+            return await super().get(resource, namespace, name)
+
+    ingest = _ingest(log, cluster=Slow(_object("o7", version=9)))
+    burst = Burst(tuple(Changed("DELETED", _object(f"o{number}", version=3)) for number in range(30)))
+    async with asyncio.timeout(10):
+        await ingest.sink(CONFIG_MAPS, burst)
+    assert [event.subject.name for event in log.events] == [f"o{number}" for number in range(30)]
+    assert [n for n, event in enumerate(log.events) if type(event.body) is not ObjectDeleted] == [7]
 
 
 async def test_what_was_gone_for_all_one_may_ask_is_seen_again_when_it_was_not() -> None:
