@@ -54,9 +54,12 @@ class Informers:
             await self.stop(key)
 
     async def _run(self, key: Watched) -> None:
-        """A sink that fails ends this watch's turn; it begins again with a list, so nothing is lost."""
+        """A sink that fails ends this watch's turn; it begins again with a list, and is told that it was interrupted."""
+        broken: Broken | None = None
         while True:
             try:
+                if broken is not None:
+                    await self._sink(key, broken)
                 async for item in self._watch(key):
                     await self._sink(key, item)
                     if isinstance(item, Listed):
@@ -65,9 +68,13 @@ class Informers:
                         self._tell(key, _refusal(key, item.reason))
             except asyncio.CancelledError:
                 raise
+            except ApiError as error:
+                broken = Broken(error.reason or "disconnect")
+                logger.warning("a watch begins again", kind=str(key.resource.gvk), error=error.message)
             except Exception:
+                broken = Broken("failed")
                 logger.exception("a watch failed and begins again", kind=str(key.resource.gvk))
-                await asyncio.sleep(1.0)  # the same item would fail again at once
+            await asyncio.sleep(1.0)  # the same item would fail again at once
 
     def _tell(self, key: Watched, refusal: ApiError | None) -> None:
         """Those who wait for the first list, and who comes later, hear the newest answer; a list is never taken back."""

@@ -278,3 +278,31 @@ async def test_whoever_waits_for_a_kind_that_may_not_be_listed_is_told(client: A
             await asyncio.sleep(0.01)
         await informers.ensure(MAPS)
     await informers.close()
+
+
+@pytest.mark.parametrize("error", [ApiError(503, "Unavailable", "not now"), ValueError("a fault of ours")])
+async def test_what_a_sink_could_not_take_is_an_interruption(error: Exception) -> None:
+    taken: list[WatchItem] = []
+    again = asyncio.Event()
+
+    async def sink(watched: Watched, item: WatchItem) -> None:
+        if isinstance(item, Changed) and not taken:
+            taken.append(item)
+            raise error
+        if taken:
+            taken.append(item)
+            again.set()
+
+    async def shown(watched: Watched) -> AsyncIterator[WatchItem]:
+        yield Listed((), "1")
+        yield Changed("ADDED", {})
+        await asyncio.Event().wait()
+
+    informers = Informers(shown, sink)
+    await informers.ensure(MAPS)
+    async with asyncio.timeout(30):
+        while len(taken) < 4:
+            await again.wait()
+            again.clear()
+    await informers.close()
+    assert [type(item) for item in taken] == [Changed, Broken, Listed, Changed]
