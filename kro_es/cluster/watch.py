@@ -12,7 +12,7 @@ import orjson
 from aiohttp.client_proto import ResponseHandler
 
 from kro_es.api.objects import JsonObject, Resource
-from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched, WatchItem
+from kro_es.api.watch import EXPIRED, Broken, Burst, Changed, Listed, Watched, WatchItem
 from kro_es.cluster.client import ApiClient, path_of
 from kro_es.errors import ApiError
 
@@ -122,7 +122,7 @@ async def watch(client: ApiClient, watched: Watched) -> AsyncIterator[WatchItem]
             if error.status == 410:
                 version = ""
             # a watch that resumes where it was has missed nothing: only a list after a break makes it a gap
-            reason = "expired" if error.status == 410 else error.reason or "disconnect"
+            reason = EXPIRED if error.status == 410 else error.reason or "disconnect"
             yield Broken(reason, pulse.seconds(error))
             await asyncio.sleep(delay(failures))
 

@@ -13,7 +13,7 @@ import structlog
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels, resource_version, uid
-from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched, WatchItem
+from kro_es.api.watch import EXPIRED, Broken, Burst, Changed, Listed, Watched, WatchItem
 from kro_es.controller.ports import Cluster, EventLog, Reader
 from kro_es.controller.vault import Vault
 from kro_es.decisions.taint import Taints
@@ -121,7 +121,10 @@ class Ingest:
             case Burst(changes=changes):
                 await self._changed(watched, changes)
             case Broken(reason=reason, silent=silent):
-                self._unwatched_since.setdefault(watched, (self._clock() - int(silent * 1_000_000), reason))
+                since, why = self._unwatched_since.get(watched, (self._clock() - int(silent * 1_000_000), reason))
+                # what broke it and that it cannot be resumed are two facts; how often it was tried is none
+                also = reason == EXPIRED and EXPIRED not in why
+                self._unwatched_since[watched] = since, f"{why}, {reason}" if also else why
 
     def pick(self, ref: ObjectRef) -> None:
         """Watches of whole kinds that record only what is asked for record this object from here on."""

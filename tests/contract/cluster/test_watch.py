@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -306,3 +307,38 @@ async def test_what_a_sink_could_not_take_is_an_interruption(error: Exception) -
             again.clear()
     await informers.close()
     assert [type(item) for item in taken] == [Changed, Broken, Listed, Changed]
+
+
+async def test_what_broke_while_this_process_was_stopped_may_have_broken_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The end of a connection is seen when the process goes on; what it missed began when it stopped."""
+    clock = [1_000.0]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    coming: asyncio.Queue[WatchItem] = asyncio.Queue()
+    taken: asyncio.Queue[WatchItem] = asyncio.Queue()
+
+    async def watch(_: Watched) -> AsyncIterator[WatchItem]:
+        while True:
+            yield await coming.get()
+
+    async def sink(_: Watched, item: WatchItem) -> None:
+        taken.put_nowait(item)
+
+    async def said(item: WatchItem, later: float) -> WatchItem:
+        clock[0] += later
+        coming.put_nowait(item)
+        return await taken.get()
+
+    informers = Informers(watch, sink)
+    async with asyncio.timeout(30):
+        coming.put_nowait(Listed((), "1"))
+        await informers.ensure(MAPS)
+        assert await taken.get() == Listed((), "1")
+        assert await said(Broken("disconnect"), 0.5) == Broken("disconnect", 0.0)
+        assert await said(Broken("disconnect"), 120.0) == Broken("disconnect", 120.0)
+        assert await said(Broken("Unanswered", 200.0), 2.0) == Broken("Unanswered", 200.0)
+        for _ in range(30):
+            await said(Broken("disconnect"), 2.0)
+        assert await said(Broken("disconnect"), 2.0) == Broken("disconnect", 0.0)
+    await informers.close()

@@ -264,6 +264,17 @@ async def test_a_gap_begins_where_the_server_was_last_heard_of() -> None:
     assert (gap.until - gap.since, gap.reason) == (45_000_000, "unanswered")
 
 
+async def test_a_gap_says_what_broke_the_watch_and_that_it_could_not_be_resumed() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("a")])
+    for reason in ("disconnect", "Unanswered", "expired", "Unanswered", "expired"):
+        await ingest.sink(CONFIG_MAPS, Broken(reason))
+    await ingest.sink(CONFIG_MAPS, Listed((_object(),), "4"))
+    gap = log.events[0].body
+    assert isinstance(gap, WatchGap)
+    assert gap.reason == "disconnect, expired"
+
+
 async def test_a_watch_that_goes_on_where_it_was_has_missed_nothing() -> None:
     log = _Log()
     ingest = _ingest(log, rows=[_row("a")])
