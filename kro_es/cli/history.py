@@ -61,7 +61,9 @@ COMMANDS = {
     "graph": About("changes", "The nodes of an instance, now or then", (
         "graph webshop/blog", "graph webshop/blog --at 2026-03-02T11:05:00Z",
     )),
-    "doctor": About("changes", "Why an instance is not ready; exit 2", ("doctor webshop/blog -o json",)),
+    "doctor": About("doctor", "Why an instance or a definition is not ready; exit 2", (
+        "doctor webshop/blog", "doctor webshop -o json",
+    )),
     "drift": About("changes", "What others changed, and when it was put back", (
         "drift webshop/blog", "drift --since 30d -o csv",
     )),
