@@ -50,7 +50,7 @@ def graph(history: History, target: Target, position: int | None = None) -> Answ
 def _nodes(history: History, uid: str, position: int | None) -> Table:
     if position is None:
         return history.rows("SELECT * FROM p_nodes WHERE instance_uid = ? ORDER BY key", (uid,))
-    return list(_folded(history, Nodes(), uid, position).values())
+    return [dict(row) for row in _folded(history, Nodes(), uid, position).values()]
 
 
 def _folded(history: History, fold: Projection, uid: str, position: int) -> dict[str, Row]:
