@@ -202,7 +202,8 @@ VIEWS: dict[str, View] = {
             "actor_source": "how that is known",
             "healed_at": "when it was put back, UTC; null while it is not",
             "seconds": "from the change to that",
-            "ended": "healed; accepted: wanted by now; resumed: found again after a suspension; empty while it is there",
+            "ended": "healed; accepted: wanted by now; resumed: found again after a suspension; replaced: another change "
+            "took its place; empty while it is there",
             "revision": "revision whose content was put back",
             "position": "position of the decision that found it",
             "instance_uid": "uid of the instance",
