@@ -147,7 +147,12 @@ class FakeServer:
     def apply(self, obj: Object, manager: str, *, force: bool) -> Object:
         ref = ObjectRef.of(obj)
         live = self.objects.get(ref)
-        wanted = {name: value for name, value in obj.items() if name != "status"}
+        exactly = obj["metadata"].get("uid")
+        if exactly is not None and (live is None or live["metadata"]["uid"] != exactly):
+            found = live["metadata"]["uid"] if live else "no existing object was found"
+            raise ApiError(409, "Conflict", f"uid mismatch: the provided object specified uid {exactly}, and {found}")
+        meta = {name: value for name, value in obj["metadata"].items() if name != "uid"}
+        wanted = {**{name: value for name, value in obj.items() if name != "status"}, "metadata": meta}
         mine = owned_paths(wanted)
         entries = self._entries(live)
         key = (manager, "Apply", "")
