@@ -213,8 +213,9 @@ class _Observed:
 def _look(inputs: InstanceInputs) -> _Pass:
     """Resolve every node against what is observed, and compare what should be with what is."""
     assert inputs.followed is not None
-    # what was applied as a node is that node's, whatever somebody makes of its label
-    applied = {str(row["uid"]): name.split("/")[0] for name, row in inputs.nodes.items()}
+    # what was applied as a node is that node's, whatever somebody makes of its label; of two it was last applied as one
+    rows = sorted(inputs.nodes.items(), key=lambda item: int(str(item[1]["applied_position"])))
+    applied = {str(row["uid"]): name.split("/")[0] for name, row in rows}
     nodes = {child.uid: applied.get(child.uid) or str(child.row["node"]) for child in inputs.children}
     by_node: dict[str, list[JsonObject]] = {}
     for child in inputs.children:
