@@ -74,3 +74,19 @@ async def test_a_resource_that_becomes_a_collection_and_one_again_keeps_its_obje
         _stands(inside, "store", {"a": "b"})
         assert inside.data("shop-user") == {"of": "shop-store"}
     assert inside.get("ConfigMap", "shop-store")["metadata"]["uid"] == made
+
+
+@pytest.mark.parametrize(("before", "after"), [("alpha", "beta"), ("beta", "alpha")])
+async def test_a_collection_that_gets_another_id_keeps_its_objects(inside: Inside, before: str, after: str) -> None:
+    def collection(node: str) -> dict[str, Any]:
+        each = [{"part": "${schema.spec.names}"}]
+        pieces = cm(node, {"a": "${part}"}, name="${schema.metadata.name}-${part}", forEach=each)
+        return rgd(pieces, cm("sum", {"n": f"${{string(size({node}))}}"}))
+
+    await inside.define(collection(before))
+    await inside.create(shop(names=["store", "x"]))
+    calls = len(inside.calls)
+    await inside.define(collection(after))
+    _stands(inside, after, {"a": "store"})
+    assert inside.data("shop-sum") == {"n": "2"}
+    assert [verb for verb, kind, _ in inside.writes(calls) if kind == "ConfigMap"] == ["apply", "apply"]
