@@ -21,7 +21,7 @@ from kro_es.cluster.kubernetes import KubernetesCluster
 from kro_es.cluster.lease import Lease
 from kro_es.controller import schedule
 from kro_es.controller.assembly import Assembled, Given, assemble, started
-from kro_es.controller.audit import Audit, guarded, read_token
+from kro_es.controller.audit import Audit, guarded, opened
 from kro_es.controller.loop import Loop
 from kro_es.controller.queue import Queue
 from kro_es.controller.recovery import Left, close_intents, recover
@@ -111,9 +111,9 @@ class _Controller:
         last_alive = log.last_heartbeat()
         writer = self._written_by(log)
         if settings.audit_source:
-            token = read_token(settings.audit_token_file)
             own = await cluster.user()
-            self._audit = Audit(settings.audit_source, own=own, since=last_alive, append=writer.append, token=token)
+            source, append = settings.audit_source, writer.append
+            self._audit = opened(settings, source, own=own, since=last_alive, append=append, now=now_micros())
         given = Given(writer, cluster, Origin(cluster_id, 0, Redactor.of(key)), pool.open, now_micros)
         assembled = assemble(given, self._queue, self._metrics, settings)
         assembled.world.ingest.last_seen_alive = last_alive
