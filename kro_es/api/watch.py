@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource
 from kro_es.api.selector import Selector
 
@@ -45,6 +46,18 @@ class Watched:
             and self.name in ("", ref.name)
             and (self.selector is None or self.selector.matches(labels))
         )
+
+
+def lacking(*watched: Watched) -> str:
+    """What to say of watches the controller has no right to, and how to give it one."""
+    names = []
+    for one in watched:
+        gvk, where = one.resource.gvk, f" in namespace {one.namespace}" if one.namespace else ""
+        names.append((f"{one.resource.plural}.{gvk.group}" if gvk.group else one.resource.plural) + where)
+    return (
+        f"the controller may not list and watch {', '.join(names)}: its role lacks {'it' if len(names) == 1 else 'them'};"
+        f" a ClusterRole labelled {metadata.AGGREGATED} adds to it"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import structlog
 
-from kro_es.api.watch import Broken, Listed, Watched, WatchItem
+from kro_es.api.watch import Broken, Listed, Watched, WatchItem, lacking
 from kro_es.cluster.stalls import Stalls
 from kro_es.errors import ApiError
 
@@ -104,10 +104,7 @@ class Informers:
 
 def _refusal(key: Watched, reason: str) -> ApiError:
     gvk = key.resource.gvk
-    where = f" in namespace {key.namespace}" if key.namespace else ""
+    if reason == "Forbidden":
+        return ApiError(_REFUSALS[reason], reason, lacking(key))
     what = f"{key.resource.plural}.{gvk.group}" if gvk.group else key.resource.plural
-    said = {
-        "Forbidden": f"the controller may not list and watch {what}{where}: its role lacks it",
-        "NotFound": f"the API server has no {what} in version {gvk.version}",
-    }
-    return ApiError(_REFUSALS[reason], reason, said[reason])
+    return ApiError(_REFUSALS[reason], reason, f"the API server has no {what} in version {gvk.version}")

@@ -101,6 +101,7 @@ class Ingest:
         self._own_deletes: set[str] = set()
         self._sent: dict[str, Sent] = {}
         self._active: set[Watched] = set()
+        self._once_up: set[Watched] = set()
         self._picks: set[str] = set()
         self._applied: set[str] = set()
         # uids whose end is recorded: their events still on the way must not bring them back
@@ -372,7 +373,11 @@ class Ingest:
         return found
 
     def _gap(self, watched: Watched, *, has_history: bool) -> list[NewEvent]:
-        since, reason = self._unwatched_since.pop(watched, (self.last_seen_alive if has_history else 0, "restart"))
+        """A watch that is refused since the start was blind before it, too: from the end of the run before."""
+        before = self.last_seen_alive if has_history and watched not in self._once_up else 0
+        self._once_up.add(watched)
+        since, reason = self._unwatched_since.pop(watched, (before, "restart"))
+        since = min(since, before or since)
         if not since:
             return []
         now = self._clock()

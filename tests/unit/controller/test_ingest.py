@@ -275,6 +275,21 @@ async def test_a_gap_says_what_broke_the_watch_and_that_it_could_not_be_resumed(
     assert gap.reason == "disconnect, expired"
 
 
+async def test_a_watch_refused_since_the_start_was_blind_since_the_run_before() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("a")])
+    ingest.last_seen_alive = 400
+    await ingest.sink(CONFIG_MAPS, Broken("Forbidden"))
+    await ingest.sink(CONFIG_MAPS, Listed((_object(),), "4"))
+    await ingest.sink(CONFIG_MAPS, Broken("Forbidden"))
+    await ingest.sink(CONFIG_MAPS, Listed((_object(),), "5"))
+    await ingest.sink(CONFIG_MAPS, Listed((_object(),), "6"))
+    gaps = [event.body for event in log.events if isinstance(event.body, WatchGap)]
+    assert [(gap.reason, gap.since, gap.until) for gap in gaps] == [
+        ("Forbidden", 400, 1_000), ("Forbidden", 1_000, 1_000),
+    ]  # fmt: skip
+
+
 async def test_a_watch_that_goes_on_where_it_was_has_missed_nothing() -> None:
     log = _Log()
     ingest = _ingest(log, rows=[_row("a")])
