@@ -110,10 +110,7 @@ class _Controller:
         await self._serve_history()
         last_alive = log.last_heartbeat()
         writer = self._written_by(log)
-        if settings.audit_source:
-            own = await cluster.user()
-            source, append = settings.audit_source, writer.append
-            self._audit = opened(settings, source, own=own, since=last_alive, append=append, now=now_micros())
+        await self._hear_of_people(cluster, writer, last_alive)
         given = Given(writer, cluster, Origin(cluster_id, 0, Redactor.of(key)), pool.open, now_micros)
         assembled = assemble(given, self._queue, self._metrics, settings)
         assembled.world.ingest.last_seen_alive = last_alive
@@ -138,6 +135,12 @@ class _Controller:
             await asyncio.to_thread(alive)
             await writer.append([_note(ControllerStopped(fence))])
         logger.info("stopped")
+
+    async def _hear_of_people(self, cluster: KubernetesCluster, writer: LogWriter, since: int) -> None:
+        source = self._settings.audit_source
+        if source:
+            own, append = await cluster.user(), writer.append
+            self._audit = opened(self._settings, source, own=own, since=since, append=append, now=now_micros())
 
     def _written_by(self, log: EventLog) -> LogWriter:
         def committed(events: Sequence[Event]) -> None:
