@@ -123,6 +123,18 @@ def run(  # noqa: PLR0913 - one parameter per flag
     audit_token_file: Annotated[
         str | None, _option("audit_token_file", "Bearer token the audit webhook of the API server has to show.")
     ] = None,
+    audit_certificate_file: Annotated[
+        str | None, _option("audit_certificate_file", "Certificate of the webhook, made with its key if there is none.")
+    ] = None,
+    audit_key_file: Annotated[str | None, _option("audit_key_file", "Key of that certificate.")] = None,
+    audit_plain_http: Annotated[
+        bool,
+        typer.Option(
+            "--audit-plain-http",
+            envvar="KRO_ES_AUDIT_PLAIN_HTTP",
+            help="The webhook speaks plain HTTP to other machines: something before it speaks TLS.",
+        ),
+    ] = Settings.audit_plain_http,
     log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
@@ -150,6 +162,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
         projections=projections,
         audit_source=audit_source,
         audit_token_file=audit_token_file,
+        audit_certificate_file=audit_certificate_file,
+        audit_key_file=audit_key_file,
+        audit_plain_http=audit_plain_http,
         log_level=log_level,
     )
     _operate(settings)
