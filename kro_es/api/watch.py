@@ -74,11 +74,17 @@ class Changed:
     object: JsonObject
 
 
+EXPIRED = "expired"
+"""Why a watch broke that cannot go on where it was: the server has forgotten what happened since (410)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Broken:
     """Changes may have been missed from here on, until the next item of another kind."""
 
     reason: str
+    silent: float = 0.0
+    """Seconds before it since which the server may have been gone without a word."""
 
 
 @dataclass(frozen=True, slots=True)

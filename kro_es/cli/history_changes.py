@@ -169,7 +169,7 @@ def _tree(asked: State, found: object, *, wide: bool) -> None:
     screen.line(screen.styled(found.about + (f" (revision {found.revision})" if found.revision else ""), BOLD))
     for depth, link, later in found.lines():
         branch = "   " * (depth - 1) + "└─ " if depth else ""
-        who = f" by {link.actor} ({link.known_by})" if link.actor else ""
+        who = f" by {link.actor} ({link.actor_source})" if link.actor else ""
         place = f"{link.object}" + (f" in {link.namespace}" if link.namespace and wide else "")
         when = later or screen.time(iso(link.time))
         screen.branch(branch, f"{link.position}  {place}: {link.summary}{who}", when)

@@ -125,8 +125,13 @@ class _Controller:
         if settings.install_crds:
             await cluster.install_own_crds()
 
+        asking = asyncio.get_running_loop()
+
         def alive() -> None:
             log.heartbeat(now=now_micros())
+            if log.mirror_lost and not stop.is_set():
+                # nothing may be appended for long, and passes read it
+                asking.call_soon_threadsafe(writer.submit, ())
 
         await self._watch_and_work(cluster, assembled, left, alive, stop)
         if writer.healthy:

@@ -224,7 +224,7 @@ def _trouble(history: History, stream: str) -> list[str]:
 def _before(history: History, uid: str, definition_uid: str) -> list[JsonObject]:
     """How long earlier rollouts of this instance took: what to expect."""
     sql = (
-        "SELECT o.number, o.started_at, o.finished_at, o.state, o.message FROM p_revisions r"
+        "SELECT o.number, o.started_at, o.finished_at, o.state, o.message, o.instance_uid FROM p_revisions r"
         " JOIN p_rollouts o ON o.key = r.key || '/' || ? WHERE r.definition_uid = ? ORDER BY o.number"
     )
     return [

@@ -50,7 +50,7 @@ def nodes(history: History, uid: str, position: int | None = None) -> Table:
     if position is None:
         rows = history.rows("SELECT * FROM p_nodes WHERE instance_uid = ? ORDER BY key", (uid,))
     else:
-        rows = list(_folded(history, Nodes(), uid, position).values())
+        rows = [dict(row) for row in _folded(history, Nodes(), uid, position).values()]
     issued = _issued(history, rows)
     order = {name: index for index, name in enumerate(issued.topological_order)} if issued else {}
     templates = _templates(issued) if issued else {}

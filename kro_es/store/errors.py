@@ -35,3 +35,7 @@ class OtherCluster(UserError):
 
 class LogDamaged(KroEsError):
     """A stored event cannot be read back as it was written."""
+
+
+class MirrorError(Retryable):
+    """The rows kept on this machine cannot be written; those of the database, and the log, are safe."""
