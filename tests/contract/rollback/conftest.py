@@ -70,7 +70,7 @@ class Desk:
         while not (self.connection.dead or work.done()):
             await asyncio.sleep(0)
         work.cancel()
-        with suppress(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError, rollback.Interrupted):
             await work
         self.fault = lambda call: None
         await self.inside.rest()
