@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, Inspector, Table, inspect
 
+from kro_es.errors import UserError
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.delegation import kept_still
 from kro_es.store.engine import WRITE
@@ -29,8 +30,9 @@ def migrations() -> Path:
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Upgrades (or creates) the schema in one transaction."""
+    """Upgrades (or creates) the schema in one transaction; raises UserError for a database no log can be in."""
     with engine.connect().execution_options(**WRITE) as connection, connection.begin():
+        _check_encoding(connection)
         if revision != "head" or _revision(connection) != known()[-1]:
             from alembic import command  # noqa: PLC0415 a sixth of a start's time, and most starts find nothing to do
 
@@ -39,6 +41,17 @@ def migrate(engine: Engine, revision: str = "head") -> None:
             command.upgrade(config, revision)
         if revision == "head":
             fit_projections(connection)
+
+
+def _check_encoding(connection: Connection) -> None:
+    """Objects hold every character there is."""
+    if connection.dialect.name != "postgresql":
+        return
+    found = run(connection, "SHOW server_encoding").scalar()
+    if found != "UTF8":
+        raise UserError(
+            f"the database is in {found}, and a log needs UTF8: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def fit_projections(connection: Connection) -> None:
