@@ -85,12 +85,13 @@ def _with_postgres(database: str, seconds: float, ask: Callable[[Any], Table]) -
 
     from kro_es.store.engine import session_settings  # noqa: PLC0415 likewise
 
-    url = make_url(database).set(drivername="postgresql")
+    url = make_url(database).set(drivername="postgresql+psycopg")
     ours = f"{session_settings(url)} -c default_transaction_read_only=on -c statement_timeout={int(seconds * 1000)}"
-    conninfo = url.difference_update_query(["options"]).render_as_string(hide_password=False)
+    # libpq reads URLs more strictly than everything else here does
+    _, place = url.get_dialect()().create_connect_args(url)
     try:
         with (
-            psycopg.connect(conninfo, options=ours, client_encoding="utf8") as connection,
+            psycopg.connect(**{**place, "options": ours, "client_encoding": "utf8"}) as connection,
             connection.cursor() as cursor,
         ):
             # after a first query the transaction cannot be made one that writes

@@ -48,7 +48,6 @@ def open_engine(url: str) -> Engine:
         address = parsed.set(drivername="postgresql+psycopg")
         given = {name: value for name, value in _POSTGRESQL.items() if name not in parsed.query}
         given["options"] = f"{_SERVER_OPTIONS} {session_settings(parsed)}"
-        address = address.difference_update_query(["options"])
         return create_engine(address, pool_pre_ping=True, hide_parameters=True, connect_args=given)
     if parsed.get_backend_name() != "sqlite":
         raise ValueError(f"unsupported database {parsed.get_backend_name()!r}: use sqlite or postgresql")

@@ -29,6 +29,7 @@ from kro_es.store.sql import run
 from kro_es.store.staging import StagedEvent, Staging
 from kro_es.store.stored import Bases
 from kro_es.store.streams import Streams
+from kro_es.store.succession import free_head
 from kro_es.store.upkeep import Upkeep, upkeep
 from kro_es.store.verify import VerifyReport, verify
 
@@ -173,6 +174,7 @@ class EventLog(LogReader):
         Raises SealedLog for a copy that nobody adopted yet, OtherCluster for a log that was begun for another one.
         """
         self._fence = None
+        free_head(self._engine)
         with self._writing() as (connection, head):
             refuse_sealed(connection)
             if self._cluster and head.cluster not in ("", self._cluster):

@@ -14,7 +14,7 @@ from kro_es.store.engine import WRITE
 from kro_es.store.errors import SchemaError
 from kro_es.store.sql import run
 from kro_es.store.tables import projection_schema, table_name
-from kro_es.store.views import create_views, drop_views
+from kro_es.store.views import create_views, drop_views, views_fit
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -62,20 +62,32 @@ def fit_projections(connection: Connection) -> None:
     """
     # As in a rebuild: a projector is in the middle of nothing, and does not wait for a table that waits for it.
     kept_still(connection, [projection.name for projection in PROJECTIONS])
-    drop_views(connection)
     metadata = projection_schema(PROJECTIONS)
     inspector = inspect(connection)
+    misfits = []
     for projection in PROJECTIONS:
         table = metadata.tables[table_name(projection.name)]
-        if inspector.has_table(table.name):
-            if {str(column["name"]) for column in inspector.get_columns(table.name)} == set(table.columns.keys()):
-                _fit_indexes(connection, inspector, table)
-                continue
-            table.drop(connection)
+        if _columns(inspector, table) == set(table.columns.keys()):
+            _fit_indexes(connection, inspector, table)
+        else:
+            misfits.append((projection.name, table))
+    if not misfits and views_fit(connection):
+        # who asks a view keeps it from being made anew, for as long as the question takes
+        return
+    drop_views(connection)
+    for name, table in misfits:
+        table.drop(connection, checkfirst=True)
         table.create(connection)
         for state in ("projection_checkpoints WHERE name", "parked WHERE projection"):
-            run(connection, f"DELETE FROM {state} = ?", (projection.name,))  # noqa: S608 the names are ours
+            run(connection, f"DELETE FROM {state} = ?", (name,))  # noqa: S608 the names are ours
     create_views(connection)
+
+
+def _columns(inspector: Inspector, table: Table) -> set[str]:
+    """None for a table that is not there."""
+    if not inspector.has_table(table.name):
+        return set()
+    return {str(column["name"]) for column in inspector.get_columns(table.name)}
 
 
 def _fit_indexes(connection: Connection, inspector: Inspector, table: Table) -> None:
