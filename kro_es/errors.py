@@ -90,6 +90,11 @@ class ApiError(KroEsError):
         """The request may have been carried out although no answer came."""
         return self.status == 0 or self.status >= 500
 
+    @property
+    def passing(self) -> bool:
+        """Nobody answered, or not now: the same question gets an answer later."""
+        return self.outcome_unknown or self.status == 429
+
 
 class FenceLost(KroEsError):
     """Another controller owns the log: this one must stop acting at once."""

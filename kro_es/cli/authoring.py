@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kro_es.authoring.sources import Source, Unreadable
     from kro_es.schema.openapi import KindSchema
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 UNREADABLE = 2
 """Exit code when something could not be read."""

@@ -8,22 +8,22 @@ from importlib import import_module
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_group
 
+from kro_es.cli import typed
 from kro_es.cli.authoring import app as authoring_app
 from kro_es.cli.plan import plan
 from kro_es.cli.projector import projector
 from kro_es.cli.replay import replay
 from kro_es.errors import KroEsError
-from kro_es.settings import VERSION, Settings
+from kro_es.settings import Settings
 from kro_es.store.errors import in_words
 
 _PROGRAMS = {"db": "kro_es.cli.database", "cel": "kro_es.cli.cel"}
 """Groups of commands and the module with their ``app``."""
 
 
-class _Commands(TyperGroup):
+class _Commands(typed.Group):
     """A group is imported when it is asked for: ``validate`` starts without a database."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -42,7 +42,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="kro's definitions, event-sourced.",
+    rich_markup_mode=None,
 )
 app.add_typer(authoring_app)
 app.command()(plan)
@@ -178,10 +178,13 @@ def _operate(settings: Settings) -> None:
         runner.run(run_controller(settings))
 
 
-@app.command()
-def version() -> None:
-    """Print the version."""
-    typer.echo(VERSION)
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=typed.version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """kro's definitions, event-sourced."""
 
 
 def main() -> None:
@@ -193,8 +196,10 @@ def main() -> None:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except typer.TyperException as error:
-        asked = getattr(getattr(error, "ctx", None), "command_path", "kro-es")
-        typer.secho(f"kro-es: {error}; {asked} --help tells more", fg="red", err=True)
+        told = typed.complaint(error, "kro-es")
+        if told is None:
+            sys.exit(0)
+        typer.secho(f"kro-es: {told}", fg="red", err=True)
         sys.exit(1)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)

@@ -137,6 +137,7 @@ class DefinitionReconciler:
             self._served_to.pop(key.uid, None)
             self._pinned_at.pop(key.uid, None)
             self._resuming.forget(key)
+            self._revisions.forget(key.uid)
             return "settled"
         if terminating(inputs.object):
             self._withdraw(key.uid)
@@ -220,7 +221,18 @@ class DefinitionReconciler:
             return await self._refused(inputs, error)
         if inputs.is_new:
             await self._issue(inputs, graph)
-        return await self._activated(inputs, graph)
+        mirrored = await self._mirrored(inputs, graph)
+        outcome = await self._activated(inputs, graph)
+        return outcome if mirrored else "retry"
+
+    async def _mirrored(self, inputs: DefinitionInputs, graph: ResourceGraph) -> bool:
+        """False when the object of the revision could not be written: it is tried again, and nobody waits for it."""
+        try:
+            await self._revisions.mirror(inputs, graph)
+        except ApiError as error:
+            logger.warning("a GraphRevision cannot be written", definition=inputs.name, error=error.message)
+            return False
+        return True
 
     async def _refused(self, inputs: DefinitionInputs, error: DefinitionErrors | CompilerFailed) -> Outcome:
         """A refused spec is history too; the revision that was active goes on being served."""
@@ -289,7 +301,6 @@ class DefinitionReconciler:
         correlation = str(asked.get("correlation", ""))
         event = happened(inputs, body, self._now(), actor=actor, cause=cause, correlation=correlation)
         await self._world.log.append([event])
-        await self._revisions.mirror(inputs, graph)
         await self._announcements.say(inputs.object, "Normal", "RevisionIssued", f"revision {body.number} issued")
 
     def _seen(self, inputs: DefinitionInputs) -> Row | None:

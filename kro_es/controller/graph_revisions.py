@@ -24,25 +24,50 @@ class GraphRevisions:
         self._world = world
         self._writes = writes
         self._most = most
+        # by uid of the definition, the newest revision whose object is known to be complete
+        self._mirrored: dict[str, int] = {}
 
     async def mirror(self, inputs: DefinitionInputs, graph: ResourceGraph) -> None:
-        """Write the object of the revision that the spec becomes, and retire the oldest."""
-        create, cluster = planned.revision(inputs, graph), self._world.cluster
-        try:
-            await self._writes.recorded(inputs, create, lambda: cluster.create(REVISIONS, create.body, create.manager))
-        except ApiError as error:
-            if error.reason != "AlreadyExists":
-                raise
+        """Write the object of the revision that the spec is or becomes, or what an earlier try left out of it.
+
+        Once that is done the oldest are retired. The server is asked once in a run about a revision of an earlier one.
+        """
+        if self._mirrored.get(inputs.uid) == inputs.number:
             return
-        patch = planned.revision_verified(inputs, graph)
-        await self._writes.recorded(
-            inputs,
-            patch,
-            lambda: cluster.merge_patch(
-                REVISIONS, "", patch.ref.name, patch.body, manager=patch.manager, subresource="status"
-            ),
-        )
+        create, cluster = planned.revision(inputs, graph), self._world.cluster
+        live = None if inputs.is_new else await self._live(create)
+        if live is None:
+            try:
+                live = await self._writes.recorded(
+                    inputs, create, lambda: cluster.create(REVISIONS, create.body, create.manager)
+                )
+            except ApiError as error:
+                if error.reason != "AlreadyExists":
+                    raise
+                live = await self._live(create)
+        if live is not None and _mirrors(live, create) and not (live.get("status") or {}).get("conditions"):
+            patch = planned.revision_verified(inputs, graph)
+            await self._writes.recorded(
+                inputs,
+                patch,
+                lambda: cluster.merge_patch(
+                    REVISIONS, "", patch.ref.name, patch.body, manager=patch.manager, subresource="status"
+                ),
+            )
         await self._retire(inputs, inputs.number)
+        self._mirrored[inputs.uid] = inputs.number
+
+    def forget(self, definition_uid: str) -> None:
+        """The definition is gone."""
+        self._mirrored.pop(definition_uid, None)
+
+    async def _live(self, create: PlannedWrite) -> JsonObject | None:
+        try:
+            return await self._world.cluster.get(REVISIONS, "", create.ref.name)
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
 
     async def found(self, inputs: DefinitionInputs) -> list[JsonObject]:
         """The objects that are of exactly this definition, lowest number first."""
@@ -115,6 +140,14 @@ async def _of_name(cluster: Cluster, inputs: DefinitionInputs) -> list[JsonObjec
     every = await cluster.list_objects(REVISIONS, None, f"{metadata.DEFINITION_NAME}={name}")
     mine = [item for item in every if item["spec"]["snapshot"]["name"] == name]
     return sorted(mine, key=lambda item: int(item["spec"]["revision"]))
+
+
+def _mirrors(live: JsonObject, create: PlannedWrite) -> bool:
+    """Whether an object is of this definition and this revision; somebody else may have taken the name."""
+    mine = create.body["metadata"]
+    owners = {owner.get("uid") for owner in live["metadata"].get("ownerReferences") or ()}
+    hashes = {(obj["metadata"].get("labels") or {}).get(metadata.REVISION_HASH) for obj in (live, create.body)}
+    return mine["ownerReferences"][0]["uid"] in owners and len(hashes) == 1
 
 
 def _owned(revision: JsonObject, inputs: DefinitionInputs) -> bool:

@@ -46,7 +46,8 @@ class Resuming:
             graph = await self._compiler.compile_revision(definition, row)
         except (DefinitionErrors, CompilerFailed):
             return None
-        if graph.schemas_digest != row["schemas_digest"]:
+        # the deletion of its CRD may be the last thing an earlier run recorded: no event will tell of it again
+        if graph.schemas_digest != row["schemas_digest"] or self._custom_kinds.located(graph.instance.gvk) is None:
             return None
         self.unseen.add(key)
         return graph

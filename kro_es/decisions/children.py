@@ -124,7 +124,7 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
         recorded = inputs.redact(live.object)
         if fields is not None and owned.owned_digest(recorded, fields) == row["owned_digest"]:
             return Comparison(item, ref, desired)
-        drift = _drift(inputs, key, desired, recorded, fields, str(live.row["editor"]))
+        drift = ledger.same_hand(inputs, _drift(inputs, key, desired, recorded, fields, str(live.row["editor"])))
     taken = _taken_over(inputs, key, desired, digest, live, row)
     if taken is not None:
         return Comparison(item, ref, desired, taken_over=taken)

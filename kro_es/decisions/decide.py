@@ -145,7 +145,7 @@ def _acting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ...
         superset = upkeep.inventory(inputs, _desired(found), shrink=False, coming=coming)
         drift = ledger.known(inputs, found.new_drift)
         writes, reports = (*marks, *superset, *applies), _reports(inputs, found)
-        accepted = _accepted(inputs, found)
+        accepted = _ended(inputs, found, drift)
         why = "drift" if any(write.puts_back for write in applies) else "desired state changed"
         return Decision(writes, reports, _under_way(inputs), drift, accepted=accepted, why=why)
     refused = deletion.refused(inputs, found.orphans)
@@ -165,7 +165,7 @@ def _resting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ..
     inventory = upkeep.inventory(inputs, _desired(found), shrink=settled and not found.orphans)
     verdict = Verdict.of(found.results, found.errors)
     decision = _reported(inputs, verdict, (*marks, *inventory), retry=found.retry)
-    accepted = _accepted(inputs, found)
+    accepted = _ended(inputs, found)
     waits = [item.wait for item in found.comparisons if item.wait]
     after = min(waits) if waits and not found.retry else 0
     return replace(decision, accepted=accepted, moved=decision.moved or bool(accepted), after=after)
@@ -175,15 +175,16 @@ def _suspended(inputs: InstanceInputs, marks: tuple[PlannedWrite, ...]) -> Decis
     """No child is written; what others change meanwhile is recorded, and is found again when it may be put back."""
     found = _look(inputs)
     drift = tuple(change for item in found.comparisons for change in ledger.news(inputs, item.ref, item.drift))
-    accepted = _accepted(inputs, found)
+    accepted = _ended(inputs, found, drift)
     decision = _reported(inputs, Verdict.suspended(), marks)
     return replace(decision, drift=drift, accepted=accepted, moved=bool(drift or accepted))
 
 
-def _accepted(inputs: InstanceInputs, found: _Pass) -> tuple[JsonObject, ...]:
+def _ended(inputs: InstanceInputs, found: _Pass, recorded: tuple[JsonObject, ...] = ()) -> tuple[JsonObject, ...]:
+    """``recorded``: drift that this decision tells of."""
     drift = [change for item in found.comparisons for change in item.drift]
     unknown = frozenset(result.node.id for result in found.results if result.desired is None)
-    return ledger.accepted(inputs, drift, unknown)
+    return ledger.ended(inputs, drift, recorded, unknown)
 
 
 def suspended(instance: JsonObject) -> bool:

@@ -32,7 +32,7 @@ class ReconcileDecided:
     Where it is not put back (suspended) also {kind, namespace, name}; where it was found before, {since}: that position.
     """
     accepted: tuple[JsonObject, ...] = ()
-    """Drift found before that nobody put back and that is none any more: {node, manager, since}."""
+    """Drift found before that nobody put back and that is none any more, or is another hand's now: {node, manager, since}."""
     given: JsonObject = field(default_factory=dict)
     """What was read and is no row: ``failed`` writes of the same pass, lists of others that are ``unread``; by name.
 

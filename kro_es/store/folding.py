@@ -47,16 +47,16 @@ class FoldedProjection:
 
     def fold(self, connection: Connection, events: Sequence[Event], position: int) -> Changes | None:
         """The rows after the events up to ``position``; those up to the projection's own position are skipped."""
-        fresh = [event for event in events if event.position > self.position]
         if not self.follows or position <= self.position:
             return None
-        self.position = position
+        behind, self.position = self.position, position
+        fresh = events if events and events[0].position > behind else [one for one in events if one.position > behind]
         if not fresh:
             return None
         touched, parked = self._touched(fresh)
         self._fetch(connection, {key for _, keys in touched for key in keys})
         changed: dict[str, Values | None] = {}
-        found: dict[str, Row | None] = {}
+        found: dict[str, Values | None] = {}
         for event, keys in touched:
             try:
                 changed.update(self._changes(event, keys, found))
@@ -112,26 +112,25 @@ class FoldedProjection:
             for values in run(connection, f"{self._form.select} WHERE key IN ({marks(len(part))})", part):
                 self._rows.put(values[0], tuple(values))
 
-    def _changes(self, event: Event, keys: Iterable[str], found: dict[str, Row | None]) -> dict[str, Values | None]:
+    def _changes(self, event: Event, keys: Iterable[str], found: dict[str, Values | None]) -> dict[str, Values | None]:
         """All changes of one event, or none when any of them raises; ``found`` gets the rows as they are stored."""
         after: dict[str, Row | None] = {}
         stored: dict[str, Values | None] = {}
         for key in keys:
-            before = after[key] if key in after else self._row(key)
+            kept = self._rows.get(key)
+            before = after[key] if key in after else None if kept is None else self._form.row_by_need(kept)
             row = self.projection.fold(key, before, event)
             if row is not before:
-                found.setdefault(key, before)
+                found.setdefault(key, kept)
                 after[key] = row
                 stored[key] = None if row is None else self._form.values(key, row)
         for key, values in stored.items():
             self._rows.put(key, values)
         return stored
 
-    def _row(self, key: str) -> Row | None:
-        values = self._rows.get(key)
-        return None if values is None else self._form.row(values)
-
-    def _write(self, connection: Connection, changed: dict[str, Values | None], found: dict[str, Row | None]) -> None:
+    def _write(
+        self, connection: Connection, changed: dict[str, Values | None], found: dict[str, Values | None]
+    ) -> None:
         self._form.write(connection, changed, found)
         stored = [key for key, values in changed.items() if values is not None]
         if stored:

@@ -92,10 +92,17 @@ def _columns(inspector: Inspector, table: Table) -> set[str]:
 
 def _fit_indexes(connection: Connection, inspector: Inspector, table: Table) -> None:
     """The rows stay: only what finds them is made anew."""
-    found = {str(index["name"]): index["column_names"] for index in inspector.get_indexes(table.name)}
-    wanted = {str(index.name): [column.name for column in index.columns] for index in table.indexes}
-    for name, columns in found.items():
-        if columns != wanted.get(name):
+    partly = f"{connection.dialect.name}_where"
+    found = {
+        str(index["name"]): (index["column_names"], partly in index.get("dialect_options", {}))
+        for index in inspector.get_indexes(table.name)
+    }
+    wanted = {
+        str(index.name): ([column.name for column in index.columns], index.dialect_kwargs[partly] is not None)
+        for index in table.indexes
+    }
+    for name, form in found.items():
+        if form != wanted.get(name):
             connection.exec_driver_sql(f"DROP INDEX {name}")
     for index in table.indexes:
         if found.get(str(index.name)) != wanted[str(index.name)]:

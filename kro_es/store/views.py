@@ -24,6 +24,8 @@ class View:
     """Column name to what it means."""
 
 
+_WORDS = FROM.replace(" JOIN ", " LEFT JOIN ")
+"""Every event has each of its words: said so, a database leaves out those a query does not ask for."""
 EDITOR = (
     "CASE WHEN et.actor_source IN ('audit', 'audit-by-time') THEN et.actor ELSE r.actor END AS actor,"
     " CASE WHEN et.actor_source IN ('audit', 'audit-by-time') THEN et.actor_source ELSE r.actor_source END AS actor_source"
@@ -43,7 +45,7 @@ VIEWS: dict[str, View] = {
             " j.api_group AS api_group, j.kind AS kind, j.namespace AS namespace, j.name AS name, j.uid AS uid,"
             " e.resource_version AS resource_version, @time(e.occurred_at) AS occurred_at,"
             " @time(e.recorded_at) AS recorded_at, a.name AS actor, a.source AS actor_source, e.cause AS cause,"
-            f" c.text AS correlation, @hex(e.leaf) AS leaf {FROM}"
+            f" c.text AS correlation, @hex(e.leaf) AS leaf {_WORDS}"
         ),
         columns={
             "position": "place in the log; grows by one with every event",
@@ -201,7 +203,8 @@ VIEWS: dict[str, View] = {
             "actor_source": "how that is known",
             "healed_at": "when it was put back, UTC; null while it is not",
             "seconds": "from the change to that",
-            "ended": "healed; accepted: wanted by now; resumed: found again after a suspension; empty while it is there",
+            "ended": "healed; accepted: wanted by now; resumed: found again after a suspension; replaced: another change "
+            "took its place; empty while it is there",
             "revision": "revision whose content was put back",
             "position": "position of the decision that found it",
             "instance_uid": "uid of the instance",
