@@ -25,7 +25,7 @@ from kro_es.store.mirror import Changes, Mirror
 from kro_es.store.names import Names
 from kro_es.store.packing import Packer
 from kro_es.store.seal import refuse_sealed
-from kro_es.store.sql import run
+from kro_es.store.sql import COPIED, run, sent_at_once
 from kro_es.store.staging import StagedEvent, Staging
 from kro_es.store.stored import Bases
 from kro_es.store.streams import Streams
@@ -335,11 +335,18 @@ class EventLog(LogReader):
         return True
 
     def _store(self, connection: Connection, batch: Batch) -> bytes:
-        first, last = batch.events[0].position, batch.events[-1].position
+        first = batch.events[0].position
         behind = self._folding.behind
         if behind is not None and behind < first - 1:
             # Somebody appended without these projections; they must not see a later event first.
             self._folding.fold(connection, self._read(connection, behind + 1, first - 1 - behind))
+        if len(batch.rows) >= COPIED:
+            return self._put(connection, batch)
+        with sent_at_once(connection):
+            return self._put(connection, batch)
+
+    def _put(self, connection: Connection, batch: Batch) -> bytes:
+        first, last = batch.events[0].position, batch.events[-1].position
         self._names.flush(connection)
         self._streams.flush(connection)
         insert(connection, batch.rows)
