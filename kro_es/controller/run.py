@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from kro_es.cluster.client import ApiClient, connect
 from kro_es.cluster.informers import Informers
@@ -122,14 +123,7 @@ class _Controller:
         if settings.install_crds:
             await cluster.install_own_crds()
 
-        asking = asyncio.get_running_loop()
-
-        def alive() -> None:
-            log.heartbeat(now=now_micros())
-            if log.mirror_lost and not stop.is_set():
-                # nothing may be appended for long, and passes read it
-                asking.call_soon_threadsafe(writer.submit, ())
-
+        alive = _beat(log, writer, stop)
         await self._watch_and_work(cluster, assembled, left, alive, stop)
         if writer.healthy:
             await asyncio.to_thread(alive)
@@ -269,6 +263,21 @@ def refuse_unfolded(settings: Settings) -> None:
     """Raises UserError where nobody folds what the controller is told to leave."""
     if settings.projections == "needed" and settings.database.startswith("sqlite"):
         raise UserError("--projections needed is for PostgreSQL: with SQLite nobody but the controller folds")
+
+
+def _beat(log: EventLog, writer: LogWriter, stop: asyncio.Event) -> Callable[[], None]:
+    """Proof of life, for a thread of its own."""
+    loop = asyncio.get_running_loop()
+
+    def beat() -> None:
+        # while the database is away nobody is alive for it, and the writer says what is wrong
+        with suppress(DBAPIError):
+            log.heartbeat(now=now_micros())
+        if log.mirror_lost and not stop.is_set():
+            # nothing may be appended for long, and passes read it
+            loop.call_soon_threadsafe(writer.submit, ())
+
+    return beat
 
 
 async def _first(tasks: Sequence[asyncio.Task[Any]]) -> None:
