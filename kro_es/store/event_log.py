@@ -352,5 +352,5 @@ class EventLog(LogReader):
         insert(connection, batch.rows)
         digest = chain(batch.head.chain, first, last, batch.leaves)
         commit(connection, first, last, digest)
-        self._folding.fold(connection, batch.events)
+        self._folding.fold(connection, batch.events, batch.texts)
         return digest
