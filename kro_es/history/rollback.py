@@ -160,16 +160,16 @@ async def carry_out(  # noqa: PLR0913 - what the command line asks for
                 raise
             raise UserError(_stopped(rollback, len(written.versions), str(error))) from error
         except asyncio.CancelledError as error:
-            raise Interrupted(
-                _stopped(rollback, len(written.versions), "interrupted", "not done, or cut short")
-            ) from error
+            doubt = f" in the middle of {step.target.name}, which may be written or not"
+            why = "stopped" + ("" if step.target.ref.key in written.versions else doubt)
+            raise Interrupted(_stopped(rollback, len(written.versions), why)) from error
     return written
 
 
-def _stopped(rollback: Rollback, done: int, why: str, rest: str = "not done") -> str:
+def _stopped(rollback: Rollback, done: int, why: str) -> str:
     names = [step.target.name for step in rollback.steps]
     return (
-        f"{why}; done: {', '.join(names[:done]) or 'nothing'}; {rest}: {', '.join(names[done:]) or 'nothing'}."
+        f"{why}; done: {', '.join(names[:done]) or 'nothing'}; not done: {', '.join(names[done:]) or 'nothing'}."
         f" The same command again goes on where this ended; the way back: {rollback.way_back}"
     )
 

@@ -97,7 +97,7 @@ def test_a_rollback_stopped_anywhere_says_what_was_done_and_goes_on(steps: Steps
         writing.interrupt()
         assert writing.end() == 130
     # the server may have it before its answer is here
-    told = r"interrupted; done: (nothing|resourcegraphdefinition pitches); not done, or cut short: .*pitch \S+/a, pitch \S+/b\."
+    told = r"stopped.*; done: (nothing|resourcegraphdefinition pitches); not done: .*pitch \S+/a, pitch \S+/b\."
     assert re.search(told, writing.text), writing.text
     assert "The same command again goes on where this ended" in writing.text
     assert "Traceback" not in writing.text
