@@ -4,6 +4,7 @@ KroEsError
 ├── UserError              the input is wrong; only its author can mend it
 │   ├── DefinitionErrors   every fault of one definition, in document order
 │   └── CelError           one expression (subclasses in ``kro_es.cel.errors``)
+├── Interrupted            a person stopped it in the middle; the text says what was done by then
 ├── CompilerFailed         a bug of ours on one definition; an edit or a new version may avoid it
 ├── Retryable              the same call may succeed later
 └── ApiError               the API server refused; ``retryable`` says whether waiting helps
@@ -20,6 +21,10 @@ class KroEsError(Exception):
 
 class UserError(KroEsError):
     """The input is wrong; retrying without an edit cannot help."""
+
+
+class Interrupted(KroEsError):
+    """A person stopped it in the middle; the text says what was done by then."""
 
 
 class Retryable(KroEsError):
@@ -89,6 +94,11 @@ class ApiError(KroEsError):
     def outcome_unknown(self) -> bool:
         """The request may have been carried out although no answer came."""
         return self.status == 0 or self.status >= 500
+
+    @property
+    def passing(self) -> bool:
+        """Nobody answered, or not now: the same question gets an answer later."""
+        return self.outcome_unknown or self.status == 429
 
 
 class FenceLost(KroEsError):

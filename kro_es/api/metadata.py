@@ -75,3 +75,7 @@ _LABEL_VALUE = re.compile(r"(?!.*\n)([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9]
 def version_label(version: str) -> str:
     """The version as a label value: ``+`` becomes ``-`` only when the raw text is not a valid value (spec/03 §1)."""
     return version if _LABEL_VALUE.match(version) else version.replace("+", "-")
+
+
+AGGREGATED = "rbac.kro.run/aggregate-to-controller=true"
+"""Label of a ClusterRole whose rules the controller has too (deploy/rbac.yaml)."""

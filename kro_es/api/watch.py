@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource
 from kro_es.api.selector import Selector
 
@@ -47,6 +48,18 @@ class Watched:
         )
 
 
+def lacking(*watched: Watched) -> str:
+    """What to say of watches the controller has no right to, and how to give it one."""
+    names = []
+    for one in watched:
+        gvk, where = one.resource.gvk, f" in namespace {one.namespace}" if one.namespace else ""
+        names.append((f"{one.resource.plural}.{gvk.group}" if gvk.group else one.resource.plural) + where)
+    return (
+        f"the controller may not list and watch {', '.join(names)}: its role lacks {'it' if len(names) == 1 else 'them'};"
+        f" a ClusterRole labelled {metadata.AGGREGATED} adds to it"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """Every object there is at ``resource_version``: what is not in it is gone."""
@@ -61,11 +74,17 @@ class Changed:
     object: JsonObject
 
 
+EXPIRED = "expired"
+"""Why a watch broke that cannot go on where it was: the server has forgotten what happened since (410)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Broken:
     """Changes may have been missed from here on, until the next item of another kind."""
 
     reason: str
+    silent: float = 0.0
+    """Seconds before it since which the server may have been gone without a word."""
 
 
 @dataclass(frozen=True, slots=True)

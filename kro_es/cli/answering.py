@@ -21,7 +21,7 @@ import orjson
 import typer
 
 from kro_es.api import metadata
-from kro_es.cli import history_changes, history_log, history_pin, history_rollback, history_verify
+from kro_es.cli import history_changes, history_doctor, history_log, history_pin, history_rollback, history_verify
 from kro_es.cli.history_state import State
 from kro_es.cli.spoken import SpokenScreen
 from kro_es.errors import KroEsError, UserError
@@ -31,7 +31,7 @@ from kro_es.store.narrowed import Scope
 
 _COMMANDS = (
     history_log.log, history_log.show, history_changes.revisions, history_changes.rollouts, history_changes.diff,
-    history_changes.blame, history_changes.why, history_log.instance, history_changes.graph, history_changes.doctor,
+    history_changes.blame, history_changes.why, history_log.instance, history_changes.graph, history_doctor.doctor,
     history_changes.drift, history_changes.stats, history_log.gaps, history_rollback.holds, history_pin.pins,
 )  # fmt: skip
 _OF_THE_WHOLE = (history_log.sql, history_log.export, history_verify.verify)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kro_es.cli.typed import Group
 from kro_es.errors import UserError
 from kro_es.settings import VERSION
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from kro_es.cel.types import CelType
     from kro_es.schema.openapi import Schema
 
-app = typer.Typer(no_args_is_help=True, help="Try expressions.")
+app = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Try expressions.")
 
 Text = Annotated[str, typer.Argument(metavar="EXPR", help="The expression, without ${ }.", show_default=False)]
 OnlyKro = Annotated[bool, typer.Option("--kro", help="Only the functions that kro itself has.")]

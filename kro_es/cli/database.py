@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
 from kro_es.cli.progress import progress
+from kro_es.cli.typed import Group
 from kro_es.errors import UserError
 from kro_es.events.types import Actor, LogCopied
 from kro_es.projections.registry import PROJECTIONS
@@ -32,7 +33,7 @@ from kro_es.store.maintenance import maintenance_event
 from kro_es.store.rebuild import compare_with_log
 from kro_es.store.verify import verify as verified
 
-app = typer.Typer(no_args_is_help=True, help="The database of the log.")
+app = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, help="The database of the log.")
 Database = Annotated[str, typer.Option(envvar="KRO_ES_DATABASE", help="sqlite:///path or postgresql://...")]
 _DAY = 86_400 * 1_000_000
 

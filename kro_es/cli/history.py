@@ -18,12 +18,13 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from kro_es.cli import history_state
+from kro_es.cli import history_state, typed
 from kro_es.cli.history_state import State
 from kro_es.cli.output import RED, ReaderGone, Screen, coloured
 from kro_es.cli.preferences import preferences
 from kro_es.cli.remote import Place
-from kro_es.errors import KroEsError, UserError
+from kro_es.errors import Interrupted, KroEsError, UserError
+from kro_es.store.errors import in_words
 
 
 class About(NamedTuple):
@@ -61,7 +62,9 @@ COMMANDS = {
     "graph": About("changes", "The nodes of an instance, now or then", (
         "graph webshop/blog", "graph webshop/blog --at 2026-03-02T11:05:00Z",
     )),
-    "doctor": About("changes", "Why an instance is not ready; exit 2", ("doctor webshop/blog -o json",)),
+    "doctor": About("doctor", "Why an instance or a definition is not ready; exit 2", (
+        "doctor webshop/blog", "doctor webshop -o json",
+    )),
     "drift": About("changes", "What others changed, and when it was put back", (
         "drift webshop/blog", "drift --since 30d -o csv",
     )),
@@ -160,6 +163,9 @@ def _options(  # noqa: PLR0913 - one parameter per flag
     utc: Annotated[bool | None, typer.Option("--utc/--local", help="times in UTC, or of this place")] = None,
     relative: Annotated[bool | None, typer.Option("--relative/--absolute", help="times as ages, or as times")] = None,
     pager: Annotated[bool | None, typer.Option("--pager/--no-pager", help="long answers through $PAGER")] = None,
+    version: Annotated[  # noqa: ARG001 - its callback answers
+        bool, typer.Option("--version", is_eager=True, callback=typed.version, help="print the version and exit")
+    ] = False,
 ) -> None:
     own = preferences()
     utc, relative, pager = (
@@ -191,14 +197,21 @@ def run() -> int:
     except typer.Abort:
         return _said("stopped", 130)
     except typer.TyperException as error:
-        asked = getattr(getattr(error, "ctx", None), "command_path", "kro-history")
-        return _said(f"{error}; {asked} --help tells more", 1)
+        told = typed.complaint(error, "kro-history")
+        return 0 if told is None else _said(told, 1)
+    except Interrupted as error:
+        return _said(str(error), 130)
     except KroEsError as error:
         return _said(str(error), 1)
     except KeyboardInterrupt:
         return 130
     except ReaderGone:
         return 0
+    except Exception as error:
+        said = in_words(error)
+        if said is None:
+            raise
+        return _said(said, 1)
     return code if isinstance(code, int) else 0
 
 

@@ -1,4 +1,4 @@
-"""Commands about change: revisions, rollouts, stats, diff, blame, why, drift, graph, doctor."""
+"""Commands about change: revisions, rollouts, stats, diff, blame, why, drift, graph."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kro_es.api.objects import JsonObject
 from kro_es.cli.history_state import DIFFERENT, Limit, Namespace, Output, Since, State, Until, state
-from kro_es.cli.output import BOLD, DIM, GREEN, RED, YELLOW, Format
+from kro_es.cli.output import BOLD, DIM, Format
 from kro_es.errors import UserError
 from kro_es.history import moments
 from kro_es.history.source import Answer
@@ -95,7 +94,7 @@ def _compared(
     history = asked.history
     if new is None:
         if "@" in old and "/" not in old:
-            raise UserError(f"name the revision to compare with, e.g. diff {old} {old.rpartition('@')[0]}@1")
+            raise UserError(f"name the revision to compare with, e.g. diff {old} {_another(old)}")
         if moment[0] is None:
             raise UserError("say from when: diff KIND/NAME --at T1 [--to T2], or name two things to compare")
         start, end = (moments.position_of(history, str(text)) for text in moment)
@@ -118,6 +117,12 @@ def _print(asked: State, found: Comparison) -> None:
         if one.object:
             screen.line(screen.styled(f"{one.object} ({one.change})", BOLD))
         screen.changes(one.fields)
+
+
+def _another(revision: str) -> str:
+    """The one before, to show how it is written; of the first the one after."""
+    name, _, number = revision.rpartition("@")
+    return f"{name}@{2 if number == '1' else max(1, int(number) - 1) if number.isdigit() else 1}"
 
 
 def blame(
@@ -164,7 +169,7 @@ def _tree(asked: State, found: object, *, wide: bool) -> None:
     screen.line(screen.styled(found.about + (f" (revision {found.revision})" if found.revision else ""), BOLD))
     for depth, link, later in found.lines():
         branch = "   " * (depth - 1) + "└─ " if depth else ""
-        who = f" by {link.actor} ({link.known_by})" if link.actor else ""
+        who = f" by {link.actor} ({link.actor_source})" if link.actor else ""
         place = f"{link.object}" + (f" in {link.namespace}" if link.namespace and wide else "")
         when = later or screen.time(iso(link.time))
         screen.branch(branch, f"{link.position}  {place}: {link.summary}{who}", when)
@@ -202,50 +207,3 @@ def graph(
     asked = state(context)
     position = moments.position_of(asked.history, at) if at else None
     asked.show(nodes.graph(asked.history, asked.target(target, namespace), position), output)
-
-
-def doctor(
-    context: typer.Context, target: TargetText, namespace: Namespace = None, output: Output = Format.TABLE
-) -> None:
-    """Why an instance is not ready: the node it waits for, since when, on what, the last errors; exit 2 when it is not."""
-    from kro_es.history import nodes
-
-    asked = state(context)
-    ready, report, notes = nodes.doctor(asked.history, asked.target(target, namespace))
-    if output.for_people:
-        _report(asked, report)
-    else:
-        asked.screen.document(report, output)
-    asked.screen.notes(notes)
-    if not ready:
-        asked.screen.flush()
-        raise typer.Exit(DIFFERENT)
-
-
-def _report(asked: State, report: JsonObject) -> None:
-    screen = asked.screen
-    if report["state"] == "GONE":
-        screen.line(f"{report['instance']} is gone; its last event is {report['last_event']}")
-        return
-    style = GREEN if report["ready"] else RED
-    head = f"{report['instance']}: {report['state']} for {report['for']}, at revision {report['revision']}"
-    screen.line(screen.styled(head, style))
-    if report["pinned"]:
-        screen.line(f"  {report['pinned']}")
-    if report["message"]:
-        screen.line(f"  {report['message']}")
-    for node in report["waiting"]:
-        screen.line(
-            screen.styled(f"waits for {node['node']} ({node['object']}), {node['state']} for {node['for']}", YELLOW)
-        )
-        for text in (node["on"], *node["conditions"]):
-            if text:
-                screen.line(f"  {text}")
-    for error in report["errors"]:
-        screen.line(f"error {error['event']} at {screen.time(error['time'])}: {error['object']}: {error['status']}")
-        screen.line(f"  {error['message']}")
-    if report["definition"].get("last_edit_refused"):
-        screen.line(f"the last edit of {report['definition']['name']} was refused: kro-history revisions")
-    past = [f"@{one['revision']} {one['took'] or one['state']}" for one in report["before"]]
-    if past:
-        screen.line(screen.styled(f"rollouts before: {', '.join(past)}", DIM))

@@ -8,21 +8,22 @@ from importlib import import_module
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_group
 
+from kro_es.cli import typed
 from kro_es.cli.authoring import app as authoring_app
 from kro_es.cli.plan import plan
 from kro_es.cli.projector import projector
 from kro_es.cli.replay import replay
 from kro_es.errors import KroEsError
-from kro_es.settings import VERSION, Settings
+from kro_es.settings import Settings
+from kro_es.store.errors import in_words
 
 _PROGRAMS = {"db": "kro_es.cli.database", "cel": "kro_es.cli.cel"}
 """Groups of commands and the module with their ``app``."""
 
 
-class _Commands(TyperGroup):
+class _Commands(typed.Group):
     """A group is imported when it is asked for: ``validate`` starts without a database."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -39,9 +40,8 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="kro's definitions, event-sourced.",
+    rich_markup_mode=None,
 )
 app.add_typer(authoring_app)
 app.command()(plan)
@@ -123,6 +123,18 @@ def run(  # noqa: PLR0913 - one parameter per flag
     audit_token_file: Annotated[
         str | None, _option("audit_token_file", "Bearer token the audit webhook of the API server has to show.")
     ] = None,
+    audit_certificate_file: Annotated[
+        str | None, _option("audit_certificate_file", "Certificate of the webhook, made with its key if there is none.")
+    ] = None,
+    audit_key_file: Annotated[str | None, _option("audit_key_file", "Key of that certificate.")] = None,
+    audit_plain_http: Annotated[
+        bool,
+        typer.Option(
+            "--audit-plain-http",
+            envvar="KRO_ES_AUDIT_PLAIN_HTTP",
+            help="The webhook speaks plain HTTP to other machines: something before it speaks TLS.",
+        ),
+    ] = Settings.audit_plain_http,
     log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
@@ -150,6 +162,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
         projections=projections,
         audit_source=audit_source,
         audit_token_file=audit_token_file,
+        audit_certificate_file=audit_certificate_file,
+        audit_key_file=audit_key_file,
+        audit_plain_http=audit_plain_http,
         log_level=log_level,
     )
     _operate(settings)
@@ -177,10 +192,13 @@ def _operate(settings: Settings) -> None:
         runner.run(run_controller(settings))
 
 
-@app.command()
-def version() -> None:
-    """Print the version."""
-    typer.echo(VERSION)
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=typed.version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """kro's definitions, event-sourced."""
 
 
 def main() -> None:
@@ -192,8 +210,10 @@ def main() -> None:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except typer.TyperException as error:
-        asked = getattr(getattr(error, "ctx", None), "command_path", "kro-es")
-        typer.secho(f"kro-es: {error}; {asked} --help tells more", fg="red", err=True)
+        told = typed.complaint(error, "kro-es")
+        if told is None:
+            sys.exit(0)
+        typer.secho(f"kro-es: {told}", fg="red", err=True)
         sys.exit(1)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
@@ -202,6 +222,12 @@ def main() -> None:
         sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        said = in_words(error)
+        if said is None:
+            raise
+        typer.secho(f"kro-es: {said}", fg="red", err=True)
         sys.exit(1)
 
 

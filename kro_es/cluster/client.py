@@ -16,7 +16,8 @@ import orjson
 from yaml import YAMLError
 
 from kro_es.api.objects import JsonObject, Resource
-from kro_es.cluster.library import Configuration, RESTClientObject, config
+from kro_es.cluster.library import Configuration, config
+from kro_es.cluster.transport import Transport
 from kro_es.errors import ApiError, UserError
 
 REQUEST_SECONDS = 30.0
@@ -87,7 +88,7 @@ class ApiClient:
         renewal: Coroutine[object, object, None] | None = None,
     ) -> None:
         """``renewal`` keeps the configuration's credentials good until the client is closed."""
-        self._library = RESTClientObject(configuration)
+        self._library = Transport(configuration)
         self._configuration = configuration
         self._base = str(configuration.host).rstrip("/")
         self._user_agent = user_agent
@@ -180,18 +181,19 @@ class ApiClient:
         """An open answer to read lines from; the caller releases it. Raises ApiError.
 
         ``silence``: seconds without a byte after which reading raises TimeoutError: a peer that went away without a
-        word never ends the answer. None: it may be silent for ever.
+        word never ends the answer. None: it may be silent for ever. The answer begins as soon as any other does.
         """
         timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=silence)
         try:
-            answer = await self._session().get(
-                self._base + path,
-                params=query,
-                headers=await self._headers(None),
-                timeout=timeout,
-                proxy=self._configuration.proxy,
-                server_hostname=self._configuration.tls_server_name,
-            )
+            async with asyncio.timeout(REQUEST_SECONDS):
+                answer = await self._session().get(
+                    self._base + path,
+                    params=query,
+                    headers=await self._headers(None),
+                    timeout=timeout,
+                    proxy=self._configuration.proxy,
+                    server_hostname=self._configuration.tls_server_name,
+                )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, "Unanswered", f"watch {path}: {type(error).__name__} {error}".rstrip()) from error
         if answer.status >= 400:

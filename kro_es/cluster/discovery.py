@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
 
 from kro_es.api.objects import Gvk, JsonObject, JsonValue, Resource
 from kro_es.cluster.client import ApiClient
@@ -13,7 +16,9 @@ from kro_es.schema.openapi import KindSchema, Schema
 
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _GVK = "x-kubernetes-group-version-kind"
-_KEPT_SECONDS = 10.0
+_KEPT_SECONDS, _MISSED_SECONDS = 10.0, 1.0
+"""How long the place of a kind is taken as known, and that it has none: one that is served again must not wait for that."""
+_T = TypeVar("_T")
 _DROPPED = frozenset({"description", "example", "title"})
 
 
@@ -27,7 +32,8 @@ class Discovery:
     def __init__(self, client: ApiClient) -> None:
         self._client = client
         self._documents: dict[str, dict[str, JsonObject]] = {}
-        self._located: dict[tuple[str, str], tuple[float, Resource]] = {}
+        self._located: dict[tuple[str, str], tuple[float, Resource | None]] = {}
+        self._under_way: dict[object, asyncio.Task[Any]] = {}
 
     async def kinds(self, gvks: Iterable[Gvk], custom: Mapping[tuple[str, str], str]) -> dict[Gvk, KindSchema]:
         """Schemas of the kinds that are served; the others are absent from the answer.
@@ -95,17 +101,36 @@ class Discovery:
     async def resource_for_group_kind(self, group: str, kind: str) -> Resource | None:
         """The kind at the group's preferred version, or at the first version that serves it.
 
-        An answer is kept for a little while: deleting a thousand instances must not ask a thousand times.
+        An answer is kept for a little while, and whoever asks meanwhile shares the question: deleting a thousand
+        instances must not ask a thousand times.
         """
-        asked, known = self._located.get((group, kind), (0.0, None))
-        if known is not None and time.monotonic() - asked < _KEPT_SECONDS:
+        asked, known = self._located.get((group, kind), (-math.inf, None))
+        if time.monotonic() - asked < (_MISSED_SECONDS if known is None else _KEPT_SECONDS):
             return known
+        return await self._shared((group, kind), lambda: self._locate(group, kind))
+
+    async def _shared(self, key: object, ask: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """The answer to a question that is asked once, however many wait for it; one who gives up ends it for nobody else."""
+        asking = self._under_way.get(key)
+        if asking is None:
+            asking = self._under_way[key] = asyncio.create_task(ask())
+            asking.add_done_callback(lambda done: self._asked(key, done))
+        found: _T = await asyncio.shield(asking)
+        return found
+
+    def _asked(self, key: object, done: asyncio.Task[Any]) -> None:
+        del self._under_way[key]
+        # a refusal that nobody waits for any more is not worth a line in the program's log
+        done.cancelled() or done.exception()
+
+    async def _locate(self, group: str, kind: str) -> Resource | None:
+        found = None
         for version in await self._versions(group):
             found = await self.resource(Gvk(group, version, kind))
             if found is not None:
-                self._located[group, kind] = (time.monotonic(), found)
-                return found
-        return None
+                break
+        self._located[group, kind] = (time.monotonic(), found)
+        return found
 
     async def _versions(self, group: str) -> list[str]:
         if not group:
@@ -121,9 +146,13 @@ class Discovery:
 
     async def _components(self, url: str) -> dict[str, JsonObject]:
         if url not in self._documents:
-            document = await self._client.request("GET", url)
-            self._documents[url] = _stripped(document.get("components", {}).get("schemas") or {})
+            self._documents[url] = await self._shared(url, lambda: self._fetched(url))
         return self._documents[url]
+
+    async def _fetched(self, url: str) -> dict[str, JsonObject]:
+        document = await self._client.request("GET", url)
+        components: dict[str, JsonObject] = _stripped(document.get("components", {}).get("schemas") or {})
+        return components
 
 
 def _component(components: dict[str, JsonObject], gvk: Gvk) -> str | None:

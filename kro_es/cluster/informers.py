@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 
-from kro_es.api.watch import Broken, Listed, Watched, WatchItem
+from kro_es.api.watch import Broken, Listed, Watched, WatchItem, lacking
+from kro_es.cluster.stalls import Stalls
 from kro_es.errors import ApiError
 
 logger = structlog.get_logger(__name__)
@@ -28,6 +30,8 @@ class Informers:
         self._sink = sink
         self._tasks: dict[Watched, asyncio.Task[None]] = {}
         self._listed: dict[Watched, asyncio.Future[None]] = {}
+        self._stalls = Stalls()
+        self._looking: asyncio.Task[None] | None = None
 
     async def ensure(self, key: Watched) -> None:
         """Start the watch unless it runs; returns when its first list has been taken by the sink.
@@ -35,6 +39,8 @@ class Informers:
         Raises ApiError when it may not be listed (403), or the server has no such kind (404): the watch goes on
         trying, as rights and kinds may come any time, but whoever waits can say what is missing.
         """
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._stalls.run())
         if key not in self._tasks:
             self._listed[key] = asyncio.get_running_loop().create_future()
             self._tasks[key] = asyncio.create_task(self._run(key))
@@ -52,12 +58,21 @@ class Informers:
     async def close(self) -> None:
         for key in list(self._tasks):
             await self.stop(key)
+        if self._looking is not None:
+            self._looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._looking
 
     async def _run(self, key: Watched) -> None:
-        """A sink that fails ends this watch's turn; it begins again with a list, so nothing is lost."""
+        """A sink that fails ends this watch's turn; it begins again with a list, and is told that it was interrupted."""
+        broken: Broken | None = None
         while True:
             try:
+                if broken is not None:
+                    await self._sink(key, broken)
                 async for item in self._watch(key):
+                    if isinstance(item, Broken):
+                        item = replace(item, silent=max(item.silent, self._stalls.seconds()))
                     await self._sink(key, item)
                     if isinstance(item, Listed):
                         self._tell(key, None)
@@ -65,9 +80,13 @@ class Informers:
                         self._tell(key, _refusal(key, item.reason))
             except asyncio.CancelledError:
                 raise
+            except ApiError as error:
+                broken = Broken(error.reason or "disconnect")
+                logger.warning("a watch begins again", kind=str(key.resource.gvk), error=error.message)
             except Exception:
+                broken = Broken("failed")
                 logger.exception("a watch failed and begins again", kind=str(key.resource.gvk))
-                await asyncio.sleep(1.0)  # the same item would fail again at once
+            await asyncio.sleep(1.0)  # the same item would fail again at once
 
     def _tell(self, key: Watched, refusal: ApiError | None) -> None:
         """Those who wait for the first list, and who comes later, hear the newest answer; a list is never taken back."""
@@ -85,10 +104,7 @@ class Informers:
 
 def _refusal(key: Watched, reason: str) -> ApiError:
     gvk = key.resource.gvk
-    where = f" in namespace {key.namespace}" if key.namespace else ""
+    if reason == "Forbidden":
+        return ApiError(_REFUSALS[reason], reason, lacking(key))
     what = f"{key.resource.plural}.{gvk.group}" if gvk.group else key.resource.plural
-    said = {
-        "Forbidden": f"the controller may not list and watch {what}{where}: its role lacks it",
-        "NotFound": f"the API server has no {what} in version {gvk.version}",
-    }
-    return ApiError(_REFUSALS[reason], reason, said[reason])
+    return ApiError(_REFUSALS[reason], reason, f"the API server has no {what} in version {gvk.version}")

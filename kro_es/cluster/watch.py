@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
+from errno import ETIMEDOUT
+from time import monotonic
 
 import aiohttp
 import orjson
+from aiohttp.client_proto import ResponseHandler
 
 from kro_es.api.objects import JsonObject, Resource
-from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched, WatchItem
+from kro_es.api.watch import EXPIRED, Broken, Burst, Changed, Listed, Watched, WatchItem
 from kro_es.cluster.client import ApiClient, path_of
 from kro_es.errors import ApiError
 
 PAGE = 500
 WATCH_SECONDS = 540
 """Asked of the server; a watch that ends by itself is resumed where it was, without a gap."""
-LONGEST_SILENCE = WATCH_SECONDS + 30
-"""Seconds; a server that is there has ended the watch by then, so one that has not is not there."""
+LONGEST_SILENCE = 200
+"""Seconds. A bookmark comes about every minute: after three that did not, somebody between us and the server may keep the
+connection alive for nobody. A server without bookmarks is asked again where the watch was, which costs one request."""
 FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
+_GONE = "unanswered"
+"""Why a watch broke whose connection was dead for a while before that was known."""
 
 
 class Lines:
@@ -62,34 +68,70 @@ def _narrowed(selector: str | None, name: str) -> dict[str, str]:
     return labels | ({"fieldSelector": f"metadata.name={name}"} if name else {})
 
 
+class _Pulse:
+    """When the server was last known to be there; what breaks after a silence may have been broken since then."""
+
+    def __init__(self) -> None:
+        self._heard = self._opened = monotonic()
+        self._doubtful = False
+
+    def opened(self) -> None:
+        self._opened = monotonic()
+
+    def heard(self) -> None:
+        self._heard, self._doubtful = monotonic(), False
+
+    def silent(self) -> None:
+        """The watch was taken up where it was, and no more came."""
+        self._heard, self._doubtful = max(self._heard, self._opened), True
+
+    def seconds(self, error: ApiError) -> float:
+        """How long it may have been gone when this broke the watch."""
+        return monotonic() - self._heard if self._doubtful or error.reason == _GONE else 0.0
+
+
 async def watch(client: ApiClient, watched: Watched) -> AsyncIterator[WatchItem]:
-    """Never ends by itself. A failed list is tried again, later and later; the reader decides what a break means."""
+    """Never ends by itself. A failed list is tried again, later and later; the reader decides what a break means.
+
+    A silent watch is opened again and says so only when that fails: most servers that are silent have nothing to tell.
+    """
     failures = 0
     version = ""
+    pulse = _Pulse()
     while True:
         try:
             if not version:
                 selector = watched.selector.text if watched.selector else None
                 objects, version = await list_pages(client, watched.resource, watched.namespace, selector, watched.name)
                 failures = 0
+                pulse.heard()
                 yield Listed(tuple(objects), version)
+            pulse.opened()
             async for changes, at in _stream(client, watched, version):
+                pulse.heard()
                 # before a whole line that is no refusal nobody knows whether it goes on where it was
                 resumed = failures > 0 and at != version
                 failures, version = 0 if changes or at != version else failures, at
                 if changes or resumed:
                     yield changes[0] if len(changes) == 1 else Burst(tuple(changes))
+            pulse.heard()
+        except TimeoutError:
+            pulse.silent()
         except ApiError as error:
             failures += 1
             if error.status == 410:
                 version = ""
             # a watch that resumes where it was has missed nothing: only a list after a break makes it a gap
-            yield Broken("expired" if error.status == 410 else error.reason or "disconnect")
+            reason = EXPIRED if error.status == 410 else error.reason or "disconnect"
+            yield Broken(reason, pulse.seconds(error))
             await asyncio.sleep(delay(failures))
 
 
 async def _stream(client: ApiClient, watched: Watched, version: str) -> AsyncIterator[tuple[list[Changed], str]]:
-    """What arrived at once, and the resourceVersion it leads to: more piles up while the reader was busy."""
+    """What arrived at once, and the resourceVersion it leads to: more piles up while the reader was busy.
+
+    Raises TimeoutError when nothing came for too long; ApiError.
+    """
     query = {
         "watch": "1",
         "allowWatchBookmarks": "true",
@@ -99,17 +141,31 @@ async def _stream(client: ApiClient, watched: Watched, version: str) -> AsyncIte
     }
     resource = watched.resource
     answer = await client.stream(path_of(resource, watched.namespace), query, silence=LONGEST_SILENCE)
+    connection = answer.connection.protocol if answer.connection is not None else None
     lines = Lines()
     try:
         async for chunk in answer.content.iter_any():
             changes, version, refusal = _together(lines.feed(chunk), version)
-            yield changes, version
+            if changes or refusal is None:
+                yield changes, version
             if refusal is not None:
                 raise refusal
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise ApiError(0, "disconnect", f"watch of {resource.plural}: {error}") from error
+    except aiohttp.SocketTimeoutError:
+        raise TimeoutError from None
+    except (aiohttp.ClientError, OSError) as error:
+        reason = _GONE if _unconfirmed(connection) else "disconnect"
+        raise ApiError(0, reason, f"watch of {resource.plural}: {error}") from error
     finally:
         answer.close()
+
+
+def _unconfirmed(connection: ResponseHandler | None) -> bool:
+    """Whether the connection was given up because the peer's system confirmed nothing any more.
+
+    What reading an answer raises has lost the reason; the connection keeps it.
+    """
+    lost = connection.exception() if connection is not None else None
+    return isinstance(lost, OSError) and lost.errno == ETIMEDOUT
 
 
 def _together(lines: Iterable[bytes], version: str) -> tuple[list[Changed], str, ApiError | None]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import structlog
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels, resource_version, uid
-from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched, WatchItem
+from kro_es.api.watch import EXPIRED, Broken, Burst, Changed, Listed, Watched, WatchItem
 from kro_es.controller.ports import Cluster, EventLog, Reader
 from kro_es.controller.vault import Vault
 from kro_es.decisions.taint import Taints
@@ -42,12 +43,10 @@ from kro_es.plan import owned
 
 logger = structlog.get_logger(__name__)
 _BATCH = 200
-"""Events of a list appended at once: large enough for group commit, small enough to let decisions in between."""
-
+"""Objects looked at and appended at once: large enough for group commit, small enough to let decisions in between."""
 _MOST_ENDED = 20_000
 """Uids of ended objects kept in memory; far more than watches can lag behind."""
-
-
+_T = TypeVar("_T")
 _End: TypeAlias = ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection
 
 
@@ -100,10 +99,12 @@ class Ingest:
         self._own_deletes: set[str] = set()
         self._sent: dict[str, Sent] = {}
         self._active: set[Watched] = set()
+        self._once_up: set[Watched] = set()
         self._picks: set[str] = set()
-        # uids whose end is recorded: their events still on the way must not bring them back
         self._applied: set[str] = set()
+        # uids whose end is recorded: their events still on the way must not bring them back
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._unsure: set[str] = set()
         self.last_seen_alive = 0
         """Microseconds: until when an earlier run is known to have watched; 0 for an empty log."""
         self.dropped = 0
@@ -118,8 +119,11 @@ class Ingest:
                 await self._changed(watched, (change,))
             case Burst(changes=changes):
                 await self._changed(watched, changes)
-            case Broken(reason=reason):
-                self._unwatched_since.setdefault(watched, (self._clock(), reason))
+            case Broken(reason=reason, silent=silent):
+                since, why = self._unwatched_since.get(watched, (self._clock() - int(silent * 1_000_000), reason))
+                # what broke it and that it cannot be resumed are two facts; how often it was tried is none
+                also = reason == EXPIRED and EXPIRED not in why
+                self._unwatched_since[watched] = since, f"{why}, {reason}" if also else why
 
     def pick(self, ref: ObjectRef) -> None:
         """Watches of whole kinds that record only what is asked for record this object from here on."""
@@ -253,77 +257,87 @@ class Ingest:
             del self._heads[ref.key]
         self.vault.forget(subject.uid)
         self._applied.discard(subject.uid)
-        if not isinstance(how, ObjectLeftSelection):
+        if subject.uid in self._unsure:
+            self._unsure.discard(subject.uid)
+        elif not isinstance(how, ObjectLeftSelection):
             self._ended[subject.uid] = None
             while len(self._ended) > _MOST_ENDED:
                 self._ended.popitem(last=False)
         return vanished(self._origin, subject, how, version, self._clock())
 
     async def _changed(self, watched: Watched, changes: Sequence[Changed]) -> None:
-        """What arrived at once shares a commit, but for a deletion that the API server has to be asked about."""
+        """What arrived at once shares a commit, unless it is so much that everybody else would wait for it."""
         self._unwatched_since.pop(watched, None)
-        events: list[NewEvent] = []
-        for change in changes:
-            obj = change.object
-            if change.type != "DELETED":
-                seen = self.observation(Seen(obj, "added" if change.type == "ADDED" else "modified", self._clock()))
-                events += [seen] if seen is not None else []
-                continue
-            explained = uid(obj) in self._own_deletes
-            self._own_deletes.discard(uid(obj))
-            if uid(obj) in self._ended:
-                continue
-            how: _End | None = ObjectDeleted()
-            if watched.selector is not None and not explained:
-                await self._record(events)
-                events = []
-                how = await self._end(watched, subject_of(obj), ObjectDeleted())
-            events += [self.gone(subject_of(obj), how)] if how is not None else []
-        await self._record(events)
+        deleted = [subject_of(change.object) for change in changes if change.type == "DELETED"]
+        live = await self._live(watched, (one for one in deleted if one.uid not in self._own_deletes))
+        self._own_deletes.difference_update(one.uid for one in deleted)
+        for some in _slices(changes):
+            events: list[NewEvent | None] = []
+            for change in some:
+                obj = change.object
+                if change.type == "DELETED":
+                    events.append(self._end(subject_of(obj), ObjectDeleted(), live.get(uid(obj))))
+                else:
+                    seen = Seen(obj, "added" if change.type == "ADDED" else "modified", self._clock())
+                    events.append(self.observation(seen))
+            await self._record([event for event in events if event is not None])
 
-    async def _end(self, watched: Watched, subject: Subject, gone: _End) -> _End | None:
-        """Whether what a watch no longer shows is gone, or only lost the label it was selected by.
+    async def _live(self, watched: Watched, missing: Iterable[Subject]) -> dict[str, JsonObject]:
+        """What is there still of that which a watch by labels does not show any more, by uid; all are asked for at once.
 
-        None when some watch goes on showing it.
+        Raises ApiError when there is no answer now: the watch begins again with a list, which lacks them, too.
         """
         if watched.selector is None:
-            return gone
-        ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
+            return {}
+        asked = (self._read(watched.resource, subject) for subject in missing if subject.uid not in self._ended)
+        return {uid(obj): obj for obj in await asyncio.gather(*asked) if obj is not None}
+
+    async def _read(self, resource: Resource, subject: Subject) -> JsonObject | None:
         try:
-            live = await self._cluster.get(watched.resource, ref.namespace, ref.name)
+            return await self._cluster.get(resource, subject.namespace, subject.name)
         except ApiError as error:
+            if error.passing:
+                raise
             if not error.not_found:
+                ref = ObjectRef(subject.group, subject.kind, subject.namespace, subject.name)
                 logger.warning("cannot tell a deletion from a lost label", object=str(ref), error=error.message)
-            return gone
-        if uid(live) != subject.uid:
-            return gone
-        if any(other.covers(ref, labels(live)) and not other.picked for other in self._active):
-            event = self.observation(Seen(live, "read", self._clock()))
-            await self._record([event] if event is not None else [])
+                self._unsure.add(subject.uid)
             return None
-        return ObjectLeftSelection()
+
+    def _end(self, subject: Subject, gone: _End, live: JsonObject | None) -> NewEvent | None:
+        """That it is gone, or only lost the label it was selected by; or what it is now when some watch goes on showing it."""
+        if subject.uid in self._ended:
+            return None
+        if live is None:
+            return self.gone(subject, gone)
+        ref = ObjectRef.of(live)
+        if any(other.covers(ref, labels(live)) and not other.picked for other in self._active):
+            return self.observation(Seen(live, "read", self._clock()))
+        return self.gone(subject, ObjectLeftSelection())
 
     async def _listed(self, watched: Watched, listed: Listed) -> None:
         known = self._known(watched, int(listed.resource_version))
         recorded = {(subject.uid, version) for subject, version in known}
-        events = self._gap(watched, has_history=bool(known))
-        late = bool(events)
-        present = set()
-        for obj in listed.objects:
-            present.add(uid(obj))
-            if (uid(obj), resource_version(obj)) in recorded and self._recognised(obj):
-                events += self._fields_seen(obj)
-                continue
-            event = self.observation(Seen(obj, "listed", self._clock(), late=late))
-            if event is not None:
-                events.append(event)
-                events += self._fields_seen(obj)
-        for subject, _ in known:
-            how = None if subject.uid in present else await self._end(watched, subject, ObjectGoneUnseen())
-            if how is not None:
-                events.append(self.gone(subject, how))
-        for start in range(0, len(events), _BATCH):
-            await self._record(events[start : start + _BATCH])
+        present = {uid(obj) for obj in listed.objects}
+        missing = [subject for subject, _ in known if subject.uid not in present]
+        live = await self._live(watched, missing)
+        gap = self._gap(watched, has_history=bool(known))
+        events = [*gap]
+        for some in _slices(listed.objects):
+            for obj in some:
+                if (uid(obj), resource_version(obj)) in recorded and self._recognised(obj):
+                    events += self._fields_seen(obj)
+                    continue
+                event = self.observation(Seen(obj, "listed", self._clock(), late=bool(gap)))
+                events += [event, *self._fields_seen(obj)] if event is not None else []
+            await self._record(events)
+            events = []
+            # of what is all known nothing is recorded: the others get their turn all the same
+            await asyncio.sleep(0)
+        ends = (self._end(subject, ObjectGoneUnseen(), live.get(subject.uid)) for subject in missing)
+        events += [event for event in ends if event is not None]
+        for found in _slices(events):
+            await self._record(found)
 
     async def _record(self, events: Sequence[NewEvent]) -> None:
         """One object that no log can keep must not hide the others of its list."""
@@ -362,7 +376,11 @@ class Ingest:
         return found
 
     def _gap(self, watched: Watched, *, has_history: bool) -> list[NewEvent]:
-        since, reason = self._unwatched_since.pop(watched, (self.last_seen_alive if has_history else 0, "restart"))
+        """A watch that is refused since the start was blind before it, too: from the end of the run before."""
+        before = self.last_seen_alive if has_history and watched not in self._once_up else 0
+        self._once_up.add(watched)
+        since, reason = self._unwatched_since.pop(watched, (before, "restart"))
+        since = min(since, before or since)
         if not since:
             return []
         now = self._clock()
@@ -370,6 +388,10 @@ class Ingest:
         subject = Subject(watched.resource.gvk.group, watched.resource.gvk.kind)
         stream = f"watch/{watched.kind_key}/{watched.text}"
         return [NewEvent(stream, gap, subject, Actor("kro-es", "controller"), now)]
+
+
+def _slices(found: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    return (found[start : start + _BATCH] for start in range(0, len(found), _BATCH))
 
 
 def _head(obj: JsonObject) -> _Head:

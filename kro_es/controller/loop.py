@@ -12,7 +12,7 @@ import structlog
 from kro_es.api import metadata
 from kro_es.api.objects import Gvk, Resource
 from kro_es.api.selector import Requirement, Selector
-from kro_es.api.watch import Watched, WatchItem
+from kro_es.api.watch import Listed, Watched, WatchItem, lacking
 from kro_es.controller.compiling import Compiler
 from kro_es.controller.crds import CustomKinds
 from kro_es.controller.definition_reconciler import DefinitionReconciler, Keep
@@ -54,6 +54,8 @@ class Loop:
         self._begun = asyncio.Event()
         self._coming: set[str] = set()
         """Definitions of the log that had no pass in this run yet."""
+        self._in_want: dict[Key, frozenset[Watched]] = {}
+        """Definitions that were refused a watch, until one of these lists."""
         self.synced = False
         self.failed: BaseException | None = None
         """What stopped the controller from acting; readiness is false from then on."""
@@ -128,19 +130,40 @@ class Loop:
     async def serve(self, graph: ResourceGraph, definition: str, definition_uid: str, *, again: bool) -> None:
         """Watch what the graph needs, then let its instances follow it; ``again``: each gets a pass whatever it had."""
         await self._begun.wait()
-        await self.watch(graph)
+        key = Key("definition", definition_uid, f"{metadata.GROUP}/{metadata.DEFINITION_KIND}//{definition}")
+        instances = Watched(graph.instance, None)
+        if refused := await self._refused(_children(graph)):
+            raise self._lacking(key, [*refused, *await self._refused([instances])])
         self._coming.discard(definition_uid)
         gvk = graph.instance.gvk
         first = self._world.graphs.server(gvk.group, gvk.kind) != definition_uid
         self._world.graphs.serve(gvk.group, gvk.kind, definition_uid)
-        await self._ensure(graph.instance, None)
+        if refused := await self._refused([instances]):
+            raise self._lacking(key, refused)
         if first or again:
             self._projector.serve(gvk.group, gvk.kind, definition_uid)
 
     async def watch(self, graph: ResourceGraph) -> None:
-        """The kinds of its children."""
-        for resource in sorted({node.resource for node in graph.nodes if not node.external}):
-            await self._ensure(resource, MEMBERS)
+        """The kinds of its children. Raises ApiError that names all the controller has no right to."""
+        if refused := await self._refused(_children(graph)):
+            raise ApiError(FORBIDDEN, "Forbidden", lacking(*refused))
+
+    async def _refused(self, wanted: Iterable[Watched]) -> list[Watched]:
+        """Every watch is begun; those that may not be: a person gives all the rights at once."""
+        refused = []
+        for watched in wanted:
+            try:
+                await self._ensure(watched.resource, watched.selector)
+            except ApiError as error:
+                if error.status != FORBIDDEN:
+                    raise
+                refused.append(watched)
+        return refused
+
+    def _lacking(self, key: Key, refused: Sequence[Watched]) -> ApiError:
+        """What to raise; the first list of any of them gives the definition a pass."""
+        self._in_want[key] = frozenset(refused)
+        return ApiError(FORBIDDEN, "Forbidden", lacking(*refused))
 
     def withdraw(self, definition_uid: str) -> None:
         """The kind stays watched, so that instances of a deleted definition can still be deleted."""
@@ -148,6 +171,10 @@ class Loop:
 
     async def sink(self, watched: Watched, item: WatchItem) -> None:
         await self._world.ingest.sink(watched, item)
+        if isinstance(item, Listed):
+            for key in [key for key, wanted in self._in_want.items() if watched in wanted]:
+                del self._in_want[key]
+                self._queue.add(key)
 
     def committed(self, events: Sequence[Event]) -> None:
         for name, count in Counter(event.type for event in events).items():
@@ -223,3 +250,7 @@ class Loop:
 
     def _scrubbed(self, error: Exception) -> str:
         return scrub(str(error), self._world.ingest.vault.texts)
+
+
+def _children(graph: ResourceGraph) -> list[Watched]:
+    return [Watched(one, MEMBERS) for one in sorted({node.resource for node in graph.nodes if not node.external})]

@@ -145,7 +145,7 @@ def _acting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ...
         superset = upkeep.inventory(inputs, _desired(found), shrink=False, coming=coming)
         drift = ledger.known(inputs, found.new_drift)
         writes, reports = (*marks, *superset, *applies), _reports(inputs, found)
-        accepted = _accepted(inputs, found)
+        accepted = _ended(inputs, found, drift)
         why = "drift" if any(write.puts_back for write in applies) else "desired state changed"
         return Decision(writes, reports, _under_way(inputs), drift, accepted=accepted, why=why)
     refused = deletion.refused(inputs, found.orphans)
@@ -165,7 +165,7 @@ def _resting(inputs: InstanceInputs, found: _Pass, marks: tuple[PlannedWrite, ..
     inventory = upkeep.inventory(inputs, _desired(found), shrink=settled and not found.orphans)
     verdict = Verdict.of(found.results, found.errors)
     decision = _reported(inputs, verdict, (*marks, *inventory), retry=found.retry)
-    accepted = _accepted(inputs, found)
+    accepted = _ended(inputs, found)
     waits = [item.wait for item in found.comparisons if item.wait]
     after = min(waits) if waits and not found.retry else 0
     return replace(decision, accepted=accepted, moved=decision.moved or bool(accepted), after=after)
@@ -175,15 +175,16 @@ def _suspended(inputs: InstanceInputs, marks: tuple[PlannedWrite, ...]) -> Decis
     """No child is written; what others change meanwhile is recorded, and is found again when it may be put back."""
     found = _look(inputs)
     drift = tuple(change for item in found.comparisons for change in ledger.news(inputs, item.ref, item.drift))
-    accepted = _accepted(inputs, found)
+    accepted = _ended(inputs, found, drift)
     decision = _reported(inputs, Verdict.suspended(), marks)
     return replace(decision, drift=drift, accepted=accepted, moved=bool(drift or accepted))
 
 
-def _accepted(inputs: InstanceInputs, found: _Pass) -> tuple[JsonObject, ...]:
+def _ended(inputs: InstanceInputs, found: _Pass, recorded: tuple[JsonObject, ...] = ()) -> tuple[JsonObject, ...]:
+    """``recorded``: drift that this decision tells of."""
     drift = [change for item in found.comparisons for change in item.drift]
     unknown = frozenset(result.node.id for result in found.results if result.desired is None)
-    return ledger.accepted(inputs, drift, unknown)
+    return ledger.ended(inputs, drift, recorded, unknown)
 
 
 def suspended(instance: JsonObject) -> bool:
@@ -212,9 +213,7 @@ class _Observed:
 def _look(inputs: InstanceInputs) -> _Pass:
     """Resolve every node against what is observed, and compare what should be with what is."""
     assert inputs.followed is not None
-    # what was applied as a node is that node's, whatever somebody makes of its label; of two it was last applied as one
-    rows = sorted(inputs.nodes.items(), key=lambda item: int(str(item[1]["applied_position"])))
-    applied = {str(row["uid"]): name.split("/")[0] for name, row in rows}
+    applied = _applied_as(inputs)
     nodes = {child.uid: applied.get(child.uid) or str(child.row["node"]) for child in inputs.children}
     by_node: dict[str, list[JsonObject]] = {}
     for child in inputs.children:
@@ -229,6 +228,15 @@ def _look(inputs: InstanceInputs) -> _Pass:
     unknown = {result.node.id for result in results if result.desired is None and result.state != "SKIPPED"}
     kept = tuple(child for child in inputs.children if nodes[child.uid] not in unknown)
     return _Pass(results, comparisons, children.orphans(inputs, kept, wanted))
+
+
+def _applied_as(inputs: InstanceInputs) -> dict[str, str]:
+    """Node by uid: what was applied as a node is that node's, whatever somebody makes of its label.
+
+    Two may have stood for one object in turn: opposite conditions, or a resource that got another id.
+    """
+    rows = sorted(inputs.nodes.items(), key=lambda item: int(str(item[1]["applied_position"])))
+    return {str(row["uid"]): name.split("/")[0] for name, row in rows}
 
 
 def _desired(found: _Pass) -> tuple[JsonObject, ...]:

@@ -39,6 +39,19 @@ def fight(inputs: InstanceInputs, ref: ObjectRef, drift: tuple[JsonObject, ...])
     return Fight(text, wait)
 
 
+def same_hand(inputs: InstanceInputs, drift: tuple[JsonObject, ...]) -> tuple[JsonObject, ...]:
+    """Changes that were found before and could not be put back are still those of whoever made them.
+
+    The object may have had another editor since, who changed none of our fields.
+    """
+    digest = found_digest(drift)
+    nodes = {change["node"] for change in drift}
+    for row in inputs.offenders:
+        if row["unhealed"] and row["node"] in nodes and row["found"] == digest:
+            return tuple({**change, "manager": row["manager"]} for change in drift)
+    return drift
+
+
 def put_back(inputs: InstanceInputs, drift: Sequence[JsonObject]) -> JsonObject:
     """What a write of the object puts back: {node, manager, since}; since 0 where no earlier write tried it."""
     if not drift:
@@ -69,14 +82,21 @@ def news(inputs: InstanceInputs, ref: ObjectRef, drift: Iterable[JsonObject]) ->
     return tuple({**change, **where} for change in known(inputs, changes))
 
 
-def accepted(inputs: InstanceInputs, drift: Iterable[JsonObject], pending: frozenset[str]) -> tuple[JsonObject, ...]:
-    """Recorded drift that was never put back and is none any more. ``pending``: nodes of which nothing is known now."""
+def ended(
+    inputs: InstanceInputs, drift: Iterable[JsonObject], recorded: Iterable[JsonObject], pending: frozenset[str]
+) -> tuple[JsonObject, ...]:
+    """Recorded drift that was never put back and is none any more, or in whose place this decision records another hand's.
+
+    ``recorded``: the part of ``drift`` this decision records. ``pending``: nodes of which nothing is known now.
+    """
     there = {(change["node"], change.get("manager", "")) for change in drift}
+    drifted, replaced = {node for node, _ in there}, {change["node"] for change in recorded}
     return tuple(
         {"node": row["node"], "manager": row["manager"], "since": row["unhealed"]}
         for row in inputs.offenders
         if row["unhealed"]
         and (row["node"], row["manager"]) not in there
+        and (row["node"] not in drifted or row["node"] in replaced)
         and str(row["node"]).split("/")[0] not in pending
     )
 

@@ -32,7 +32,7 @@ class ReconcileDecided:
     Where it is not put back (suspended) also {kind, namespace, name}; where it was found before, {since}: that position.
     """
     accepted: tuple[JsonObject, ...] = ()
-    """Drift found before that nobody put back and that is none any more: {node, manager, since}."""
+    """Drift found before that nobody put back and that is none any more, or is another hand's now: {node, manager, since}."""
     given: JsonObject = field(default_factory=dict)
     """What was read and is no row: ``failed`` writes of the same pass, lists of others that are ``unread``; by name.
 
@@ -120,13 +120,13 @@ class WriteFailed:
 
 @dataclass(frozen=True, slots=True)
 class WriteUnsent:
-    """A write of a decision that was never sent: one before it had failed."""
+    """A write of a decision that was never sent: one before it had failed, or had left nothing to tell."""
 
     TYPE: ClassVar[str] = "write.unsent"
     intent: int
     index: int
     after: str
-    """What failed: a node, or ``finalizer and labels``, ``inventory``, ``status``."""
+    """What failed: a node, or ``finalizer and labels``, ``inventory``, ``status``; empty when it had become needless."""
     puts_back: JsonObject = field(default_factory=dict)
     """As in :class:`WriteFailed`."""
 

@@ -11,10 +11,8 @@ import orjson
 
 from kro_es.api.objects import JsonObject, JsonValue
 
-_PLAIN = frozenset((str, int, bool, type(None)))
-"""Types whose values are the same when they are equal; 0.0 and -0.0 are equal and not the same."""
-
 _MISSING = object()
+_PARTS = (dict, list)
 _SURELY_DIFFERENT = 2
 """Parts so near the root are not compared as a whole: an object without any change is never written."""
 
@@ -22,6 +20,12 @@ _SURELY_DIFFERENT = 2
 def canonical(value: JsonValue) -> bytes:
     """The one text of a JSON value: sorted keys, no spaces; different values never share it."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def canonical_around(value: JsonObject, name: str) -> tuple[bytes, bytes]:
+    """The text of an object, and within it that of a member; neither is made twice."""
+    part = canonical(value[name])
+    return canonical({**value, name: orjson.Fragment(part)}), part
 
 
 def diff(old: JsonValue, new: JsonValue) -> JsonObject:
@@ -66,67 +70,73 @@ class Base:
 
     def diff(self, new: JsonValue) -> JsonObject:
         """The delta from the value to ``new``."""
-        return self._diff(self.value, new, 0)
+        if type(new) in _PARTS and type(self.value) is type(new):
+            return self._walked(self.value, new, 1)
+        return {} if _same_leaf(self.value, new) else {"v": new}
 
     def _diff(self, old: JsonValue, new: JsonValue, depth: int) -> JsonObject:
-        if isinstance(old, dict) and isinstance(new, dict):
-            return self._diff_objects(old, new, depth + 1)
-        if isinstance(old, list) and isinstance(new, list):
-            return self._diff_lists(old, new, depth + 1)
-        return {} if self._same(old, new) else {"v": new}
+        """Of two objects, or of two lists."""
+        if depth > _SURELY_DIFFERENT:
+            # the texts tell 1 from 1.0 and from True, and 0.0 from -0.0
+            text = self._texts.get(id(old))
+            if text is None and old == new:
+                # only of parts that stay as they are: what differs is found at its first difference
+                text = self._texts[id(old)] = orjson.dumps(old)
+            if text is not None and text == orjson.dumps(new):
+                return {}
+        return self._walked(old, new, depth)
 
-    def _same(self, old: JsonValue, new: JsonValue) -> bool:
-        """Never True for different values; it may be False for objects that differ in the order of their members only."""
-        kind = type(new)
-        if type(old) is not kind:
-            return False
-        if kind in _PLAIN:
-            return bool(old == new)
-        # the texts tell 1 from 1.0 and from True, and 0.0 from -0.0
-        text = self._texts.get(id(old))
-        if text is None:
-            if old != new:
-                return False
-            # only of parts that stay as they are: what differs is found at its first difference
-            text = self._texts[id(old)] = orjson.dumps(old)
-        return text == orjson.dumps(new)
+    def _walked(self, old: JsonValue, new: JsonValue, depth: int) -> JsonObject:
+        if type(new) is dict:
+            return self._diff_objects(old, new, depth + 1)
+        return self._diff_lists(old, new, depth + 1)
 
     def _diff_objects(self, old: JsonObject, new: JsonObject, depth: int) -> JsonObject:
         added: JsonObject = {}
         changed: JsonObject = {}
+        common = len(new)
         for name, value in new.items():
             before = old.get(name, _MISSING)
             kind = type(value)
-            if before is value or (type(before) is kind and kind in _PLAIN and before == value):
+            # most members are texts, and no other value equals one
+            if before == value if kind is str else before is value:
                 continue
-            if type(before) is not kind or kind in _PLAIN:
-                added[name] = value
-            elif depth < _SURELY_DIFFERENT or not self._same(before, value):
-                change = self._diff(before, value, depth)
-                if "v" in change:
-                    added[name] = value
-                elif change:
+            if kind in _PARTS and type(before) is kind:
+                if change := self._diff(before, value, depth):
                     changed[name] = change
+            elif before is _MISSING:
+                common -= 1
+                added[name] = value
+            elif not _same_leaf(before, value):
+                added[name] = value
         delta: JsonObject = {"s": added} if added else {}
         if changed:
             delta["c"] = changed
-        removed = [name for name in old if name not in new]
-        if removed:
-            delta["d"] = removed
+        if common < len(old):
+            delta["d"] = [name for name in old if name not in new]
         return delta
 
     def _diff_lists(self, old: list[JsonValue], new: list[JsonValue], depth: int) -> JsonObject:
-        shared = min(len(old), len(new))
         changed: JsonObject = {}
-        for index in range(shared):
-            before, value = old[index], new[index]
-            if before is not value and not self._same(before, value) and (change := self._diff(before, value, depth)):
-                changed[str(index)] = change
+        for index, (before, value) in enumerate(zip(old, new, strict=False)):
+            kind = type(value)
+            if kind in _PARTS and type(before) is kind:
+                if change := self._diff(before, value, depth):
+                    changed[str(index)] = change
+            elif not _same_leaf(before, value):
+                changed[str(index)] = {"v": value}
         delta: JsonObject = {}
-        if len(old) > shared:
-            delta["n"] = shared
+        if len(old) > len(new):
+            delta["n"] = len(new)
         if changed:
             delta["c"] = changed
-        if len(new) > shared:
-            delta["a"] = new[shared:]
+        if len(new) > len(old):
+            delta["a"] = new[len(old) :]
         return delta
+
+
+def _same_leaf(old: JsonValue, new: JsonValue) -> bool:
+    """Of two values that are not both objects or both lists."""
+    kind = type(new)
+    # 0.0 and -0.0 are equal and not the same
+    return type(old) is kind and old == new and (kind is not float or orjson.dumps(old) == orjson.dumps(new))

@@ -86,7 +86,7 @@ def blame(history: History, target: Target, path: str = "") -> Answer:
     first = min(field.event.occurred_at for field in found)
     kind = {f"{target.ref.group}/{target.ref.kind}"}
     columns = ("path", "value", "actor", "time", "revision", "edited_by", "event")
-    wide = ("path", "value", "was", "actor", "known_by", "time", "revision", "edited_by", "edit", "healed", "event")
+    wide = ("path", "value", "was", "actor", "actor_source", "time", "revision", "edited_by", "edit", "healed", "event")
     return Answer(rows, columns, wide, notes(history, first, history.now, kind))
 
 
@@ -100,7 +100,7 @@ def _row(causes: Causes, field: Field) -> JsonObject:
         "value": field.value,
         "was": field.before,
         "actor": chain[-1].actor,
-        "known_by": chain[-1].known_by,
+        "actor_source": chain[-1].actor_source,
         "time": iso(event.occurred_at),
         "revision": causes.revision(chain),
         "edited_by": origin.actor if origin.position != event.position else "",

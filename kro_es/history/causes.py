@@ -40,7 +40,7 @@ class Link:
     namespace: str
     summary: str
     actor: str
-    known_by: str
+    actor_source: str
     instance_uid: str
     note: str = ""
     """How far it is known that the link before it led to this one, and who did it."""
@@ -54,7 +54,7 @@ class Link:
             "namespace": self.namespace,
             "summary": self.summary,
             "actor": self.actor,
-            "known_by": self.known_by,
+            "actor_source": self.actor_source,
             "note": self.note,
         }
 
@@ -210,4 +210,4 @@ def _of_the_cluster(path: Sequence[str | int]) -> bool:
 def _known(link: Link) -> str:
     if link.what != e.ObjectObserved.TYPE:
         return ""
-    return _LATE if "late" in link.summary else _KNOWN.get(link.known_by, "")
+    return _LATE if "late" in link.summary else _KNOWN.get(link.actor_source, "")

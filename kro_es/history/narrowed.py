@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from kro_es.api.objects import JsonObject, ObjectRef
 from kro_es.errors import UserError
-from kro_es.events.types import Event, InstanceGone, ReconcileDecided
+from kro_es.events.types import Event, InstanceGone, InstanceSettled, ObjectObserved, ReconcileDecided
 from kro_es.history.source import History, Table, file_of
 from kro_es.projections.timeline import summary
 from kro_es.store.log_reader import LogReader
@@ -19,7 +19,11 @@ from kro_es.store.sql import run
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+LEFT_OUT = "(left out)"
+"""Stands for a text that may name what is not theirs to see."""
 _OBJECT = "object/"
+_SOON = 4
+"""Versions of an instance behind a decision in which its status shows what was decided."""
 
 
 def scopes(history: History) -> list[Scope]:
@@ -43,13 +47,21 @@ class NarrowedHistory(History):
         return narrowed_server(open_engine(self.url), self.scopes)
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> Table:
-        """The line of a decision names what it writes: it is said anew of what may be seen."""
+        """The line of a decision names what it writes: it is said anew of what may be seen; and why a node waits."""
         found = super().rows(sql, values)
         for row in found:
             if row.get("what") == ReconcileDecided.TYPE and "summary" in row:
                 event = self.log.event(int(str(row["position"])))
                 row["summary"] = summary(event) if event else ""
+            text = "message" if "message" in row else "reason" if "node" in row else ""
+            if text and row.get(text):
+                row[text] = self._repeated(str(row.get("instance_uid") or row.get("key")), str(row[text]))
         return found
+
+    def _repeated(self, uid: str, text: str) -> str:
+        found = super().rows("SELECT api_group, kind, namespace, name FROM p_instances WHERE key = ?", (uid,))
+        ref = ObjectRef(*map(str, found[0].values())) if found else None
+        return self.log.repeated(ref, text)
 
     @property
     def engine(self) -> Engine:
@@ -57,7 +69,7 @@ class NarrowedHistory(History):
         raise UserError("this needs the right to see the whole log")
 
     @cached_property
-    def log(self) -> LogReader:
+    def log(self) -> _NarrowedReader:
         return _NarrowedReader(self.asked, frozenset(self.scopes), self._closed)
 
     def _closed(self) -> frozenset[tuple[str, str]]:
@@ -106,6 +118,9 @@ class _NarrowedReader(LogReader):
         body = event.body
         if isinstance(body, InstanceGone):
             return replace(event, body=replace(body, nodes=tuple(filter(self._is_open_node, body.nodes))))
+        if isinstance(body, InstanceSettled):
+            message = self.repeated(_about(event), body.message, event.position)
+            return replace(event, body=replace(body, message=message, given={}))
         if not isinstance(body, ReconcileDecided):
             return event
         writes = tuple(one for one in body.writes if Scope(one.group, one.kind, one.namespace) in self._scopes)
@@ -117,6 +132,9 @@ class _NarrowedReader(LogReader):
                 body,
                 inputs=tuple(one for one in body.inputs if self._is_open(one.stream)),
                 writes=writes,
+                nodes=tuple(
+                    replace(one, reason=self.repeated(_about(event), one.reason, event.position)) for one in body.nodes
+                ),
                 drift=tuple(
                     one
                     for one in body.drift
@@ -126,6 +144,26 @@ class _NarrowedReader(LogReader):
                 given={},
             ),
         )
+
+    def repeated(self, instance: ObjectRef | None, text: str, position: int | None = None) -> str:
+        """Why an instance waits or fails names whatever it stumbled over: told as far as its own status told it.
+
+        ``position``: of what was decided about it; None: now. Who may see all the log has hears it as it is.
+        """
+        if not text or not self._closed:
+            return text
+        said = self._said(instance, position) if instance is not None else []
+        return text if any(text in one for one in said) else LEFT_OUT
+
+    def _said(self, instance: ObjectRef, position: int | None) -> list[str]:
+        """Messages of the conditions it had then, and of those that followed from that."""
+        stream = f"{_OBJECT}{instance.key}"
+        shown = super().state_at(stream, position=position)
+        events = [shown] if shown else []
+        if position is not None:
+            events += super().read_stream(stream, shown.stream_version + 1 if shown else 1, _SOON)
+        found = (event.body.object.get("status") for event in events if isinstance(event.body, ObjectObserved))
+        return [str(one.get("message")) for status in found for one in (status or {}).get("conditions") or ()]
 
     def _is_open(self, stream: str) -> bool:
         if not stream.startswith(_OBJECT):
@@ -149,3 +187,8 @@ class _NarrowedReader(LogReader):
                 connection, "SELECT 1 FROM subjects WHERE namespace = ? AND name = ? LIMIT 1", (namespace, name)
             )
             return found.first() is not None
+
+
+def _about(event: Event) -> ObjectRef:
+    it = event.subject
+    return ObjectRef(it.group, it.kind, it.namespace, it.name)

@@ -13,9 +13,12 @@ from kro_es.history.times import iso
 from kro_es.projections.pins import Pins
 from kro_es.projections.projection import Row
 from kro_es.projections.revisions import Definitions
+from kro_es.store.sql import marks
 
 if TYPE_CHECKING:
     from kro_es.decisions.pin import Pin, SelectorPin
+
+_ORDER = CommandPinSelector | CommandUnpinSelector
 
 
 def pins(history: History) -> Answer:
@@ -50,16 +53,19 @@ def standing(history: History, definition_uid: str) -> tuple[SelectorPin, ...]:
     row: Row | None = {**found[0], "pins": parsed(found[0].get("pins"))} if found else None
     for event in tail.events(history, Definitions()):
         body = event.body
-        if isinstance(body, CommandPinSelector | CommandUnpinSelector) and body.definition_uid == definition_uid:
+        if isinstance(body, _ORDER) and body.definition_uid == definition_uid:
             row = Definitions().fold(definition_uid, row, event)
     return SelectorPin.all_of(row)
 
 
 def _of_labels(history: History) -> Table:
     """Of definitions that are there: with a definition what was said about its instances ends."""
+    orders = (event.body for event in tail.events(history, Definitions()))
+    late = sorted({"", *(order.definition_uid for order in orders if isinstance(order, _ORDER))})
     sql = (
-        "SELECT d.key, d.definition, d.active, r.instance_kind FROM p_definitions d JOIN p_objects o ON o.uid = d.key"
-        " JOIN p_revisions r ON r.definition_uid = d.key AND r.number = d.active ORDER BY d.definition"
+        "SELECT d.key, d.definition, d.active, r.instance_kind FROM p_definitions d JOIN p_objects o ON o.uid = d.key"  # noqa: S608 only marks
+        " JOIN p_revisions r ON r.definition_uid = d.key AND r.number = d.active"
+        f" WHERE d.pins_position > 0 OR d.key IN ({marks(len(late))}) ORDER BY d.definition"
     )
     return [
         {
@@ -73,7 +79,7 @@ def _of_labels(history: History) -> Table:
             "reason": one.reason,
             "position": one.position,
         }
-        for row in history.rows(sql)
+        for row in history.rows(sql, late)
         for one in standing(history, str(row["key"]))
     ]
 

@@ -217,7 +217,7 @@ def _compiled(name: str, row: Row, kinds: Kinds) -> ResourceGraph:
         raise UserError(text) from error
 
 
-def _instances(history: History, row: Row) -> list[Row]:
+def _instances(history: History, row: Row) -> Sequence[Row]:
     kind = f"{row['instance_group']}/{row['instance_kind']}"
     return history.rows("SELECT key, uid, object FROM p_objects WHERE kind_key = ? ORDER BY key", (kind,))
 

@@ -9,6 +9,7 @@ from kro_es.api.objects import ObjectRef
 from kro_es.history import tail
 from kro_es.history.source import History
 from kro_es.history.targets import Target
+from kro_es.projections.timeline import DEFINITION
 from kro_es.store.sql import marks
 
 _AT_ONCE = 400
@@ -95,7 +96,8 @@ def stream_last(history: History, stream: str) -> int:
 
 
 def _equal(wanted: dict[str, object]) -> str:
-    return " AND ".join(f"{name} = ?" for name in wanted)
+    rare = [DEFINITION.rare] if DEFINITION.name in wanted else []
+    return " AND ".join((*(f"{name} = ?" for name in wanted), *rare))
 
 
 def instance_of(history: History, target: Target) -> str:

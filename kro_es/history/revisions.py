@@ -45,14 +45,13 @@ def revisions(history: History, name: str) -> Answer:
     pinned = {row["number"]: row["n"] for row in history.rows(sql, (name,))}
     for row in rows:
         row["pinned"] = pinned.get(row["revision"], 0)
-        row["known_by"] = row.pop("actor_source")
         # a refused edit has no number, and what is no rollback goes back to none
         row["revision"], row["rolled_back_to"] = row["revision"] or None, row["rolled_back_to"] or None
         faults = [str(fault["message"]) for fault in parsed(row["faults"]) or ()]
         row["faults"] = faults
         row["reason"] = row["reason"] or "; ".join(faults)
     said = ("pinned",) if any(row["pinned"] for row in rows) else ()
-    columns = ("revision", "state", "issued_at", "actor", "known_by", "rolled_back_to", *said, "reason")
+    columns = ("revision", "state", "issued_at", "actor", "actor_source", "rolled_back_to", *said, "reason")
     return Answer(rows, columns, (*columns, "activated_at", "spec_hash", "position"))
 
 
@@ -102,7 +101,7 @@ def rollouts(history: History, name: str | None = None, limit: int | None = None
     since = min((int(str(row["issued_at"])) for row in found), default=0)
     said = ("pinned",) if any(row["pinned"] for row in rows) else ()
     columns = ("revision", "started", "finished", "took", "done", "failed", "pending", *said, "actor", "reason")
-    wide = ("revision", "state", "issued", *columns[1:-1], "known_by", "rolled_back_to", "reason")
+    wide = ("revision", "state", "issued", *columns[1:-1], "actor_source", "rolled_back_to", "reason")
     return Answer(rows, columns, wide, (*more, *notes(history, since, history.now if since else 0)))
 
 
@@ -188,7 +187,7 @@ def _rollout(row: Row, progress: _Progress) -> JsonObject:
         "pending": progress.rolling,
         "pinned": progress.pinned,
         "actor": row["actor"],
-        "known_by": row["actor_source"],
+        "actor_source": row["actor_source"],
         "rolled_back_to": row["rolled_back_to"] or None,
         "reason": row["reason"],
     }

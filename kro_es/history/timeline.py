@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from kro_es.api.objects import JsonObject
 from kro_es.errors import UserError
@@ -16,16 +18,21 @@ from kro_es.history.positions import concerning
 from kro_es.history.source import Answer, History, Table
 from kro_es.history.targets import Target
 from kro_es.history.times import iso
-from kro_es.projections.timeline import WHAT, Timeline
+from kro_es.projections.timeline import DEFINITION, SOURCE, WHAT, Timeline
 from kro_es.store.sql import marks
 
 _SELECT = (
     "SELECT t.position, t.occurred_at, t.what, t.api_group, t.kind, t.namespace, t.name, t.uid, t.summary, t.actor,"
     " t.actor_source, t.cause, t.correlation, t.instance_uid FROM p_timeline t WHERE "
 )
+_Conditions: TypeAlias = list[tuple[str, tuple[object, ...]]]
+"""SQL and the values it asks for."""
 _AT_ONCE = 400
-COLUMNS = ("position", "time", "object", "summary", "actor", "known_by")
-WIDE = ("position", "time", "type", "object", "namespace", "summary", "actor", "known_by", "cause", "correlation")
+_NEWEST = 50_000
+"""So many positions are looked at by themselves before everything is gone through."""
+_OF_SUBJECT = ("kind", "namespace", "name")
+COLUMNS = ("position", "time", "object", "summary", "actor", "actor_source")
+WIDE = ("position", "time", "type", "object", "namespace", "summary", "actor", "actor_source", "cause", "correlation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +51,13 @@ class Filters:
     """Events up to this position; 0 for the end of the log."""
     limit: int = 50
 
-    @property
-    def conditions(self) -> list[tuple[str, object]]:
-        spelled = {"kind": "lower(t.kind) = ?"}
-        return [(spelled.get(name, f"t.{name} = ?"), value) for name, value in self._asked.items()]
-
-    @property
-    def rare(self) -> bool:
-        """Whether events of the type are found by an index."""
-        return bool(self.type) and self.type not in WHAT.common
-
-    @property
-    def found(self) -> bool:
-        """Whether an index gives the events in their order; else the log is gone through from its end."""
-        return self.rare or bool(self.definition_uid)
-
     def fit(self, row: dict[str, object]) -> bool:
         """The same conditions of a row that is not in the database yet."""
         found = {**row, "kind": str(row["kind"]).lower()}
-        return all(found[name] == value for name, value in self._asked.items())
+        return all(found[name] == value for name, value in self.asked.items())
 
     @property
-    def _asked(self) -> dict[str, str]:
+    def asked(self) -> dict[str, object]:
         """Column of the timeline to what it must be."""
         found = {
             "kind": self.kind.lower(),
@@ -121,20 +113,75 @@ def _values(filters: Filters) -> JsonObject:
 
 def _newest(history: History, filters: Filters) -> Table:
     until = filters.until or history.log.head()
-    place, bounds = (
-        ("t.position", (filters.since, until)) if filters.found else ("t.key", (key(filters.since), key(until)))
-    )
-    parts = [f"{place} > ? AND {place} <= ?", *(sql for sql, _ in filters.conditions)]
-    if filters.rare:
-        parts.append(WHAT.rare)
-    values = [*bounds, *(value for _, value in filters.conditions), filters.limit]
-    sql = f"{_SELECT}{' AND '.join(parts)} ORDER BY {place} DESC LIMIT ?"
     late = [
         row
         for row in tail.timeline_rows(history)
         if filters.since < int(str(row["position"])) <= until and filters.fit(row)
     ]
-    return _joined(history.rows(sql, values)[::-1], late)[-filters.limit :]
+    return _joined(_told(history, filters, until)[::-1], late)[-filters.limit :]
+
+
+def _told(history: History, filters: Filters, until: int) -> Table:
+    """The newest rows that fit, newest first."""
+    conditions = _conditions(history, filters)
+    if conditions is None:
+        return []
+    ask = partial(_asked, history, conditions, filters.limit)
+    if rare := _rare(history, filters):
+        return ask("t.position", (filters.since, until), rare)
+    newest = max(filters.since, until - _NEWEST)
+    rows = ask("t.key", (key(newest), key(until)))
+    if len(rows) == filters.limit or newest == filters.since:
+        return rows
+    likely = min(until - filters.since, _NEWEST * filters.limit // len(rows) if rows else until)
+    if likely <= history.head // 3:
+        return ask("t.key", (key(filters.since), key(until)))
+    # as the rows lie: by an index in between it would take three times as long
+    return ask("t.position + 0", (filters.since, until))
+
+
+def _asked(
+    history: History, conditions: _Conditions, limit: int, place: str, bounds: tuple[object, object],
+    rare: Sequence[str] = (),
+) -> Table:  # fmt: skip
+    parts = [*(sql for sql, _ in conditions), *rare, f"{place} > ? AND {place} <= ?"]
+    values = [value for _, own in conditions for value in own]
+    return history.rows(f"{_SELECT}{' AND '.join(parts)} ORDER BY {place} DESC LIMIT ?", (*values, *bounds, limit))
+
+
+def _conditions(history: History, filters: Filters) -> _Conditions | None:
+    """None when the log has no object of that kind, namespace and name, or nobody of that name."""
+    asked = filters.asked
+    found: _Conditions = [(f"t.{name} = ?", (value,)) for name, value in asked.items() if name != "kind"]
+    there = {("lower(kind)" if name == "kind" else name): asked[name] for name in _OF_SUBJECT if name in asked}
+    if there:
+        sql = f"SELECT DISTINCT kind FROM subjects WHERE {' AND '.join(f'{name} = ?' for name in there)}"  # noqa: S608 our own names
+        kinds = tuple(str(row["kind"]) for row in history.rows(sql, tuple(there.values())))
+        if not kinds:
+            return None
+        if filters.kind:
+            found.append((f"t.kind IN ({marks(len(kinds))})", kinds))
+    if filters.actor and not _sources(history, filters.actor):
+        return None
+    return found
+
+
+def _rare(history: History, filters: Filters) -> tuple[str, ...]:
+    """Conditions by which an index gives the events in their order; none: all are gone through from the end."""
+    if filters.type and filters.type not in WHAT.common:
+        return (WHAT.rare,)
+    if filters.definition_uid:
+        return (DEFINITION.rare,)
+    sources = _sources(history, filters.actor) if filters.actor else {""}
+    if filters.actor and not sources & set(SOURCE.common):
+        known = ", ".join(f"'{source}'" for source in sorted(sources))
+        return (SOURCE.rare, f"t.{SOURCE.name} IN ({known})")
+    return ()
+
+
+def _sources(history: History, actor: str) -> set[str]:
+    """How somebody is known wherever the log has them."""
+    return {str(row["source"]) for row in history.rows("SELECT source FROM actors WHERE name = ?", (actor,))}
 
 
 def _joined(rows: Table, late: Table) -> Table:
@@ -168,7 +215,7 @@ def told(row: dict[str, object]) -> dict[str, object]:
         "namespace": row["namespace"],
         "summary": row["summary"],
         "actor": row["actor"],
-        "known_by": row["actor_source"],
+        "actor_source": row["actor_source"],
         "cause": row["cause"],
         "correlation": row["correlation"],
     }

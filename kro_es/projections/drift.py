@@ -18,7 +18,7 @@ class Drifts:
     """Key: ``<position of the decision, twenty digits>/<node>``; the write that succeeds closes the row, whichever try it is."""
 
     name = "drift"
-    version = 2
+    version = 3
     columns = (
         Column("position", "int", "position of the decision that found it"),
         Column("instance_uid", "text", "uid of the instance", indexed=True, then=("position",)),
@@ -37,7 +37,8 @@ class Drifts:
         Column(
             "ended",
             "text",
-            "healed; accepted: wanted by now; resumed: found again when that could be; empty: it is there",
+            "healed; accepted: wanted by now; resumed: found again when it could be put back; replaced: another change "
+            "of the object took its place; empty: it is there",
         ),
         Column("tries", "int", "repairs that the API server refused, or did not answer"),
     )
@@ -69,12 +70,28 @@ class Drifts:
         assert isinstance(body, ReconcileDecided)
         if row is None:
             return _found(key.split("/", 1)[1], body, event)
-        accepted = key in {_key(change["since"], change) for change in body.accepted}
-        return {**row, "ended": "accepted" if accepted else "resumed"}
+        fields = _fields(key.split("/", 1)[1], body)
+        if not fields:
+            return {**row, "ended": "accepted"}
+        return {**row, "ended": "resumed" if found_digest(fields) == found_digest(_rows(row)) else "replaced"}
 
 
 def _key(position: int, change: JsonObject) -> str:
     return f"{position:020d}/{change['node']}"
+
+
+def _fields(node: str, body: ReconcileDecided) -> list[JsonObject]:
+    return [
+        {"path": change["path"], "from": change.get("from"), "to": change.get("to")}
+        for change in body.drift
+        if change["node"] == node
+    ]
+
+
+def _rows(row: Row) -> list[JsonObject]:
+    fields = row["fields"]
+    assert isinstance(fields, list)
+    return fields
 
 
 def _found(node: str, body: ReconcileDecided, event: Event) -> Row:
@@ -91,11 +108,7 @@ def _found(node: str, body: ReconcileDecided, event: Event) -> Row:
         "kind": write.kind if write else first.get("kind", ""),
         "namespace": write.namespace if write else first.get("namespace", ""),
         "name": write.name if write else first.get("name", ""),
-        "fields": [
-            {"path": change["path"], "from": change.get("from"), "to": change.get("to")}
-            for change in body.drift
-            if change["node"] == node
-        ],
+        "fields": _fields(node, body),
         "cause": event.cause,
         "found_at": event.occurred_at,
         "healed_at": 0,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, get_args
 
 from kro_es.events.types import Body, Event
 
 ColumnType: TypeAlias = Literal["text", "int", "json", "blob"]
-Row: TypeAlias = dict[str, object]
+Row: TypeAlias = Mapping[str, object]
 """Column name to value; ``json`` columns hold plain JSON values. A row without a change is returned as it came."""
 
 EVERY: tuple[type[Body], ...] = get_args(Body)

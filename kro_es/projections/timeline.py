@@ -21,6 +21,19 @@ _COMMON = (
 _FAILED = ("position", "instance_uid", "correlation")
 """What refused writes are counted by."""
 WHAT = Column("what", "text", "type of the event", indexed=True, then=_FAILED, common=_COMMON)
+DEFINITION = Column(
+    "definition_uid", "text", "uid of the definition it belongs to", indexed=True, then=("position",), common=("",)
+)
+"""Most events belong to none."""
+SOURCE = Column(
+    "actor_source",
+    "text",
+    "how that is known",
+    indexed=True,
+    then=("actor", "position"),
+    common=("controller", "manager", "unknown"),
+)
+"""People are few among programs, and asked for most."""
 
 
 class Timeline:
@@ -29,7 +42,7 @@ class Timeline:
     name = "timeline"
     version = 2
     columns = (
-        Column("position", "int", "position in the log"),
+        Column("position", "int", "position in the log", indexed=True),
         Column("occurred_at", "int", "when it happened, microseconds since the epoch"),
         WHAT,
         Column("api_group", "text", "API group of the object concerned"),
@@ -38,10 +51,10 @@ class Timeline:
         Column("name", "text", "its name"),
         Column("uid", "text", "its uid"),
         Column("instance_uid", "text", "uid of the instance it belongs to", indexed=True, then=("position",)),
-        Column("definition_uid", "text", "uid of the definition it belongs to", indexed=True, then=("position",)),
+        DEFINITION,
         Column("summary", "text", "what happened, in words"),
         Column("actor", "text", "who"),
-        Column("actor_source", "text", "how that is known"),
+        SOURCE,
         Column("cause", "int", "position of the event that led to this one; 0 when unknown"),
         Column("correlation", "text", "rollout or command it belongs to"),
     )
@@ -229,7 +242,7 @@ def _outcome(body: e.Body) -> str:
         case e.WriteFailed(reason=reason, status=status):
             return f"write failed: {status} {reason}"
         case e.WriteUnsent(after=after):
-            return f"not sent: {after} had failed"
+            return f"not sent: {after} had failed" if after else "not sent: nothing is left that it would tell of"
         case e.OutcomeUnknown(found=found):
             return f"outcome of a write unknown: {found}"
         case e.InstanceSettled(state=state, ready=ready, revision=revision):

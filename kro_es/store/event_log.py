@@ -21,14 +21,15 @@ from kro_es.store.errors import OtherCluster
 from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
 from kro_es.store.maintenance import maintenance_event
-from kro_es.store.mirror import Mirror
+from kro_es.store.mirror import Changes, Mirror
 from kro_es.store.names import Names
 from kro_es.store.packing import Packer
 from kro_es.store.seal import refuse_sealed
-from kro_es.store.sql import run
+from kro_es.store.sql import COPIED, run, sent_at_once
 from kro_es.store.staging import StagedEvent, Staging
 from kro_es.store.stored import Bases
 from kro_es.store.streams import Streams
+from kro_es.store.succession import free_head
 from kro_es.store.upkeep import Upkeep, upkeep
 from kro_es.store.verify import VerifyReport, verify
 
@@ -44,7 +45,7 @@ Also = Callable[[Connection, Sequence[Event]], None]
 _REBUILT = "SELECT 1 FROM events WHERE position > ? AND type_id IN (SELECT id FROM types WHERE name = ?) LIMIT 1"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Doubt:
     """A transaction that was told to commit; until the answer nobody knows whether it did."""
 
@@ -52,6 +53,8 @@ class _Doubt:
     chain: bytes
     """No two transactions have the same: every event has a salt of its own."""
     results: list[Appended]
+    done: bool = False
+    """It did, and what is left to do is to show it in the mirror."""
 
 
 class EventLog(LogReader):
@@ -85,7 +88,9 @@ class EventLog(LogReader):
         self._mirrored: int | None = None
         """Position the mirror is at."""
         self._replaced = False
-        """Somebody replaced rows that the mirror shows."""
+        """Somebody replaced rows that the mirror shows, or nobody knows what it lacks."""
+        self._unshown: list[Changes] = []
+        """Committed, and not in the mirror yet."""
         self._recorded_at = 0
         self._encoder: Encoder | None = None
         self._bases: Bases | None = None
@@ -129,12 +134,16 @@ class EventLog(LogReader):
                     also(connection, batch.events)
                 self._doubt = _Doubt(batch.events[-1].position, digest, results)
         if batch.events:
+            assert self._doubt is not None
+            self._doubt.done = True
             self._position, self._recorded_at = batch.events[-1].position, batch.now
             if self._upkeep is not None:
                 self._upkeep.appended(len(batch.events), self._position)
                 if learnt:
                     self._upkeep.learnt = None
-            self._reflect()
+            self._reflect(self._position)
+        elif self.mirror_lost:
+            self._load_mirror()
         self._doubt = None
         return results
 
@@ -146,15 +155,18 @@ class EventLog(LogReader):
         doubt = self._doubt
         if doubt is None:
             return None
-        with self._engine.connect().execution_options(**WRITE) as connection, connection.begin():
-            # The head is free only when that transaction has ended, one way or the other.
-            Head.locked(connection)
-            found = run(connection, "SELECT chain FROM commits WHERE last_position = ?", (doubt.last,)).scalar()
-            done = found is not None and bytes(found) == doubt.chain
-            if done and self._mirror is not None:
-                self._mirror.load(connection)
+        if not doubt.done:
+            with self._engine.connect().execution_options(**WRITE) as connection, connection.begin():
+                # The head is free only when that transaction has ended, one way or the other.
+                Head.locked(connection)
+                found = run(connection, "SELECT chain FROM commits WHERE last_position = ?", (doubt.last,)).scalar()
+            if found is None or bytes(found) != doubt.chain:
+                self._doubt = None
+                return None
+            doubt.done = self._replaced = True
+        self._reflect(doubt.last)
         self._doubt = None
-        return doubt.results if done else None
+        return doubt.results
 
     def issue_fence(self) -> int:
         """Makes this the one writer, every earlier token is refused from now on; brings projections up to the head.
@@ -162,6 +174,7 @@ class EventLog(LogReader):
         Raises SealedLog for a copy that nobody adopted yet, OtherCluster for a log that was begun for another one.
         """
         self._fence = None
+        free_head(self._engine)
         with self._writing() as (connection, head):
             refuse_sealed(connection)
             if self._cluster and head.cluster not in ("", self._cluster):
@@ -190,6 +203,11 @@ class EventLog(LogReader):
         """Microseconds since the epoch; 0 when nobody ever watched."""
         with self._reading() as connection:
             return int(run(connection, "SELECT at FROM heartbeat").scalar_one())
+
+    @property
+    def mirror_lost(self) -> bool:
+        """Whether an append, of nothing at all if need be, has to load it anew; any thread may ask."""
+        return self._mirror is not None and self._mirror.lost
 
     def verify(self) -> VerifyReport:
         """Recomputes every digest from what is stored."""
@@ -270,16 +288,16 @@ class EventLog(LogReader):
         self._folding.taken()
         return False
 
-    def _reflect(self) -> None:
-        """The mirror shows what was committed; one that cannot is loaded anew by :meth:`carried_out`."""
-        changes = self._folding.taken()
-        if self._mirror is None or self._fence is None:
-            return
-        if self._replaced:
-            self._load_mirror()
-        else:
-            self._mirror.apply(changes, self._position)
-            self._mirrored = self._position
+    def _reflect(self, position: int) -> None:
+        """The mirror shows what was committed; raises MirrorError, and then :meth:`carried_out` tries it again."""
+        self._unshown += self._folding.taken()
+        if self._mirror is not None and self._fence is not None:
+            if self._replaced or self._mirror.lost:
+                self._load_mirror()
+            else:
+                self._mirror.apply(self._unshown, position)
+            self._mirrored = position
+        self._unshown.clear()
 
     def _load_mirror(self) -> None:
         if self._mirror is None:
@@ -287,6 +305,7 @@ class EventLog(LogReader):
         with self._reading() as connection:
             self._mirror.load(connection)
         self._folding.taken()
+        self._unshown.clear()
         self._mirrored, self._replaced = self._position, False
 
     def _forget(self) -> None:
@@ -316,15 +335,22 @@ class EventLog(LogReader):
         return True
 
     def _store(self, connection: Connection, batch: Batch) -> bytes:
-        first, last = batch.events[0].position, batch.events[-1].position
+        first = batch.events[0].position
         behind = self._folding.behind
         if behind is not None and behind < first - 1:
             # Somebody appended without these projections; they must not see a later event first.
             self._folding.fold(connection, self._read(connection, behind + 1, first - 1 - behind))
+        if len(batch.rows) >= COPIED:
+            return self._put(connection, batch)
+        with sent_at_once(connection):
+            return self._put(connection, batch)
+
+    def _put(self, connection: Connection, batch: Batch) -> bytes:
+        first, last = batch.events[0].position, batch.events[-1].position
         self._names.flush(connection)
         self._streams.flush(connection)
         insert(connection, batch.rows)
         digest = chain(batch.head.chain, first, last, batch.leaves)
         commit(connection, first, last, digest)
-        self._folding.fold(connection, batch.events)
+        self._folding.fold(connection, batch.events, batch.texts)
         return digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -32,8 +33,10 @@ class Lru(Generic[K, V]):
             self.get = self._rejuvenated
 
     def trim(self) -> None:
-        while len(self._items) > self._limit:
-            del self._items[next(iter(self._items))]
+        # A dict finds its first item behind all it has lost: many are forgotten in one go, and seldom.
+        if len(self._items) > self._limit + self._limit // 16:
+            for key in list(islice(self._items, len(self._items) - self._limit)):
+                del self._items[key]
 
     def clear(self) -> None:
         self._items.clear()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import cast
 
 import orjson
@@ -15,6 +16,7 @@ from kro_es.store.sql import Values, marks, run_many
 from kro_es.store.tables import table_name
 
 _PYTHON: dict[str, type] = {"text": str, "int": int, "blob": bytes}
+NO_TEXTS: Mapping[int, bytes] = {}
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
@@ -24,9 +26,14 @@ class RowForm:
     def __init__(self, projection: Projection) -> None:
         self.table = table_name(projection.name)
         names = self._names = [column.name for column in projection.columns]
-        self._json = [column.name for column in projection.columns if column.type == "json"]
-        self._blobs = [column.name for column in projection.columns if column.type == "blob"]
-        self._plan = [(column.name, _PYTHON.get(column.type), column) for column in projection.columns]
+        self._places = {name: place for place, name in enumerate(names, start=1)}
+        self._columns = tuple(enumerate(projection.columns, start=1))
+        self._json = tuple(place for place, column in self._columns if column.type == "json")
+        self._blobs = tuple(place for place, column in self._columns if column.type == "blob")
+        self._all = _getter(names)
+        self._texts = _getter([place for place, column in self._columns if column.type == "text"])
+        self._ints = _getter([place for place, column in self._columns if column.type == "int"])
+        self._usual = [str, *(_PYTHON.get(column.type, str) for column in projection.columns)]
         self.listed = ", ".join(["key", *names])
         updates = ", ".join(f"{name} = excluded.{name}" for name in names)
         self.upsert = (
@@ -34,34 +41,43 @@ class RowForm:
             f" ON CONFLICT (key) DO {'UPDATE SET ' + updates if names else 'NOTHING'}"
         )
         found = {name for column in projection.columns if column.indexed for name in (column.name, *column.then)}
-        indexed = [name for name in names if name in found]
-        self._indexed = [(name, names.index(name) + 1) for name in indexed]
-        self._others = [place for place, name in enumerate(names, start=1) if name not in indexed]
-        others = ", ".join(f"{name} = ?" for name in names if name not in indexed)
-        self.update = f"UPDATE {self.table} SET {others} WHERE key = ?"  # noqa: S608
+        others = [name for name in names if name not in found]
+        self._indexed = _getter([self._places[name] for name in names if name in found])
+        self._others = _getter([*(self._places[name] for name in others), 0]) if others else None
+        set_others = ", ".join(f"{name} = ?" for name in others)
+        self.update = f"UPDATE {self.table} SET {set_others} WHERE key = ?"  # noqa: S608
         self.delete = f"DELETE FROM {self.table} WHERE key = ?"  # noqa: S608
         self.select = f"SELECT {self.listed} FROM {self.table}"  # noqa: S608
         self.by_key = f"{self.select} WHERE key = ?"
         self.by_column = {name: f"{self.select} WHERE {name} = ? ORDER BY key" for name in names}
 
-    def values(self, key: str, row: Row) -> Values:
-        """Raises when a column is missing or holds what its type does not."""
-        found: list[JsonValue] = [key]
-        for name, kind, column in self._plan:
-            value = row[name]
-            # The common case at hand; everything else is looked at closely.
-            if kind is str:
-                good = type(value) is str and "\0" not in value
-            else:
-                good = kind is int and type(value) is int and _LEAST <= value <= _GREATEST
-            found.append(value if good else _stored(column, value))
+    def values(self, key: str, row: Row, texts: Mapping[int, bytes] = NO_TEXTS) -> Values:
+        """Raises when a column is missing or holds what its type does not.
+
+        ``texts``: canonical texts that somebody has made already, by identity of the value.
+        """
+        found: list[JsonValue] = [key, *self._all(row)]
+        for place in self._json:
+            value = found[place]
+            found[place] = (texts.get(id(value)) or canonical(value)).decode()
+        if not self._is_usual(found):
+            for place, column in self._columns:
+                if column.type != "json":
+                    found[place] = _stored(column, found[place])
         return tuple(found)
+
+    def _is_usual(self, found: list[JsonValue]) -> bool:
+        """Whether nothing has to be looked at closely: asked of all columns at once, it costs next to nothing."""
+        if list(map(type, found)) != self._usual or "\0" in "".join(self._texts(found)):
+            return False
+        ints = self._ints(found)
+        return min(ints, default=0) >= _LEAST and max(ints, default=0) <= _GREATEST
 
     def write(
         self,
         connection: Connection,
         changed: Mapping[str, Values | None],
-        before: Mapping[str, Row | None] | None = None,
+        before: Mapping[str, Values | None] | None = None,
     ) -> None:
         """Stores the rows by key; None removes one. ``before``: rows as the table has them, as far as that is known.
 
@@ -73,29 +89,57 @@ class RowForm:
         for key, values in changed.items():
             if values is None:
                 deletes.append((key,))
-            elif before is not None and self._keeps_indexes(before.get(key), values):
-                updates.append((*(values[place] for place in self._others), key))
+            elif self._others and before and (was := before.get(key)) and self._indexed(was) == self._indexed(values):
+                updates.append(self._others(values))
             else:
                 upserts.append(values)
         run_many(connection, self.delete, deletes)
         run_many(connection, self.upsert, upserts)
         run_many(connection, self.update, updates)
 
-    def _keeps_indexes(self, before: Row | None, values: Values) -> bool:
-        if before is None or not self._others:
-            return False
-        return all(before[name] == values[place] for name, place in self._indexed)
-
-    def row(self, values: Sequence[object]) -> Row:
+    def row(self, values: Sequence[object]) -> dict[str, object]:
         """The row without its key, which comes first in ``values``."""
-        found: Row = dict(zip(self._names, values[1:], strict=True))
-        for name in self._json:
-            value = found[name]
-            found[name] = None if value is None else orjson.loads(cast(str, value))
-        for name in self._blobs:
-            value = found[name]
-            found[name] = None if value is None else bytes(cast(bytes, value))
-        return found
+        return {name: self._value(values, place) for name, place in self._places.items()}
+
+    def row_by_need(self, values: Values) -> Row:
+        """The same, but what nobody looks at is not read."""
+        return _RowByNeed(self._places, values, self._value)
+
+    def _value(self, values: Sequence[object], place: int) -> object:
+        value = values[place]
+        if value is not None:
+            if place in self._json:
+                return orjson.loads(cast(str, value))
+            if place in self._blobs:
+                return bytes(cast(bytes, value))
+        return value
+
+
+class _RowByNeed(Mapping[str, object]):
+    """A row as it is stored, each column read when it is asked for."""
+
+    __slots__ = ("_places", "_value", "_values")
+
+    def __init__(self, places: Mapping[str, int], values: Values, value: Callable[[Values, int], object]) -> None:
+        self._places = places
+        self._values = values
+        self._value = value
+
+    def __getitem__(self, name: str) -> object:
+        return self._value(self._values, self._places[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _getter(keys: Sequence[int | str]) -> Callable[[JsonValue], tuple[JsonValue, ...]]:
+    """Items by these keys, always a tuple."""
+    if len(keys) > 1:
+        return cast("Callable[[JsonValue], tuple[JsonValue, ...]]", itemgetter(*keys))
+    return lambda of: tuple(of[key] for key in keys)
 
 
 def _stored(column: Column, value: object) -> JsonValue:

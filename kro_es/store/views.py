@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ class View:
     """Column name to what it means."""
 
 
+_WORDS = FROM.replace(" JOIN ", " LEFT JOIN ")
+"""Every event has each of its words: said so, a database leaves out those a query does not ask for."""
 EDITOR = (
     "CASE WHEN et.actor_source IN ('audit', 'audit-by-time') THEN et.actor ELSE r.actor END AS actor,"
     " CASE WHEN et.actor_source IN ('audit', 'audit-by-time') THEN et.actor_source ELSE r.actor_source END AS actor_source"
@@ -42,7 +45,7 @@ VIEWS: dict[str, View] = {
             " j.api_group AS api_group, j.kind AS kind, j.namespace AS namespace, j.name AS name, j.uid AS uid,"
             " e.resource_version AS resource_version, @time(e.occurred_at) AS occurred_at,"
             " @time(e.recorded_at) AS recorded_at, a.name AS actor, a.source AS actor_source, e.cause AS cause,"
-            f" c.text AS correlation, @hex(e.leaf) AS leaf {FROM}"
+            f" c.text AS correlation, @hex(e.leaf) AS leaf {_WORDS}"
         ),
         columns={
             "position": "place in the log; grows by one with every event",
@@ -200,7 +203,8 @@ VIEWS: dict[str, View] = {
             "actor_source": "how that is known",
             "healed_at": "when it was put back, UTC; null while it is not",
             "seconds": "from the change to that",
-            "ended": "healed; accepted: wanted by now; resumed: found again after a suspension; empty while it is there",
+            "ended": "healed; accepted: wanted by now; resumed: found again after a suspension; replaced: another change "
+            "took its place; empty while it is there",
             "revision": "revision whose content was put back",
             "position": "position of the decision that found it",
             "instance_uid": "uid of the instance",
@@ -295,7 +299,33 @@ def create_views(connection: Connection) -> None:
     for name, view in VIEWS.items():
         if not there.issuperset(_PROJECTED.findall(view.sql)):
             continue
-        connection.exec_driver_sql(f"CREATE VIEW {name} AS {spelled(connection.dialect.name, view.sql)}")
+        connection.exec_driver_sql(_made(connection, name))
+        if connection.dialect.name == "postgresql":
+            # the server keeps what it understood, not what it was told
+            connection.exec_driver_sql(f"COMMENT ON VIEW {name} IS '{_mark(connection, name)}'")
+
+
+def views_fit(connection: Connection) -> bool:
+    """Whether every view is there as this program documents it."""
+    if connection.dialect.name == "postgresql":
+        sql = (
+            "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class"
+            " WHERE relkind = 'v' AND pg_table_is_visible(oid)"
+        )
+        wanted = {name: _mark(connection, name) for name in VIEWS}
+    else:
+        sql = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
+        wanted = {name: _made(connection, name) for name in VIEWS}
+    found = {str(name): text for name, text in connection.exec_driver_sql(sql)}
+    return all(found.get(name) == text for name, text in wanted.items())
+
+
+def _made(connection: Connection, name: str) -> str:
+    return f"CREATE VIEW {name} AS {spelled(connection.dialect.name, VIEWS[name].sql)}"
+
+
+def _mark(connection: Connection, name: str) -> str:
+    return f"kro-es {hashlib.sha256(_made(connection, name).encode()).hexdigest()}"
 
 
 def drop_views(connection: Connection) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import exc
 
 from kro_es.errors import FenceLost
 from kro_es.events.types import Event, NewEvent
+from kro_es.store.errors import MirrorError
 from kro_es.store.event_log import Appended, EventLog
 
 _AT_ONCE = 1000
@@ -166,22 +167,25 @@ class LogWriter:
     def _written(self, groups: list[Sequence[NewEvent]]) -> list[Appended] | Exception:
         """Tries until the database takes the groups or says that it never will."""
         delay, began = _FIRST_DELAY, time.monotonic()
+        told: Exception | None = None
         while True:
             try:
                 results = self._log.carried_out() or self._log.append_group(groups, now=self._clock())
             except Exception as error:  # noqa: BLE001 it is handed to those who wait, whatever it is
                 if not _passing(error):
                     return error if len(groups) == 1 else self._one_by_one(groups)
-                if self.healthy:
-                    self.healthy = False
-                    logger.error("the log cannot be written: nothing is decided until it can", error=_worded(error))
+                if self.healthy or type(error) is not type(told):
+                    self.healthy, told = False, error
+                    logger.error(
+                        f"{_what(error)} cannot be written: nothing is decided until it can", error=_worded(error)
+                    )
                 if self._wait(delay):
                     return error
                 delay = min(2 * delay, _LONGEST_DELAY)
             else:
                 if not self.healthy:
                     self.healthy = True
-                    logger.warning("the log is written again", seconds=round(time.monotonic() - began, 3))
+                    logger.warning(f"{_what(told)} is written again", seconds=round(time.monotonic() - began, 3))
                 return results
 
     def _one_by_one(self, groups: list[Sequence[NewEvent]]) -> list[Appended] | Exception:
@@ -231,10 +235,17 @@ class LogWriter:
 
 
 def _passing(error: Exception) -> bool:
-    """Whether the same transaction may succeed later: the disk was full, the server gone, the file locked."""
-    if isinstance(error, exc.DataError | exc.IntegrityError | exc.ProgrammingError):
+    """Whether the same transaction may succeed later: the disk was full, the server gone, the file locked, a right withdrawn."""
+    if isinstance(error, exc.ProgrammingError):
+        # of the statement itself the driver complains; of a right or a table that is not there, the server
+        return getattr(error.orig, "sqlstate", None) is not None
+    if isinstance(error, exc.DataError | exc.IntegrityError):
         return False
-    return isinstance(error, exc.DBAPIError | exc.TimeoutError | OSError)
+    return isinstance(error, exc.DBAPIError | exc.TimeoutError | OSError | MirrorError)
+
+
+def _what(error: Exception | None) -> str:
+    return "the copy of the rows on this machine" if isinstance(error, MirrorError) else "the log"
 
 
 def _worded(error: Exception) -> str:

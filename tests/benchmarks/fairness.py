@@ -6,17 +6,15 @@ import asyncio
 import json
 import os
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 from kro_es.api.objects import JsonObject, Resource
 from kro_es.cluster.client import connect
 from kro_es.cluster.kubernetes import KubernetesCluster
+from tests.benchmarks.database import measured
 from tests.benchmarks.eyes import Eyes, watching
 from tests.benchmarks.figures import Figure
 from tests.support.controlplane import ControlPlane
-from tests.support.operator import Operator
 from tests.support.steps import config_map, definition, instance
 
 ALONE = 10
@@ -29,8 +27,8 @@ _KINDS = ("FairCrowd", "FairOther")
 def fairness() -> list[Figure]:
     """``FAIRNESS=5000`` makes the crowd larger; a thousand come at once otherwise."""
     crowd = int(os.environ.get("FAIRNESS", "1000"))
-    with ControlPlane() as plane, tempfile.TemporaryDirectory() as folder:
-        operator = Operator(plane.kubeconfig("controller"), Path(folder)).start()
+    with ControlPlane() as plane, measured("fairness") as database:
+        operator = database.operator(plane.kubeconfig("controller")).start()
         try:
             for kind in _KINDS:
                 cfg = config_map("cfg", "${schema.metadata.name}-cfg", {"value": "${schema.spec.value}"})
@@ -44,6 +42,7 @@ def fairness() -> list[Figure]:
     usual = statistics.median(alone)
     delay = max(beside) - usual
     return [
+        *database.figures,
         Figure("fairness.alone.p50", usual, "ms"),
         Figure(f"fairness.beside.{crowd}.p50", statistics.median(beside), "ms"),
         Figure(f"fairness.beside.{crowd}.max", max(beside), "ms"),

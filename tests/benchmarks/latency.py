@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from kro_es.api.objects import JsonObject, Resource
 from kro_es.cluster.client import connect
 from kro_es.cluster.kubernetes import KubernetesCluster
+from tests.benchmarks.database import measured
 from tests.benchmarks.eyes import MAPS, Eyes, watching
 from tests.benchmarks.figures import Figure
 from tests.support.controlplane import ControlPlane
-from tests.support.operator import Operator
 from tests.support.steps import config_map, definition, instance
 
 ROUNDS = 30
@@ -28,8 +26,8 @@ _BENCH = "latency-bench"
 
 
 def latency() -> list[Figure]:
-    with ControlPlane() as plane, tempfile.TemporaryDirectory() as folder:
-        operator = Operator(plane.kubeconfig("controller"), Path(folder)).start()
+    with ControlPlane() as plane, measured("latency") as database:
+        operator = database.operator(plane.kubeconfig("controller")).start()
         try:
             for found in _definitions():
                 plane.kubectl("apply", "-f", "-", stdin=json.dumps(found))
@@ -38,7 +36,7 @@ def latency() -> list[Figure]:
             times = asyncio.run(_measured(str(plane.kubeconfig("admin"))))
         finally:
             operator.stop()
-    figures = []
+    figures = database.figures
     for name, found in times.items():
         middle = statistics.median(found)
         figures.append(Figure(f"latency.{name}.p50", middle, "ms", middle / BARS[name], f"{BARS[name]} ms"))

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.database import Measured, measured
 from tests.benchmarks.figures import Figure
 from tests.support.controlplane import ControlPlane
 from tests.support.operator import free_port
@@ -33,7 +34,7 @@ def load() -> list[Figure]:
     """Figures per workload; none, with a line that says so, where the harness is not there.
 
     ``LOAD_KRO=/path/to/kro`` measures that binary too, tuned, each workload on a control plane of its own; ratios
-    are then of one run. ``LOAD_OUTPUT=folder`` keeps what the harness wrote.
+    are then of one run. ``LOAD_OUTPUT=folder`` keeps what the harness wrote. The log is where ``BENCH_DATABASE`` says.
     """
     if not (HARNESS / "load.py").exists():
         print(f"load: skipped, there is no {HARNESS}")
@@ -43,23 +44,22 @@ def load() -> list[Figure]:
     kro = os.environ.get("LOAD_KRO")
     figures = []
     for workload, count in sizes.items():
-        with ControlPlane() as plane, tempfile.TemporaryDirectory() as folder:
+        prefix = f"load.{workload}.{count}"
+        with ControlPlane() as plane, measured(prefix) as database:
             floor = _floor(plane, workload, count)
-            found = _run(plane, _own(Path(folder)), workload, count, "kro-es")
+            found = _run(plane, _own(database), workload, count, "kro-es")
         beside = None
         if kro:
             with ControlPlane() as plane:
                 beside = _run(plane, [kro, *KRO_TUNED], workload, count, "kro")
-        figures += _figures(f"load.{workload}.{count}", found, floor, beside)
+        figures += [*_figures(prefix, found, floor, beside), *database.figures]
     return figures
 
 
-def _own(folder: Path) -> list[str]:
+def _own(database: Measured) -> list[str]:
     address = f"127.0.0.1:{free_port()}"
-    return [
-        sys.executable, "-m", "kro_es.cli.operator", "run", "--database", f"sqlite:///{folder}/log.db",
-        "--health-address", address, "--metrics-address", address,
-    ]  # fmt: skip
+    where = ("--health-address", address, "--metrics-address", address)
+    return [sys.executable, "-m", "kro_es.cli.operator", *database.arguments, *where]
 
 
 def _run(plane: ControlPlane, operator: list[str], workload: str, count: int, label: str) -> dict[str, Any]:

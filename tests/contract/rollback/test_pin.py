@@ -10,7 +10,7 @@ import pytest
 
 from kro_es.errors import UserError
 from kro_es.events.types import CommandPin
-from kro_es.history import nodes, pinning, pins, preview, rollback, targets, timeline
+from kro_es.history import doctor, pinning, pins, preview, rollback, targets, timeline
 from kro_es.history.progress import progress
 from kro_es.history.revisions import revisions, rollouts
 from kro_es.history.timeline import Filters
@@ -39,7 +39,7 @@ async def test_a_pinned_instance_stays_while_the_others_go_on(twenty: Desk) -> N
     assert "by dana: it was better" in condition(twenty)["message"]
     assert condition(twenty, "shop-04") == {}
     target = targets.find(twenty.history, "webshop/shop-03", "team-a")
-    assert "by dana: it was better" in nodes.doctor(twenty.history, target)[1]["pinned"]
+    assert "by dana: it was better" in doctor.doctor(twenty.history, target)[1]["pinned"]
     told = [row["summary"] for row in timeline.listed(twenty.history, Filters(), target).rows]
     assert "pinned to revision 1: it was better" in told
     assert faults(twenty.inside.url) == []

@@ -8,7 +8,7 @@ import pytest
 
 from kro_es.errors import UserError
 from kro_es.events.types import Body, InstancePinned, InstanceUnpinned
-from kro_es.history import nodes, pinning, pins, preview, rollback, selecting, targets, timeline, why
+from kro_es.history import doctor, pinning, pins, preview, rollback, selecting, targets, timeline, why
 from kro_es.history.revisions import rollouts
 from kro_es.history.timeline import Filters
 from tests.contract.instances.shapes import cm, shop
@@ -92,7 +92,7 @@ async def test_who_loses_the_labels_is_let_go_and_who_gets_them_is_pinned_and_th
     assert "pinned to revision 1: it has tier=gold" in told
     assert "unpinned: no pin of tier=gold selects it any more" in told
     target = targets.find(twenty.history, "webshop/shop-02", "team-a")
-    assert "pinned to revision 1 by its labels (tier=gold)" in nodes.doctor(twenty.history, target)[1]["pinned"]
+    assert "pinned to revision 1 by its labels (tier=gold)" in doctor.doctor(twenty.history, target)[1]["pinned"]
     sound(twenty)
 
 

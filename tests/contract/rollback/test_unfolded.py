@@ -26,7 +26,9 @@ async def test_a_command_is_in_the_log_at_once_though_nobody_folds_it(twenty: De
     history = twenty.history
     types = ["command.instance_rollback", "command.hold", "command.pin"]
     newest = timeline.listed(history, Filters(limit=3)).rows
-    assert [(row["type"], row["actor"], row["known_by"]) for row in newest] == [(one, "dana", "cli") for one in types]
+    assert [(row["type"], row["actor"], row["actor_source"]) for row in newest] == [
+        (one, "dana", "cli") for one in types
+    ]
     about = timeline.listed(history, Filters(limit=2), target).rows
     assert [row["type"] for row in about] == types[:2]
     assert [row["type"] for row in timeline.listed(history, Filters(type="command.pin")).rows] == ["command.pin"]

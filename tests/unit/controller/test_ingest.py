@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.api.selector import Selector
-from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched
+from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched, WatchItem
 from kro_es.controller.ingest import Ingest, Sent
 from kro_es.controller.vault import Vault
 from kro_es.decisions.taint import Taints
@@ -38,9 +39,11 @@ SECRETS = Watched(Resource(Gvk("", "v1", "Secret"), "secrets", True), None)
 class _Log:
     def __init__(self) -> None:
         self.events: list[NewEvent] = []
+        self.commits: list[int] = []
 
     async def append(self, events: Sequence[NewEvent]) -> tuple[Event, ...]:
         self.events += events
+        self.commits.append(len(events))
         return ()
 
     @property
@@ -68,6 +71,7 @@ class _Live:
 
     def __init__(self, *objects: JsonObject) -> None:
         self._objects = {ObjectRef.of(obj).name: obj for obj in objects}
+        self.refusal: ApiError | None = None
 
     forbidden = False
 
@@ -77,17 +81,19 @@ class _Live:
         return []
 
     async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
+        if self.refusal is not None:
+            raise self.refusal
         if name not in self._objects:
             raise ApiError(404, "NotFound", f"{name} not found")
         return self._objects[name]
 
 
-def _ingest(log: _Log, *, rows: Sequence[Row] = (), live: Sequence[JsonObject] = ()) -> Ingest:
+def _ingest(log: _Log, *, rows: Sequence[Row] = (), live: Sequence[JsonObject] = (), cluster: Any = None) -> Ingest:
     @contextmanager
     def reader() -> Iterator[Any]:
         yield _Rows(rows)
 
-    cluster: Any = _Live(*live)
+    cluster = cluster or _Live(*live)
     origin = Origin("cluster", 0, Redactor.of(b"k" * 32))
     return Ingest(log, cluster, origin, taints=Taints(), vault=Vault(), open_reader=reader, clock=lambda: 1_000)
 
@@ -183,6 +189,52 @@ async def test_an_unexplained_deleted_event_is_settled_by_one_look(live: Sequenc
     assert log.types == [expected]
 
 
+@pytest.mark.parametrize("status", [0, 429, 503])
+async def test_a_deleted_event_is_not_settled_while_nobody_answers(status: int) -> None:
+    log = _Log()
+    live = _Live(_object(version=9))
+    ingest = _ingest(log, rows=[_row("a")], cluster=live)
+    live.refusal = ApiError(status, "Unanswered", "not now")
+    with pytest.raises(ApiError):
+        await ingest.sink(CONFIG_MAPS, Changed("DELETED", _object(version=3)))
+    assert log.types == []
+    live.refusal = None
+    await ingest.sink(CONFIG_MAPS, Broken("Unanswered"))
+    await ingest.sink(CONFIG_MAPS, Listed((), "9"))
+    assert log.types == [WatchGap, ObjectLeftSelection]
+
+
+async def test_whether_many_are_gone_is_asked_for_all_of_them_at_once() -> None:
+    log = _Log()
+    asked: list[str] = []
+    every = asyncio.Event()
+
+    class Slow(_Live):
+        async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
+            asked.append(name)
+            if len(asked) == 30:
+                every.set()
+            await every.wait()
+            return await super().get(resource, namespace, name)
+
+    ingest = _ingest(log, cluster=Slow(_object("o7", version=9)))
+    burst = Burst(tuple(Changed("DELETED", _object(f"o{number}", version=3)) for number in range(30)))
+    async with asyncio.timeout(10):
+        await ingest.sink(CONFIG_MAPS, burst)
+    assert [event.subject.name for event in log.events] == [f"o{number}" for number in range(30)]
+    assert [n for n, event in enumerate(log.events) if type(event.body) is not ObjectDeleted] == [7]
+
+
+async def test_what_was_gone_for_all_one_may_ask_is_seen_again_when_it_was_not() -> None:
+    log = _Log()
+    live = _Live(_object(version=9))
+    live.refusal = ApiError(403, "Forbidden", "may not get")
+    ingest = _ingest(log, cluster=live)
+    await ingest.sink(CONFIG_MAPS, Changed("DELETED", _object(version=3)))
+    await ingest.sink(CONFIG_MAPS, Changed("ADDED", _object(version=10)))
+    assert log.types == [ObjectDeleted, ObjectObserved]
+
+
 async def test_what_left_the_selection_is_seen_again_when_it_returns() -> None:
     log = _Log()
     ingest = _ingest(log, live=[_object(version=9)])
@@ -201,6 +253,43 @@ async def test_a_broken_watch_is_a_gap_and_what_the_list_finds_is_late() -> None
     found = log.events[2].body
     assert isinstance(found, ObjectObserved)
     assert found.seen_late
+
+
+async def test_a_gap_begins_where_the_server_was_last_heard_of() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("a")])
+    await ingest.sink(CONFIG_MAPS, Changed("ADDED", _object()))
+    await ingest.sink(CONFIG_MAPS, Broken("unanswered", 45.0))
+    await ingest.sink(CONFIG_MAPS, Listed((_object(),), "4"))
+    gap = log.events[1].body
+    assert isinstance(gap, WatchGap)
+    assert (gap.until - gap.since, gap.reason) == (45_000_000, "unanswered")
+
+
+async def test_a_gap_says_what_broke_the_watch_and_that_it_could_not_be_resumed() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("a")])
+    for reason in ("disconnect", "Unanswered", "expired", "Unanswered", "expired"):
+        await ingest.sink(CONFIG_MAPS, Broken(reason))
+    await ingest.sink(CONFIG_MAPS, Listed((_object(),), "4"))
+    gap = log.events[0].body
+    assert isinstance(gap, WatchGap)
+    assert gap.reason == "disconnect, expired"
+
+
+async def test_a_watch_refused_since_the_start_was_blind_since_the_run_before() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("a")])
+    ingest.last_seen_alive = 400
+    await ingest.sink(CONFIG_MAPS, Broken("Forbidden"))
+    await ingest.sink(CONFIG_MAPS, Listed((_object(),), "4"))
+    await ingest.sink(CONFIG_MAPS, Broken("Forbidden"))
+    await ingest.sink(CONFIG_MAPS, Listed((_object(),), "5"))
+    await ingest.sink(CONFIG_MAPS, Listed((_object(),), "6"))
+    gaps = [event.body for event in log.events if isinstance(event.body, WatchGap)]
+    assert [(gap.reason, gap.since, gap.until) for gap in gaps] == [
+        ("Forbidden", 400, 1_000), ("Forbidden", 1_000, 1_000),
+    ]  # fmt: skip
 
 
 async def test_a_watch_that_goes_on_where_it_was_has_missed_nothing() -> None:
@@ -283,3 +372,48 @@ def test_who_changed_an_object_is_the_manager_whose_entry_moved() -> None:
     assert first is not None
     assert second is not None
     assert (first.actor.name, second.actor.name) == ("helm", "kubectl-edit")
+
+
+CROWD = [_object(f"o{number}", number + 1) for number in range(450)]
+
+
+@pytest.mark.parametrize("item", [Burst(tuple(Changed("ADDED", obj) for obj in CROWD)), Listed(tuple(CROWD), "500")])
+async def test_a_crowd_is_recorded_in_order_and_in_parts(item: WatchItem) -> None:
+    """All at once it would be in everybody's way: in the loop while it is looked at, in the log while it is written."""
+    log = _Log()
+    await _ingest(log).sink(CONFIG_MAPS, item)
+    assert [event.subject.name for event in log.events] == [f"o{number}" for number in range(450)]
+    assert log.commits == [200, 200, 50]
+
+
+async def test_a_long_list_of_what_is_known_lets_others_in_between() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[{**_row(f"o{number}"), "resource_version": number + 1} for number in range(450)])
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    await ingest.sink(CONFIG_MAPS, Listed(tuple(CROWD), "500"))
+    task.cancel()
+    assert not [event for event in log.events if isinstance(event.body, ObjectObserved)]
+    assert turns >= 3
+
+
+async def test_a_gap_of_a_crowd_shares_the_commit_of_what_is_found_first() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("gone")])
+    await ingest.sink(CONFIG_MAPS, Broken("disconnect"))
+    await ingest.sink(CONFIG_MAPS, Listed(tuple(CROWD), "500"))
+    assert log.types[0] is WatchGap
+    assert log.types[-1] is ObjectGoneUnseen
+    assert log.commits == [201, 200, 50, 1]
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("gone")])
+    await ingest.sink(CONFIG_MAPS, Broken("disconnect"))
+    await ingest.sink(CONFIG_MAPS, Listed((), "500"))
+    assert (log.types, log.commits) == ([WatchGap, ObjectGoneUnseen], [2])

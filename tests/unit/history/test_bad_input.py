@@ -104,7 +104,7 @@ def test_an_unknown_command_is_a_mistake_too(ask: Ask) -> None:
 def test_what_is_missing_is_told_with_the_commands_own_help(ask: Ask) -> None:
     said = ask("show")
     assert (said.code, said.out) == (1, "")
-    assert "Missing parameter: what" in said.err
+    assert "missing argument WHAT" in said.err
     assert "kro-history show --help tells more" in said.err
 
 

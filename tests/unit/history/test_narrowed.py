@@ -18,8 +18,8 @@ from kro_es.cli.output import Screen
 from kro_es.cli.remote import Place
 from kro_es.cli.spoken import SpokenScreen, perform
 from kro_es.errors import KroEsError, UserError
-from kro_es.events.types import Input, InstanceGone, ReconcileDecided, Write
-from kro_es.history.narrowed import NarrowedHistory, scopes
+from kro_es.events.types import Input, InstanceGone, InstanceSettled, NodeReport, ReconcileDecided, Write
+from kro_es.history.narrowed import LEFT_OUT, NarrowedHistory, scopes
 from kro_es.history.source import History
 from kro_es.store.engine import open_engine
 from kro_es.store.narrowed import Scope
@@ -199,6 +199,60 @@ def test_items_of_a_collection_are_named_to_those_who_may_see_them(recorder: Rec
     *_, decided, gone = bodies(recorder, Scope("", "Service", "east"))
     assert [one["node"] for one in decided.accepted] == ["svc", "svc/east/api"]
     assert gone.nodes == ("svc", "svc/east/api")
+
+
+TAKEN = "resource belongs to a different ApplySet: vault/db (/v1, Kind=Secret) belongs to another instance"
+WAITS = 'node "cfg": no observed state: waiting for readiness (data pending)'
+
+
+def showing(message: str) -> dict[str, Any]:
+    condition = {"type": "ResourcesReady", "status": "False", "message": f"resource reconciliation failed: {message}"}
+    return {**SHOP, "status": {"conditions": [condition]}}
+
+
+def reasons(recorder: Recorder, *seen: Scope) -> list[tuple[str, ...]]:
+    """Of every decision, of the state it led to, of the nodes then and now, and of what the doctor says."""
+    history = NarrowedHistory(str(recorder.engine.url.database), END, (Scope("kro.run", "WebShop", "prod"), *seen))
+    events = history.log.read(1, 100)
+    found = [
+        tuple(one.reason for one in event.body.nodes) for event in events if isinstance(event.body, ReconcileDecided)
+    ]
+    found.append(tuple(event.body.message for event in events if isinstance(event.body, InstanceSettled)))
+    last = str(recorder.log.head())
+    for question in (("graph", "webshop/shop", "--at", last), ("graph", "webshop/shop")):
+        found.append(tuple(row["reason"] for row in rows(history, *question, "-o", "json")))
+    (report,) = [one["document"] for one in told(history, "doctor", "webshop/shop", "-o", "json") if "document" in one]
+    found.append((report["message"], *(one["on"] for one in report["waiting"])))
+    history.close()
+    return found
+
+
+def test_why_a_node_waits_is_told_as_far_as_the_instance_itself_tells_it(recorder: Recorder) -> None:
+    """A reason names whatever it stumbled over: who may get the instance hears of that what its status says."""
+    recorder.see({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "vault"}}, manager("x"))
+    reports = (NodeReport("db", "ERROR", TAKEN), NodeReport("cfg", "IN_PROGRESS", WAITS))
+    recorder.decided(SHOP, (), reports, cause=1)
+    recorder.see(showing(WAITS), manager("kro-es"))
+    recorder.decided(SHOP, (), reports, cause=1)
+    settled = InstanceSettled("", 1, 1, "ERROR", False, TAKEN, given={"failed": {"db": TAKEN}})
+    recorder.append(recorder.of(SHOP, settled, cause=1))
+    hidden = (LEFT_OUT, WAITS)
+    assert reasons(recorder) == [hidden, hidden, (LEFT_OUT,), hidden[::-1], hidden[::-1], (LEFT_OUT, *hidden[::-1])]
+    whole = (TAKEN, WAITS)
+    assert reasons(recorder, Scope("", "Secret", "vault")) == [
+        whole, whole, (TAKEN,), whole[::-1], whole[::-1], (TAKEN, *whole[::-1]),
+    ]  # fmt: skip
+    assert "vault" not in repr(bodies(recorder))
+
+
+def test_what_an_instance_no_longer_says_is_still_told_of_the_time_it_did(recorder: Recorder) -> None:
+    recorder.see({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "vault"}}, manager("x"))
+    recorder.decided(SHOP, (), (NodeReport("db", "ERROR", TAKEN),), cause=1)
+    recorder.see(showing(TAKEN), manager("kro-es"))
+    for number in range(9):
+        recorder.see(showing(f"something else, {number}"), manager("kro-es"))
+    recorder.decided(SHOP, (), (NodeReport("db", "ERROR", TAKEN),), cause=1)
+    assert reasons(recorder)[:2] == [(TAKEN,), (LEFT_OUT,)]
 
 
 def test_revisions_are_for_those_who_may_get_definitions(narrowed: Callable[..., NarrowedHistory]) -> None:
