@@ -121,15 +121,7 @@ class _Controller:
         await writer.append([_note(started(settings, fence))])
         if settings.install_crds:
             await cluster.install_own_crds()
-
-        asking = asyncio.get_running_loop()
-
-        def alive() -> None:
-            log.heartbeat(now=now_micros())
-            if log.mirror_lost and not stop.is_set():
-                # nothing may be appended for long, and passes read it
-                asking.call_soon_threadsafe(writer.submit, ())
-
+        alive = _beat(log, writer, stop)
         await self._watch_and_work(cluster, assembled, left, alive, stop)
         if writer.healthy:
             await asyncio.to_thread(alive)
@@ -287,6 +279,19 @@ async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         with suppress(asyncio.CancelledError):
             await task
+
+
+def _beat(log: EventLog, writer: LogWriter, stop: asyncio.Event) -> Callable[[], None]:
+    """What tells now and then, from another thread, that the controller is there."""
+    asking = asyncio.get_running_loop()
+
+    def alive() -> None:
+        log.heartbeat(now=now_micros())
+        if log.mirror_lost and not stop.is_set():
+            # nothing may be appended for long, and passes read it
+            asking.call_soon_threadsafe(writer.submit, ())
+
+    return alive
 
 
 def _note(body: ControllerStarted | ControllerStopped) -> NewEvent:
