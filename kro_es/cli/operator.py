@@ -17,6 +17,7 @@ from kro_es.cli.projector import projector
 from kro_es.cli.replay import replay
 from kro_es.errors import KroEsError
 from kro_es.settings import Settings
+from kro_es.store.errors import in_words
 
 _PROGRAMS = {"db": "kro_es.cli.database", "cel": "kro_es.cli.cel"}
 """Groups of commands and the module with their ``app``."""
@@ -39,7 +40,6 @@ class _Commands(typed.Group):
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -222,6 +222,12 @@ def main() -> None:
         sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        said = in_words(error)
+        if said is None:
+            raise
+        typer.secho(f"kro-es: {said}", fg="red", err=True)
         sys.exit(1)
 
 

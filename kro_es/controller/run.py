@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from kro_es.cluster.client import ApiClient, connect
 from kro_es.cluster.informers import Informers
@@ -263,6 +264,21 @@ def refuse_unfolded(settings: Settings) -> None:
         raise UserError("--projections needed is for PostgreSQL: with SQLite nobody but the controller folds")
 
 
+def _beat(log: EventLog, writer: LogWriter, stop: asyncio.Event) -> Callable[[], None]:
+    """Proof of life, for a thread of its own."""
+    loop = asyncio.get_running_loop()
+
+    def beat() -> None:
+        # while the database is away nobody is alive for it, and the writer says what is wrong
+        with suppress(DBAPIError):
+            log.heartbeat(now=now_micros())
+        if log.mirror_lost and not stop.is_set():
+            # nothing may be appended for long, and passes read it
+            loop.call_soon_threadsafe(writer.submit, ())
+
+    return beat
+
+
 async def _first(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Waits for the first of them and ends the others; raises what it raised."""
     try:
@@ -279,19 +295,6 @@ async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         with suppress(asyncio.CancelledError):
             await task
-
-
-def _beat(log: EventLog, writer: LogWriter, stop: asyncio.Event) -> Callable[[], None]:
-    """What tells now and then, from another thread, that the controller is there."""
-    asking = asyncio.get_running_loop()
-
-    def alive() -> None:
-        log.heartbeat(now=now_micros())
-        if log.mirror_lost and not stop.is_set():
-            # nothing may be appended for long, and passes read it
-            asking.call_soon_threadsafe(writer.submit, ())
-
-    return alive
 
 
 def _note(body: ControllerStarted | ControllerStopped) -> NewEvent:
