@@ -121,7 +121,6 @@ class _Controller:
         await writer.append([_note(started(settings, fence))])
         if settings.install_crds:
             await cluster.install_own_crds()
-
         alive = _beat(log, writer, stop)
         await self._watch_and_work(cluster, assembled, left, alive, stop)
         if writer.healthy:
