@@ -24,6 +24,7 @@ from kro_es.cli.output import RED, ReaderGone, Screen, coloured
 from kro_es.cli.preferences import preferences
 from kro_es.cli.remote import Place
 from kro_es.errors import KroEsError, UserError
+from kro_es.store.errors import in_words
 
 
 class About(NamedTuple):
@@ -204,6 +205,11 @@ def run() -> int:
         return 130
     except ReaderGone:
         return 0
+    except Exception as error:
+        said = in_words(error)
+        if said is None:
+            raise
+        return _said(said, 1)
     return code if isinstance(code, int) else 0
 
 

@@ -22,6 +22,12 @@ def canonical(value: JsonValue) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
+def canonical_around(value: JsonObject, name: str) -> tuple[bytes, bytes]:
+    """The text of an object, and within it that of a member; neither is made twice."""
+    part = canonical(value[name])
+    return canonical({**value, name: orjson.Fragment(part)}), part
+
+
 def diff(old: JsonValue, new: JsonValue) -> JsonObject:
     """The delta from ``old`` to ``new``, type-strict: Python's ``==`` takes True, 1 and 1.0 for the same."""
     return Base(old).diff(new)

@@ -121,6 +121,8 @@ class Batch:
         self.events: list[Event] = []
         self.rows: list[Values] = []
         self.leaves: list[bytes] = []
+        self.texts: dict[int, bytes] = {}
+        """Canonical texts that are known already, by identity of the JSON value in one of the events."""
         self._cluster = cluster
 
     def event(self, item: StagedEvent) -> Event:
@@ -149,6 +151,8 @@ class Batch:
         self.rows.append(encoder.row(connection, event, item.stream, item, salt, digest))
         self.events.append(event)
         self.leaves.append(digest)
+        if item.observed:
+            self.texts[id(item.payload["object"])] = item.observed
         return event
 
 

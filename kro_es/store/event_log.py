@@ -25,10 +25,11 @@ from kro_es.store.mirror import Changes, Mirror
 from kro_es.store.names import Names
 from kro_es.store.packing import Packer
 from kro_es.store.seal import refuse_sealed
-from kro_es.store.sql import run
+from kro_es.store.sql import COPIED, run, sent_at_once
 from kro_es.store.staging import StagedEvent, Staging
 from kro_es.store.stored import Bases
 from kro_es.store.streams import Streams
+from kro_es.store.succession import free_head
 from kro_es.store.upkeep import Upkeep, upkeep
 from kro_es.store.verify import VerifyReport, verify
 
@@ -173,6 +174,7 @@ class EventLog(LogReader):
         Raises SealedLog for a copy that nobody adopted yet, OtherCluster for a log that was begun for another one.
         """
         self._fence = None
+        free_head(self._engine)
         with self._writing() as (connection, head):
             refuse_sealed(connection)
             if self._cluster and head.cluster not in ("", self._cluster):
@@ -333,15 +335,22 @@ class EventLog(LogReader):
         return True
 
     def _store(self, connection: Connection, batch: Batch) -> bytes:
-        first, last = batch.events[0].position, batch.events[-1].position
+        first = batch.events[0].position
         behind = self._folding.behind
         if behind is not None and behind < first - 1:
             # Somebody appended without these projections; they must not see a later event first.
             self._folding.fold(connection, self._read(connection, behind + 1, first - 1 - behind))
+        if len(batch.rows) >= COPIED:
+            return self._put(connection, batch)
+        with sent_at_once(connection):
+            return self._put(connection, batch)
+
+    def _put(self, connection: Connection, batch: Batch) -> bytes:
+        first, last = batch.events[0].position, batch.events[-1].position
         self._names.flush(connection)
         self._streams.flush(connection)
         insert(connection, batch.rows)
         digest = chain(batch.head.chain, first, last, batch.leaves)
         commit(connection, first, last, digest)
-        self._folding.fold(connection, batch.events)
+        self._folding.fold(connection, batch.events, batch.texts)
         return digest

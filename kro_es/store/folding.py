@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -10,7 +10,7 @@ from kro_es.events.types import Event
 from kro_es.projections.projection import Projection, Routes, Row
 from kro_es.store.lru import Lru
 from kro_es.store.mirror import Changes
-from kro_es.store.rows import RowForm
+from kro_es.store.rows import NO_TEXTS, RowForm
 from kro_es.store.sql import Values, marks, run, run_many
 
 _ROWS_KEPT = 2048
@@ -45,7 +45,9 @@ class FoldedProjection:
         top = run(connection, f"SELECT max(key) FROM {self._form.table}").scalar()  # noqa: S608 the name is ours
         self._top_key = top or ""
 
-    def fold(self, connection: Connection, events: Sequence[Event], position: int) -> Changes | None:
+    def fold(
+        self, connection: Connection, events: Sequence[Event], position: int, texts: Mapping[int, bytes] = NO_TEXTS
+    ) -> Changes | None:
         """The rows after the events up to ``position``; those up to the projection's own position are skipped."""
         if not self.follows or position <= self.position:
             return None
@@ -59,7 +61,7 @@ class FoldedProjection:
         found: dict[str, Values | None] = {}
         for event, keys in touched:
             try:
-                changed.update(self._changes(event, keys, found))
+                changed.update(self._changes(event, keys, found, texts))
             except Exception as error:  # noqa: BLE001 a fault of one projection must not stop the log
                 parked.append(self._parked(event, error))
         self._write(connection, changed, found)
@@ -112,7 +114,9 @@ class FoldedProjection:
             for values in run(connection, f"{self._form.select} WHERE key IN ({marks(len(part))})", part):
                 self._rows.put(values[0], tuple(values))
 
-    def _changes(self, event: Event, keys: Iterable[str], found: dict[str, Values | None]) -> dict[str, Values | None]:
+    def _changes(
+        self, event: Event, keys: Iterable[str], found: dict[str, Values | None], texts: Mapping[int, bytes]
+    ) -> dict[str, Values | None]:
         """All changes of one event, or none when any of them raises; ``found`` gets the rows as they are stored."""
         after: dict[str, Row | None] = {}
         stored: dict[str, Values | None] = {}
@@ -123,7 +127,7 @@ class FoldedProjection:
             if row is not before:
                 found.setdefault(key, kept)
                 after[key] = row
-                stored[key] = None if row is None else self._form.values(key, row)
+                stored[key] = None if row is None else self._form.values(key, row, texts)
         for key, values in stored.items():
             self._rows.put(key, values)
         return stored
@@ -174,13 +178,16 @@ class Folding:
         found, self._changes = self._changes, []
         return found
 
-    def fold(self, connection: Connection, events: Sequence[Event]) -> None:
-        """Folds the events and moves the checkpoints, all in the caller's transaction."""
+    def fold(self, connection: Connection, events: Sequence[Event], texts: Mapping[int, bytes] = NO_TEXTS) -> None:
+        """Folds the events and moves the checkpoints, all in the caller's transaction.
+
+        ``texts``: canonical texts of values in the events, by identity, as far as they are known.
+        """
         if not events or not self._folded:
             return
         last = events[-1].position
         for folded, of_it in zip(self._folded, self._routes.split(events), strict=True):
-            changes = folded.fold(connection, of_it, last)
+            changes = folded.fold(connection, of_it, last, texts)
             if changes is not None:
                 self._changes.append(changes)
         following = [folded for folded in self._folded if folded.follows]

@@ -16,6 +16,7 @@ from kro_es.store.sql import Values, marks, run_many
 from kro_es.store.tables import table_name
 
 _PYTHON: dict[str, type] = {"text": str, "int": int, "blob": bytes}
+NO_TEXTS: Mapping[int, bytes] = {}
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
@@ -50,11 +51,15 @@ class RowForm:
         self.by_key = f"{self.select} WHERE key = ?"
         self.by_column = {name: f"{self.select} WHERE {name} = ? ORDER BY key" for name in names}
 
-    def values(self, key: str, row: Row) -> Values:
-        """Raises when a column is missing or holds what its type does not."""
+    def values(self, key: str, row: Row, texts: Mapping[int, bytes] = NO_TEXTS) -> Values:
+        """Raises when a column is missing or holds what its type does not.
+
+        ``texts``: canonical texts that somebody has made already, by identity of the value.
+        """
         found: list[JsonValue] = [key, *self._all(row)]
         for place in self._json:
-            found[place] = canonical(found[place]).decode()
+            value = found[place]
+            found[place] = (texts.get(id(value)) or canonical(value)).decode()
         if not self._is_usual(found):
             for place, column in self._columns:
                 if column.type != "json":

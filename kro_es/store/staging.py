@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from kro_es.api.objects import JsonObject
 from kro_es.errors import FenceLost
 from kro_es.events import codec
-from kro_es.events.delta import canonical
+from kro_es.events.delta import canonical, canonical_around
 from kro_es.events.types import NewEvent, ObjectObserved
 from kro_es.store.digest import decision_id
 from kro_es.store.errors import ConcurrencyError
@@ -37,6 +37,8 @@ class StagedEvent:
     type_version: int
     payload: JsonObject
     canonical: bytes
+    observed: bytes
+    """The text of the observed object; empty when it is no observation."""
 
 
 class Staging:
@@ -81,12 +83,13 @@ class Staging:
         if new.expected_version is not None and new.expected_version != before.version:
             raise ConcurrencyError(new.stream, new.expected_version, before.version)
         type_name, type_version, payload = codec.encode(new.body)
-        text = canonical(payload)
+        observation = isinstance(new.body, ObjectObserved)
+        text, observed = canonical_around(payload, "object") if observation else (canonical(payload), b"")
         head.version += 1
         event_id = event_id or decision_id(new.stream, head.version)
         if not late:
             head.event_id, head.uid, head.resource_version = event_id, new.subject.uid, new.resource_version
-        return StagedEvent(new, head, head.version, event_id, late, type_name, type_version, payload, text)
+        return StagedEvent(new, head, head.version, event_id, late, type_name, type_version, payload, text, observed)
 
     @staticmethod
     def _late(new: NewEvent, head: StreamHead) -> bool:

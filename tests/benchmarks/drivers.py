@@ -1,9 +1,9 @@
-"""An append's database part beside the driver alone, which inserts the same encoded rows and nothing else."""
+"""An append's database part beside the driver alone, which inserts the same rows and does nothing else."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,18 @@ from kro_es.store.event_log import EventLog
 from kro_es.store.migrate import migrate
 from kro_es.store.tables import schema
 
+_TABLES = {
+    "events": "position",
+    "streams": "id",
+    "subjects": "id",
+    "actors": "id",
+    "correlations": "id",
+    "types": "id",
+    "clusters": "id",
+    "commits": "last_position",
+}
+"""What an append adds rows to, and the column that grows with them."""
+
 
 @dataclass
 class Beside:
@@ -26,68 +38,88 @@ class Beside:
     ours: float = 0.0
     """The database's part of it: the head locked and moved, streams and names, rows, chain, commit."""
     raw: float = 0.0
-    """``executemany`` of the event rows alone into a table with the same indexes, and commit."""
+    """``executemany`` of the same rows into the same tables, and commit."""
 
 
 class _Timed(EventLog):
-    """Knows how long it turned events into rows, which no driver does."""
+    """Knows how long it had to do with the database; the rest is turning events into rows, which no driver does."""
 
-    encoding = 0.0
-    _began = 0.0
+    database = 0.0
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[Connection, Head]]:
+        began = time.perf_counter()
         with super()._writing() as found:
-            self._began = time.perf_counter()
+            self.database += time.perf_counter() - began
             yield found
+            began = time.perf_counter()
+        self.database += time.perf_counter() - began
 
     def _store(self, connection: Connection, batch: Batch) -> bytes:
-        self.encoding += time.perf_counter() - self._began
-        return super()._store(connection, batch)
+        began = time.perf_counter()
+        try:
+            return super()._store(connection, batch)
+        finally:
+            self.database += time.perf_counter() - began
+
+
+class _Driver:
+    """The driver alone, in a database of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        tables = schema(()).tables
+        self.tops = dict.fromkeys(_TABLES, 0)
+        with engine.connect() as connection, connection.begin():
+            for name in _TABLES:
+                tables[name].create(connection)
+        self._sqlite = engine.dialect.name == "sqlite"
+        mark = "?" if self._sqlite else "%s"
+        self._inserts = {
+            name: f"INSERT INTO {name} VALUES ({', '.join([mark] * len(tables[name].columns))})" for name in _TABLES
+        }
+        self._raw = engine.raw_connection()
+
+    def added(self, engine: Engine) -> dict[str, list[Any]]:
+        """What the other database has and this one lacks."""
+        found: dict[str, list[Any]] = {}
+        with engine.connect() as connection:
+            for name, key in _TABLES.items():
+                sql = f"SELECT * FROM {name} WHERE {key} > {self.tops[name]} ORDER BY {key}"
+                rows = [tuple(row) for row in connection.exec_driver_sql(sql)]
+                if rows:
+                    found[name] = rows
+                    keys = connection.exec_driver_sql(f"SELECT max({key}) FROM {name}")
+                    self.tops[name] = int(keys.scalar_one())
+        return found
+
+    def insert(self, added: dict[str, list[Any]]) -> None:
+        cursor = self._raw.cursor()
+        if self._sqlite:
+            cursor.execute("BEGIN IMMEDIATE")
+        for name, rows in added.items():
+            cursor.executemany(self._inserts[name], rows)
+        cursor.execute("COMMIT") if self._sqlite else self._raw.commit()
 
 
 def beside_driver(ours: Engine, other: Engine, batches: Sequence[list[NewEvent]]) -> Beside:
-    """Two empty databases of one kind; the driver's has the one table."""
+    """Two empty databases of one kind; the driver's has the tables an append adds rows to."""
     migrate(ours)
     log = _Timed(ours, (), cluster="bench")
     log.issue_fence()
-    log.encoding = 0.0
-    found, insert = Beside(), _driver(other)
+    found, driver = Beside(), _Driver(other)
+    driver.insert(driver.added(ours))
     with log.connected():
         for batch in batches:
-            _in_turn(log, ours, insert, batch, found)
+            _in_turn(log, ours, driver, batch, found)
     return found
 
 
-def _in_turn(
-    log: _Timed, ours: Engine, insert: Callable[[list[Any]], None], batch: list[NewEvent], found: Beside
-) -> None:
-    began, encoding = time.perf_counter(), log.encoding
-    appended = log.append(batch, now=batch[-1].occurred_at)
-    taken = time.perf_counter() - began
-    found.whole += taken
-    found.ours += taken - (log.encoding - encoding)
-    with ours.connect() as connection:
-        sql = f"SELECT * FROM events WHERE position >= {appended[0].position} ORDER BY position"
-        rows = [tuple(row) for row in connection.exec_driver_sql(sql)]
+def _in_turn(log: _Timed, ours: Engine, driver: _Driver, batch: list[NewEvent], found: Beside) -> None:
+    began, database = time.perf_counter(), log.database
+    log.append(batch, now=batch[-1].occurred_at)
+    found.whole += time.perf_counter() - began
+    found.ours += log.database - database
+    rows = driver.added(ours)
     began = time.perf_counter()
-    insert(rows)
+    driver.insert(rows)
     found.raw += time.perf_counter() - began
-
-
-def _driver(engine: Engine) -> Callable[[list[Any]], None]:
-    with engine.connect() as connection, connection.begin():
-        schema(()).tables["events"].create(connection)
-        width = len(connection.exec_driver_sql("SELECT * FROM events").keys())
-    sqlite = engine.dialect.name == "sqlite"
-    sql = f"INSERT INTO events VALUES ({', '.join(['?' if sqlite else '%s'] * width)})"
-    raw = engine.raw_connection()
-
-    def insert(rows: list[Any]) -> None:
-        cursor = raw.cursor()
-        if sqlite:
-            cursor.execute("BEGIN IMMEDIATE")
-        cursor.executemany(sql, rows)
-        cursor.execute("COMMIT") if sqlite else raw.commit()
-
-    return insert

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kro_es.api.objects import JsonValue
-from kro_es.events.delta import apply, canonical, diff
+from kro_es.events.delta import apply, canonical, canonical_around, diff
 
 CASES: dict[str, tuple[JsonValue, JsonValue, JsonValue]] = {
     "nothing": ({"a": [1, None]}, {"a": [1, None]}, {}),
@@ -34,3 +34,9 @@ def test_delta(case: str) -> None:
     assert canonical(delta) == canonical(expected)
     assert canonical(apply(old, delta)) == canonical(new)
     assert canonical(old) == before
+
+
+@pytest.mark.parametrize("part", [{"b": [1, 1.0, True, None, -0.0], "a": 'é"\\\0\u2028'}, {}, None, "text", 2**63])
+def test_a_text_made_around_that_of_a_member_is_the_one_text(part: JsonValue) -> None:
+    value = {"z": part, "object": part, "a": {"y": 1, "x": part}}
+    assert canonical_around(value, "object") == (canonical(value), canonical(part))

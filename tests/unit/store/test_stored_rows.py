@@ -69,6 +69,12 @@ def test_a_value_its_column_cannot_hold_is_refused(column, value, error):
         FORM.values("k", {**ROW, column: value})
 
 
+def test_a_text_that_is_known_is_not_made_again():
+    texts = {id(ROW["more"]): b"known"}
+    assert FORM.values("k", ROW, texts)[3] == "known"
+    assert FORM.values("k", {**ROW, "more": []}, texts)[3] == "[]"
+
+
 def test_a_row_without_a_column_is_refused():
     with pytest.raises(KeyError, match="more"):
         FORM.values("k", {name: value for name, value in ROW.items() if name != "more"})
