@@ -23,7 +23,7 @@ from kro_es.cli.history_state import State
 from kro_es.cli.output import RED, ReaderGone, Screen, coloured
 from kro_es.cli.preferences import preferences
 from kro_es.cli.remote import Place
-from kro_es.errors import KroEsError, UserError
+from kro_es.errors import Interrupted, KroEsError, UserError
 from kro_es.store.errors import in_words
 
 
@@ -199,6 +199,8 @@ def run() -> int:
     except typer.TyperException as error:
         told = typed.complaint(error, "kro-history")
         return 0 if told is None else _said(told, 1)
+    except Interrupted as error:
+        return _said(str(error), 130)
     except KroEsError as error:
         return _said(str(error), 1)
     except KeyboardInterrupt:

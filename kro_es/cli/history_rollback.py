@@ -138,11 +138,7 @@ def carry_out(asked: State, made: Rollback, how: How, output: Format) -> None:
                 asked.history, cluster, made, how.reason, breaking=breaking, hold=how.hold, seconds=how.seconds
             )
 
-    try:
-        written = asyncio.run(carried_out())
-    except work.Interrupted as error:
-        _say(str(error))
-        raise KeyboardInterrupt from error
+    written = asyncio.run(carried_out())
     try:
         _say(f"written, command {written.command}")
         if how.wait:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from kro_es.cluster.client import ApiClient, connect
 from kro_es.cluster.informers import Informers
@@ -270,9 +269,7 @@ def _beat(log: EventLog, writer: LogWriter, stop: asyncio.Event) -> Callable[[],
     loop = asyncio.get_running_loop()
 
     def beat() -> None:
-        # while the database is away nobody is alive for it, and the writer says what is wrong
-        with suppress(DBAPIError):
-            log.heartbeat(now=now_micros())
+        log.heartbeat(now=now_micros())
         if log.mirror_lost and not stop.is_set():
             # nothing may be appended for long, and passes read it
             loop.call_soon_threadsafe(writer.submit, ())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kro_es.errors import ApiError, UserError
+from kro_es.errors import ApiError, Interrupted, UserError
 from kro_es.events.types import Actor, Event, WatchGap
 from kro_es.history import rollback, targets
 from kro_es.history.progress import progress
@@ -204,7 +204,7 @@ async def test_ctrl_c_in_the_middle_tells_what_was_done_and_the_same_command_goe
         return None
 
     twenty.fault = stop
-    with pytest.raises(rollback.Interrupted) as told:
+    with pytest.raises(Interrupted) as told:
         await twenty.carry_out(before)
     twenty.fault = lambda call: None
     await twenty.inside.rest()
