@@ -4,6 +4,7 @@ KroEsError
 ├── UserError              the input is wrong; only its author can mend it
 │   ├── DefinitionErrors   every fault of one definition, in document order
 │   └── CelError           one expression (subclasses in ``kro_es.cel.errors``)
+├── Interrupted            a person stopped it in the middle; the text says what was done by then
 ├── CompilerFailed         a bug of ours on one definition; an edit or a new version may avoid it
 ├── Retryable              the same call may succeed later
 └── ApiError               the API server refused; ``retryable`` says whether waiting helps
@@ -20,6 +21,10 @@ class KroEsError(Exception):
 
 class UserError(KroEsError):
     """The input is wrong; retrying without an edit cannot help."""
+
+
+class Interrupted(KroEsError):
+    """A person stopped it in the middle; the text says what was done by then."""
 
 
 class Retryable(KroEsError):

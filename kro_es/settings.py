@@ -54,4 +54,9 @@ class Settings:
     """``file:PATH`` or ``webhook:[HOST:]PORT``: audit events of the API server, so that actors are users."""
     audit_token_file: str | None = None
     """Bearer token the API server's webhook has to show."""
+    audit_certificate_file: str | None = None
+    """Certificate in PEM the webhook bears, made with its key where both are missing; None: plain HTTP."""
+    audit_key_file: str | None = None
+    audit_plain_http: bool = False
+    """Whether the webhook speaks plain HTTP to other machines too."""
     log_level: str = "info"

@@ -36,7 +36,8 @@ def _counted(count: int, word: str) -> str:
 def _shown(finding: Finding, lines: Sequence[str]) -> str:
     where = ":".join(str(part) for part in (finding.file, finding.line, finding.column) if part is not None)
     # the excerpts of the expression engine are left out: the line of the file says more
-    message = "\n    ".join(line for line in finding.message.split("\n") if not line.startswith(" | "))
+    told = [line.replace(" | did you mean", "; did you mean", 1) for line in finding.message.split("\n")]
+    message = "\n    ".join(line for line in told if not line.startswith(" | ")).replace("\n    ; did", "; did")
     text = f"{where}: {finding.severity}[{finding.code}]: {message}"
     if finding.line is None or finding.column is None or finding.line > len(lines):
         return text

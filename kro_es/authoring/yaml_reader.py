@@ -108,9 +108,18 @@ class _Composer:
                         yield root
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise YamlError(_problem(error), self._place(mark)) from None
+            raise YamlError(_problem(error) + self._why(mark), self._place(mark)) from None
         except yaml.reader.ReaderError as error:
             raise YamlError(f"this character cannot be in YAML: {error.reason}", self._unreadable()) from None
+
+    def _why(self, mark: _Mark | None) -> str:
+        """What people paste that looks like YAML."""
+        lines = self._text.splitlines()
+        if mark is None or mark.line >= len(lines):
+            return ""
+        if lines[mark.line][: mark.column + 1].endswith("\t"):
+            return ": it is a tab, and YAML is indented with spaces"
+        return _TEMPLATED if any("{{" in line for line in lines[max(0, mark.line - 1) : mark.line + 1]) else ""
 
     def _unreadable(self) -> Place:
         """Of the first character that YAML does not allow."""
@@ -190,7 +199,7 @@ class _Composer:
             if isinstance(found, str):
                 return found
         if not isinstance(event, yaml.ScalarEvent):
-            raise YamlError("a key must be a text, a number or a boolean", place)
+            raise YamlError(f"a key must be a text, a number or a boolean{self._why(event.start_mark)}", place)
         try:
             key = key_of(event.value, _tag(event), plain=event.implicit[0])
         except ScalarError as error:
@@ -232,6 +241,9 @@ def _size(value: JsonValue, most: int) -> int:
         elif isinstance(last, list):
             waiting += last
     return found
+
+
+_TEMPLATED = "; {{ }} is a template and no YAML yet: render it first, e.g. with helm template"
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 
+from kro_es.api.near import near
 from kro_es.cel.ast import (
     Call,
     Comprehension,
@@ -151,8 +151,7 @@ class _Checker:
     def _near(self, written: str, known: Iterable[str]) -> str:
         """A hint: ``written`` is not among the ``known`` names."""
         # looking for near names takes time, and the first few tell enough
-        near = get_close_matches(written, sorted(known), n=3) if len(self.faults) < _HINTS else []
-        return f"did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+        return near(written, known) if len(self.faults) < _HINTS else ""
 
     def _name(self, of: CelType) -> str:
         return type_name(self.inference.resolve(of, final=True), short=True)

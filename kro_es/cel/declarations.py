@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
 
@@ -55,16 +54,8 @@ class Environment:
     name: str
     functions: Mapping[str, tuple[Overload, ...]] = field(repr=False)
 
-    @cached_property
-    def _globals(self) -> frozenset[str]:
-        return frozenset(name for name, of in self.functions.items() if any(not overload.member for overload in of))
-
-    def is_global(self, name: str) -> bool:
-        """Whether ``name`` is a function without receiver; ``math.abs`` is one function, ``math`` no variable."""
-        return name in self._globals
-
     def is_namespaced(self, name: str) -> bool:
-        """Whether ``receiver.function`` is one function, so that its receiver is no variable."""
+        """Whether ``receiver.function`` is one function: of ``math.abs`` the receiver is no variable."""
         return name in self.functions or name in UNSUPPORTED
 
 

@@ -29,9 +29,9 @@ def identifiers(parsed: ParsedExpression) -> tuple[str, ...]:
 
 
 def unknown_functions(parsed: ParsedExpression) -> tuple[str, ...]:
-    """Global functions nobody declares, each once, in source order."""
+    """Calls without a receiver of what is no function at all, each once, in source order; kro asks no more than the name."""
     calls = (node for node, _ in _walk(parsed.root) if isinstance(node, Call) and node.target is None)
-    return tuple(dict.fromkeys(node.function for node in calls if not parsed.environment.is_global(node.function)))
+    return tuple(dict.fromkeys(node.function for node in calls if node.function not in parsed.environment.functions))
 
 
 def reads(root: Node) -> frozenset[Read]:

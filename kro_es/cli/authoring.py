@@ -151,6 +151,8 @@ def diff(
     """What changes for users and resources; exit 0 nothing breaks, 1 instances may break, 2 cannot be compared."""
     from kro_es.authoring.compare import as_text, difference
 
+    with _exit(UNREADABLE):
+        _one_standard_input(old, new)
     asked = _Asked(crds, kubernetes_version)
     before, after = (_compiled(file, asked, UNREADABLE) for file in (old, new))
     assert before.graph is not None
@@ -210,6 +212,8 @@ def render(
     from kro_es.authoring.objects import objects, only_object
     from kro_es.authoring.render import as_yaml, completed, rendering
 
+    with _exit(UNREADABLE):
+        _one_standard_input(file, instance, *observed or ())
     entry = _compiled(file, _Asked(crds, kubernetes_version))
     assert entry.graph is not None
     with _exit(UNREADABLE):
@@ -223,6 +227,14 @@ def render(
 
 
 # -- what the commands share
+
+
+def _one_standard_input(*files: str) -> None:
+    """Raises Unreadable: it can be read once."""
+    from kro_es.authoring.sources import STDIN, Unreadable
+
+    if files.count(STDIN) > 1:
+        raise Unreadable(STDIN, "standard input can be one of these files, and no more")
 
 
 @contextmanager

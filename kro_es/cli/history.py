@@ -23,7 +23,8 @@ from kro_es.cli.history_state import State
 from kro_es.cli.output import RED, ReaderGone, Screen, coloured
 from kro_es.cli.preferences import preferences
 from kro_es.cli.remote import Place
-from kro_es.errors import KroEsError, UserError
+from kro_es.errors import Interrupted, KroEsError, UserError
+from kro_es.store.errors import in_words
 
 
 class About(NamedTuple):
@@ -198,12 +199,19 @@ def run() -> int:
     except typer.TyperException as error:
         told = typed.complaint(error, "kro-history")
         return 0 if told is None else _said(told, 1)
+    except Interrupted as error:
+        return _said(str(error), 130)
     except KroEsError as error:
         return _said(str(error), 1)
     except KeyboardInterrupt:
         return 130
     except ReaderGone:
         return 0
+    except Exception as error:
+        said = in_words(error)
+        if said is None:
+            raise
+        return _said(said, 1)
     return code if isinstance(code, int) else 0
 
 

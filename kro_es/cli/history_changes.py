@@ -94,7 +94,7 @@ def _compared(
     history = asked.history
     if new is None:
         if "@" in old and "/" not in old:
-            raise UserError(f"name the revision to compare with, e.g. diff {old} {old.rpartition('@')[0]}@1")
+            raise UserError(f"name the revision to compare with, e.g. diff {old} {_another(old)}")
         if moment[0] is None:
             raise UserError("say from when: diff KIND/NAME --at T1 [--to T2], or name two things to compare")
         start, end = (moments.position_of(history, str(text)) for text in moment)
@@ -117,6 +117,12 @@ def _print(asked: State, found: Comparison) -> None:
         if one.object:
             screen.line(screen.styled(f"{one.object} ({one.change})", BOLD))
         screen.changes(one.fields)
+
+
+def _another(revision: str) -> str:
+    """The one before, to show how it is written; of the first the one after."""
+    name, _, number = revision.rpartition("@")
+    return f"{name}@{2 if number == '1' else max(1, int(number) - 1) if number.isdigit() else 1}"
 
 
 def blame(

@@ -139,9 +139,13 @@ def carry_out(asked: State, made: Rollback, how: How, output: Format) -> None:
             )
 
     written = asyncio.run(carried_out())
-    _say(f"written, command {written.command}")
-    if how.wait:
-        _watch(asked, made, written, how.seconds)
+    try:
+        _say(f"written, command {written.command}")
+        if how.wait:
+            _watch(asked, made, written, how.seconds)
+    except KeyboardInterrupt:
+        _say("not watched any more; the controller goes on with it: kro-history rollouts")
+        raise
 
 
 def _show(asked: State, how: How) -> None:
@@ -248,12 +252,8 @@ def _watch(asked: State, made: Rollback, written: Written, seconds: float) -> No
     from kro_es.history.progress import watched
 
     last = None
-    try:
-        for last in watched(asked.history, made, written, seconds):
-            _say(str(last))
-    except KeyboardInterrupt:
-        _say("not watched any more; the controller goes on with it")
-        raise
+    for last in watched(asked.history, made, written, seconds):
+        _say(str(last))
     if last is None or not last.verdict:
         raise UserError(f"not at its end after {seconds:g} s; the controller goes on: kro-history rollouts")
     if last.verdict == "done":

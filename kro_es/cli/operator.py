@@ -17,6 +17,7 @@ from kro_es.cli.projector import projector
 from kro_es.cli.replay import replay
 from kro_es.errors import KroEsError
 from kro_es.settings import Settings
+from kro_es.store.errors import in_words
 
 _PROGRAMS = {"db": "kro_es.cli.database", "cel": "kro_es.cli.cel"}
 """Groups of commands and the module with their ``app``."""
@@ -39,7 +40,6 @@ class _Commands(typed.Group):
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -123,6 +123,18 @@ def run(  # noqa: PLR0913 - one parameter per flag
     audit_token_file: Annotated[
         str | None, _option("audit_token_file", "Bearer token the audit webhook of the API server has to show.")
     ] = None,
+    audit_certificate_file: Annotated[
+        str | None, _option("audit_certificate_file", "Certificate of the webhook, made with its key if there is none.")
+    ] = None,
+    audit_key_file: Annotated[str | None, _option("audit_key_file", "Key of that certificate.")] = None,
+    audit_plain_http: Annotated[
+        bool,
+        typer.Option(
+            "--audit-plain-http",
+            envvar="KRO_ES_AUDIT_PLAIN_HTTP",
+            help="The webhook speaks plain HTTP to other machines: something before it speaks TLS.",
+        ),
+    ] = Settings.audit_plain_http,
     log_level: Annotated[str, _option("log_level", "debug, info, warning or error.")] = Settings.log_level,
 ) -> None:
     """Watch definitions and reconcile their instances, every observation and decision in the log."""
@@ -150,6 +162,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
         projections=projections,
         audit_source=audit_source,
         audit_token_file=audit_token_file,
+        audit_certificate_file=audit_certificate_file,
+        audit_key_file=audit_key_file,
+        audit_plain_http=audit_plain_http,
         log_level=log_level,
     )
     _operate(settings)
@@ -207,6 +222,12 @@ def main() -> None:
         sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        said = in_words(error)
+        if said is None:
+            raise
+        typer.secho(f"kro-es: {said}", fg="red", err=True)
         sys.exit(1)
 
 

@@ -41,7 +41,7 @@ class Place:
         from kro_es.cluster.client import connect
         from kro_es.history.moments import with_offset
 
-        query = [("arg", item if screen.utc else with_offset(item)) for item in question[1:]]
+        query = [("arg", item if screen.utc else with_offset(item, screen.now)) for item in question[1:]]
         if _FOLLOW & set(question):
             query.append(("watch", "true"))
             screen.pager = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import os
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,16 +18,19 @@ from aiohttp import web
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonValue
+from kro_es.controller.keypair import KeyPair
 from kro_es.errors import KroEsError, UserError
 from kro_es.events.audit import Attributions, AuditRecord, parse
 from kro_es.events.types import Event, NewEvent
 from kro_es.schema.plural import plural
+from kro_es.settings import Settings
 
 logger = structlog.get_logger(__name__)
 _POLL = 0.2
 """Seconds between two looks at the file: there is no portable news of another program's writes."""
 _AT_ONCE = 1 << 20
 _MOST_BYTES = 64 << 20
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _FORMS = "file:PATH or webhook:[HOST:]PORT"
 _Found = TypeVar("_Found")
 Append = Callable[[Sequence[NewEvent]], Awaitable[object]]
@@ -34,8 +39,22 @@ Append = Callable[[Sequence[NewEvent]], Awaitable[object]]
 class Audit:
     """Reads one source until cancelled; what was observed is told by :meth:`committed`, in the loop's thread."""
 
-    def __init__(self, source: str, *, own: str, since: int, append: Append, token: str = "") -> None:
-        """``since``: microseconds; older audit events are passed over. Raises UserError for a source that is none."""
+    def __init__(  # noqa: PLR0913 - what a source is, and what a webhook is told besides
+        self,
+        source: str,
+        *,
+        own: str,
+        since: int,
+        append: Append,
+        token: str = "",
+        tls: ssl.SSLContext | None = None,
+        plain: bool = False,
+    ) -> None:
+        """``since``: microseconds; older audit events are passed over. ``tls``: what a webhook speaks by.
+
+        Without it a webhook listens where only this machine can speak to it, or anywhere if that is ``plain`` said.
+        Raises UserError for a source that is none.
+        """
         self._kind, _, self._where = source.partition(":")
         if self._kind not in ("file", "webhook") or not self._where:
             raise UserError(f"{source!r} is no source of audit events: write {_FORMS}")
@@ -43,9 +62,16 @@ class Audit:
             raise UserError(f"{source!r} has no port: write {_FORMS}")
         if self._kind == "webhook" and not token:
             raise UserError("a webhook needs --audit-token-file: whoever may post there can name any user")
+        host = webhook_host(source)
+        if self._kind == "webhook" and tls is None and not plain and host not in _LOOPBACK:
+            raise UserError(
+                f"{source} would take its token over plain HTTP from other machines: name --audit-certificate-file and "
+                "--audit-key-file (they are made where there are none), or say --audit-plain-http where TLS is put before it"
+            )
         self._since = since
         self._append = append
         self._token = token
+        self._tls = tls
         self._attributions = Attributions(_plural, own)
         self._matched: asyncio.Queue[Sequence[NewEvent]] = asyncio.Queue()
 
@@ -80,13 +106,13 @@ class Audit:
             self._take(_record(line, orjson.loads) for line in lines if line.strip())
 
     async def _webhook(self) -> None:
-        host, _, port = self._where.rpartition(":")
+        port = int(self._where.rpartition(":")[2])
         app = web.Application(client_max_size=_MOST_BYTES)
         app.router.add_post("/", self._posted)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         try:
-            await web.TCPSite(runner, host or "127.0.0.1", int(port)).start()
+            await web.TCPSite(runner, webhook_host(f"webhook:{self._where}"), port, ssl_context=self._tls).start()
             await asyncio.Event().wait()
         finally:
             await runner.cleanup()
@@ -104,6 +130,12 @@ class Audit:
             return web.Response(status=400, text="no EventList of audit.k8s.io: its items are no list")
         self._take(_record(item, lambda found: found) for item in items)
         return web.Response(status=200)
+
+
+def webhook_host(source: str) -> str:
+    """Where ``webhook:[HOST:]PORT`` listens; empty for another source."""
+    kind, _, where = source.partition(":")
+    return (where.rpartition(":")[0].strip("[]") or _LOOPBACK[0]) if kind == "webhook" else ""
 
 
 def _record(found: _Found, read: Callable[[_Found], JsonValue]) -> AuditRecord | None:
@@ -166,6 +198,21 @@ class _Tail:
 
 def _plural(kind: str) -> str:
     return "resourcegraphdefinitions" if kind == metadata.DEFINITION_KIND else plural(kind)
+
+
+def opened(settings: Settings, source: str, *, own: str, since: int, append: Append, now: int) -> Audit:
+    """The source that the settings name. Raises UserError for what they say of a webhook and cannot be."""
+    files = settings.audit_certificate_file, settings.audit_key_file
+    tls = None
+    if all(files):
+        host = webhook_host(source)
+        # nobody can be told to trust "everywhere"
+        name = (os.environ.get("POD_IP") or socket.getfqdn()) if host in ("0.0.0.0", "::") else host  # noqa: S104 compared
+        tls = KeyPair(Path(str(files[0])), Path(str(files[1])), name).context(now) if host else None
+    elif any(files):
+        raise UserError("--audit-certificate-file and --audit-key-file belong together: name both")
+    token = read_token(settings.audit_token_file)
+    return Audit(source, own=own, since=since, append=append, token=token, tls=tls, plain=settings.audit_plain_http)
 
 
 def read_token(path: str | None) -> str:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import structlog
 
@@ -43,12 +43,10 @@ from kro_es.plan import owned
 
 logger = structlog.get_logger(__name__)
 _BATCH = 200
-"""Events of a list appended at once: large enough for group commit, small enough to let decisions in between."""
-
+"""Objects looked at and appended at once: large enough for group commit, small enough to let decisions in between."""
 _MOST_ENDED = 20_000
 """Uids of ended objects kept in memory; far more than watches can lag behind."""
-
-
+_T = TypeVar("_T")
 _End: TypeAlias = ObjectDeleted | ObjectGoneUnseen | ObjectLeftSelection
 
 
@@ -268,20 +266,21 @@ class Ingest:
         return vanished(self._origin, subject, how, version, self._clock())
 
     async def _changed(self, watched: Watched, changes: Sequence[Changed]) -> None:
-        """What arrived at once shares a commit."""
+        """What arrived at once shares a commit, unless it is so much that everybody else would wait for it."""
         self._unwatched_since.pop(watched, None)
         deleted = [subject_of(change.object) for change in changes if change.type == "DELETED"]
         live = await self._live(watched, (one for one in deleted if one.uid not in self._own_deletes))
         self._own_deletes.difference_update(one.uid for one in deleted)
-        events: list[NewEvent | None] = []
-        for change in changes:
-            obj = change.object
-            if change.type == "DELETED":
-                events.append(self._end(subject_of(obj), ObjectDeleted(), live.get(uid(obj))))
-            else:
-                seen = Seen(obj, "added" if change.type == "ADDED" else "modified", self._clock())
-                events.append(self.observation(seen))
-        await self._record([event for event in events if event is not None])
+        for some in _slices(changes):
+            events: list[NewEvent | None] = []
+            for change in some:
+                obj = change.object
+                if change.type == "DELETED":
+                    events.append(self._end(subject_of(obj), ObjectDeleted(), live.get(uid(obj))))
+                else:
+                    seen = Seen(obj, "added" if change.type == "ADDED" else "modified", self._clock())
+                    events.append(self.observation(seen))
+            await self._record([event for event in events if event is not None])
 
     async def _live(self, watched: Watched, missing: Iterable[Subject]) -> dict[str, JsonObject]:
         """What is there still of that which a watch by labels does not show any more, by uid; all are asked for at once.
@@ -323,18 +322,22 @@ class Ingest:
         missing = [subject for subject, _ in known if subject.uid not in present]
         live = await self._live(watched, missing)
         gap = self._gap(watched, has_history=bool(known))
-        events: list[NewEvent | None] = [*gap]
-        for obj in listed.objects:
-            if (uid(obj), resource_version(obj)) in recorded and self._recognised(obj):
-                events += self._fields_seen(obj)
-                continue
-            event = self.observation(Seen(obj, "listed", self._clock(), late=bool(gap)))
-            if event is not None:
-                events += [event, *self._fields_seen(obj)]
-        events += [self._end(subject, ObjectGoneUnseen(), live.get(subject.uid)) for subject in missing]
-        found = [event for event in events if event is not None]
-        for start in range(0, len(found), _BATCH):
-            await self._record(found[start : start + _BATCH])
+        events = [*gap]
+        for some in _slices(listed.objects):
+            for obj in some:
+                if (uid(obj), resource_version(obj)) in recorded and self._recognised(obj):
+                    events += self._fields_seen(obj)
+                    continue
+                event = self.observation(Seen(obj, "listed", self._clock(), late=bool(gap)))
+                events += [event, *self._fields_seen(obj)] if event is not None else []
+            await self._record(events)
+            events = []
+            # of what is all known nothing is recorded: the others get their turn all the same
+            await asyncio.sleep(0)
+        ends = (self._end(subject, ObjectGoneUnseen(), live.get(subject.uid)) for subject in missing)
+        events += [event for event in ends if event is not None]
+        for found in _slices(events):
+            await self._record(found)
 
     async def _record(self, events: Sequence[NewEvent]) -> None:
         """One object that no log can keep must not hide the others of its list."""
@@ -385,6 +388,10 @@ class Ingest:
         subject = Subject(watched.resource.gvk.group, watched.resource.gvk.kind)
         stream = f"watch/{watched.kind_key}/{watched.text}"
         return [NewEvent(stream, gap, subject, Actor("kro-es", "controller"), now)]
+
+
+def _slices(found: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    return (found[start : start + _BATCH] for start in range(0, len(found), _BATCH))
 
 
 def _head(obj: JsonObject) -> _Head:

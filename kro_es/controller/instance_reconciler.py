@@ -10,7 +10,7 @@ from itertools import chain, groupby
 import structlog
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels, resource_version, uid
+from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels, resource_version, terminating, uid
 from kro_es.controller.externals import ExternalReads
 from kro_es.controller.ingest import Sent
 from kro_es.controller.pinned import PinnedRevisions
@@ -25,7 +25,7 @@ from kro_es.decisions.decide import Decision, decide
 from kro_es.decisions.inputs import InstanceInputs
 from kro_es.decisions.load import Moment, load
 from kro_es.decisions.record import Thread
-from kro_es.decisions.writes import NOTICE, UID_CONFLICT, PlannedWrite
+from kro_es.decisions.writes import NOTICE, STATUS, UID_CONFLICT, PlannedWrite
 from kro_es.errors import ApiError
 from kro_es.events.from_watch import Seen
 from kro_es.events.redaction import scrub, secret_texts
@@ -163,7 +163,11 @@ class InstanceReconciler:
         """
         numbered = list(enumerate(decision.writes))
         recorded: list[Awaitable[tuple[Event, ...]]] = []
-        for _, stage in groupby(numbered, key=lambda item: item[1].stage):
+        for _, together in groupby(numbered, key=lambda item: item[1].stage):
+            stage = list(together)
+            if self._ends_unseen(inputs, decision, stage):
+                recorded += self._unsent(stage, thread, intent.position, ())
+                break
             writes = [self._write(inputs, write, index, thread, intent.position) for index, write in stage]
             results = await asyncio.gather(*writes) if len(writes) > 1 else [await writes[0]]
             recorded += [outcome for _, _, outcome in results]
@@ -173,6 +177,16 @@ class InstanceReconciler:
                 recorded += self._unsent(numbered[len(recorded) :], thread, intent.position, failures)
                 break
         return recorded
+
+    def _ends_unseen(
+        self, inputs: InstanceInputs, decision: Decision, stage: Iterable[tuple[int, PlannedWrite]]
+    ) -> bool:
+        """Whether a status would only tell that an instance goes whose children are gone, and which goes next."""
+        if not terminating(inputs.instance) or {write.what for _, write in stage} != {STATUS}:
+            return False
+        alone = inputs.instance["metadata"].get("finalizers") == [metadata.FINALIZER]
+        deleted = any(write.verb == "delete" for write in decision.writes)
+        return alone and deleted and not any(self._world.ingest.latest_version(child.ref) for child in inputs.children)
 
     def _unsent(
         self,

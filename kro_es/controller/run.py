@@ -21,7 +21,7 @@ from kro_es.cluster.kubernetes import KubernetesCluster
 from kro_es.cluster.lease import Lease
 from kro_es.controller import schedule
 from kro_es.controller.assembly import Assembled, Given, assemble, started
-from kro_es.controller.audit import Audit, guarded, read_token
+from kro_es.controller.audit import Audit, guarded, opened
 from kro_es.controller.loop import Loop
 from kro_es.controller.queue import Queue
 from kro_es.controller.recovery import Left, close_intents, recover
@@ -110,10 +110,7 @@ class _Controller:
         await self._serve_history()
         last_alive = log.last_heartbeat()
         writer = self._written_by(log)
-        if settings.audit_source:
-            token = read_token(settings.audit_token_file)
-            own = await cluster.user()
-            self._audit = Audit(settings.audit_source, own=own, since=last_alive, append=writer.append, token=token)
+        await self._hear_of_people(cluster, writer, last_alive)
         given = Given(writer, cluster, Origin(cluster_id, 0, Redactor.of(key)), pool.open, now_micros)
         assembled = assemble(given, self._queue, self._metrics, settings)
         assembled.world.ingest.last_seen_alive = last_alive
@@ -125,19 +122,18 @@ class _Controller:
         if settings.install_crds:
             await cluster.install_own_crds()
 
-        asking = asyncio.get_running_loop()
-
-        def alive() -> None:
-            log.heartbeat(now=now_micros())
-            if log.mirror_lost and not stop.is_set():
-                # nothing may be appended for long, and passes read it
-                asking.call_soon_threadsafe(writer.submit, ())
-
+        alive = _beat(log, writer, stop)
         await self._watch_and_work(cluster, assembled, left, alive, stop)
         if writer.healthy:
             await asyncio.to_thread(alive)
             await writer.append([_note(ControllerStopped(fence))])
         logger.info("stopped")
+
+    async def _hear_of_people(self, cluster: KubernetesCluster, writer: LogWriter, since: int) -> None:
+        source = self._settings.audit_source
+        if source:
+            own, append = await cluster.user(), writer.append
+            self._audit = opened(self._settings, source, own=own, since=since, append=append, now=now_micros())
 
     def _written_by(self, log: EventLog) -> LogWriter:
         def committed(events: Sequence[Event]) -> None:
@@ -266,6 +262,19 @@ def refuse_unfolded(settings: Settings) -> None:
     """Raises UserError where nobody folds what the controller is told to leave."""
     if settings.projections == "needed" and settings.database.startswith("sqlite"):
         raise UserError("--projections needed is for PostgreSQL: with SQLite nobody but the controller folds")
+
+
+def _beat(log: EventLog, writer: LogWriter, stop: asyncio.Event) -> Callable[[], None]:
+    """Proof of life, for a thread of its own."""
+    loop = asyncio.get_running_loop()
+
+    def beat() -> None:
+        log.heartbeat(now=now_micros())
+        if log.mirror_lost and not stop.is_set():
+            # nothing may be appended for long, and passes read it
+            loop.call_soon_threadsafe(writer.submit, ())
+
+    return beat
 
 
 async def _first(tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -137,11 +137,14 @@ def compare(inputs: InstanceInputs, item: Item) -> Comparison:
         return Comparison(item, ref, desired, drift=drift, error=fight.text, wait=fight.wait)
     # nothing is known of an apply: what the server writes in its own way reads as a difference and must stay a no-op
     body = _with_version_of(live.object, desired) if live is not None and row is None else desired
-    return Comparison(item, ref, desired, _apply(item, body, digest, row, put_back), drift)
+    ours_there = live is not None or bool(theirs)
+    return Comparison(
+        item, ref, desired, _apply(item, body, digest, ours_there or _recorded_at(row, ref), put_back), drift
+    )
 
 
-def _apply(item: Item, body: JsonObject, digest: str, row: Row | None, put_back: JsonObject) -> PlannedWrite:
-    """Forced where the log shows that the object is ours, or was."""
+def _apply(item: Item, body: JsonObject, digest: str, force: bool, put_back: JsonObject) -> PlannedWrite:
+    """``force`` where the log shows that the object is ours, of this node or of another one, or was."""
     ref = item.ref
     return PlannedWrite(
         CHILDREN,
@@ -152,7 +155,7 @@ def _apply(item: Item, body: JsonObject, digest: str, row: Row | None, put_back:
         metadata.CHILD_MANAGER,
         node=item.key(ref),
         digest=digest,
-        force=item.live is not None or _recorded_at(row, ref),
+        force=force,
         puts_back=put_back,
     )
 

@@ -213,8 +213,7 @@ class _Observed:
 def _look(inputs: InstanceInputs) -> _Pass:
     """Resolve every node against what is observed, and compare what should be with what is."""
     assert inputs.followed is not None
-    # what was applied as a node is that node's, whatever somebody makes of its label
-    applied = {str(row["uid"]): name.split("/")[0] for name, row in inputs.nodes.items()}
+    applied = _applied_as(inputs)
     nodes = {child.uid: applied.get(child.uid) or str(child.row["node"]) for child in inputs.children}
     by_node: dict[str, list[JsonObject]] = {}
     for child in inputs.children:
@@ -229,6 +228,15 @@ def _look(inputs: InstanceInputs) -> _Pass:
     unknown = {result.node.id for result in results if result.desired is None and result.state != "SKIPPED"}
     kept = tuple(child for child in inputs.children if nodes[child.uid] not in unknown)
     return _Pass(results, comparisons, children.orphans(inputs, kept, wanted))
+
+
+def _applied_as(inputs: InstanceInputs) -> dict[str, str]:
+    """Node by uid: what was applied as a node is that node's, whatever somebody makes of its label.
+
+    Two may have stood for one object in turn: opposite conditions, or a resource that got another id.
+    """
+    rows = sorted(inputs.nodes.items(), key=lambda item: int(str(item[1]["applied_position"])))
+    return {str(row["uid"]): name.split("/")[0] for name, row in rows}
 
 
 def _desired(found: _Pass) -> tuple[JsonObject, ...]:

@@ -124,8 +124,10 @@ def _head(instance: JsonObject) -> JsonObject:
 
 
 def _patch(inputs: InstanceInputs, body: JsonObject, manager: str, *, stage: int, what: str) -> PlannedWrite:
+    """With the uid as its precondition: an apply to an instance that was deleted just now would make it again, empty."""
     assert inputs.followed is not None
+    exactly = {**body, "metadata": {**body["metadata"], "uid": inputs.instance_uid}}
     return PlannedWrite(
-        stage, "apply", inputs.followed.graph.instance, ObjectRef.of(inputs.instance), body, manager,
+        stage, "apply", inputs.followed.graph.instance, ObjectRef.of(inputs.instance), exactly, manager,
         digest=owned.digest(body), what=what,
     )  # fmt: skip

@@ -120,13 +120,13 @@ class WriteFailed:
 
 @dataclass(frozen=True, slots=True)
 class WriteUnsent:
-    """A write of a decision that was never sent: one before it had failed."""
+    """A write of a decision that was never sent: one before it had failed, or had left nothing to tell."""
 
     TYPE: ClassVar[str] = "write.unsent"
     intent: int
     index: int
     after: str
-    """What failed: a node, or ``finalizer and labels``, ``inventory``, ``status``."""
+    """What failed: a node, or ``finalizer and labels``, ``inventory``, ``status``; empty when it had become needless."""
     puts_back: JsonObject = field(default_factory=dict)
     """As in :class:`WriteFailed`."""
 

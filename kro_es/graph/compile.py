@@ -49,6 +49,7 @@ def compile_graph(
     spec = _spec_schema(definition, faults)
     reader = ResourceReader(definition, kinds, faults)
     resources = [reader.read(index) for index in range(len(definition.resources))]
+    faults.unknown.update(resource.id for resource in resources if resource.kind is None)
     variables = _variables(definition, spec, resources)
     inspector = Inspector((resource.id for resource in resources), faults, omit=omit, environment=environment)
     instance = crd.instance_resource(definition.schema)
@@ -84,6 +85,7 @@ def _spec_schema(definition: ResourceGraphDefinition, faults: Faults) -> JsonObj
         for fault in error.faults:
             message = f"{prefix}failed to build OpenAPI schema for instance: {fault.message}"
             faults.add(SCHEMA, message, path=f"spec.schema.{fault.path}")
+        faults.unknown.add(INSTANCE)
         return dict(_ANY_SPEC)
 
 

@@ -19,6 +19,8 @@ class Faults:
 
     def __init__(self) -> None:
         self._found: list[tuple[int, DefinitionFault]] = []
+        self.unknown: set[str] = set()
+        """Names whose type nobody knows, as what declares them is at fault: who reads them is not blamed for it."""
 
     def add(self, place: int, message: str, *, resource: str | None = None, path: str | None = None) -> None:
         """A fault that is not inside an expression."""

@@ -172,6 +172,8 @@ class NodeBuilder:
             self._faults.add_expression(site, f"{prefix}: {error}", error)
             return None
         if not isinstance(program.result_type, ListType):
+            if self._unknowable(site, program, parsed):
+                return None
             got = quote(type_name(program.result_type))
             self._faults.add_expression(site, f"{prefix} must return a list, got {got}: type {got} is not a list type")
             return None
@@ -270,6 +272,11 @@ class NodeBuilder:
             self._faults.add_expression(site, prefix + problem)
         return None if problems else parsed
 
+    def _unknowable(self, site: Site, program: CompiledExpression, parsed: ParsedExpression) -> bool:
+        """Whether its type is unknown only because something else is at fault, which was reported."""
+        read = {*identifiers(parsed), site.resource}
+        return program.result_type is DYN and not self._faults.unknown.isdisjoint(read)
+
     def _condition(
         self, site: Site, context: str, parsed: ParsedExpression, variables: Mapping[str, CelType]
     ) -> Expression | None:
@@ -282,6 +289,8 @@ class NodeBuilder:
             self._faults.add_expression(site, message, error)
             return None
         if not typing.is_condition(program.result_type):
+            if self._unknowable(site, program, parsed):
+                return None
             returned = f'but returns "{type_name(program.result_type)}"'
             message = (
                 f"{context} expression {shown} in resource {own} must return bool or optional_type(bool), {returned}"

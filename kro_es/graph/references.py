@@ -77,7 +77,8 @@ class Inspector:
         try:
             parsed = parse(site.expression.source, self.environment)
         except CelSyntaxError as error:
-            self._faults.add_expression(site, f"{prefix}failed to inspect expression: parse error: {error}", error)
+            told = f"{prefix}failed to inspect expression: parse error: {error}\n | in {_where(site)}"
+            self._faults.add_expression(site, told, error)
             return None
         names = identifiers(parsed)
         used = tuple(name for name in names if name in iterators)
@@ -86,10 +87,8 @@ class Inspector:
         if not self._omit and uses_omit(parsed):
             problems.append(f"{prefix}omit() requires the CELOmitFunction feature gate to be enabled")
         reported = [problem for problem in problems if problem]
-        # kro's texts do not say where (spec/04 T4)
-        where = f" (resource {quote(site.resource or '')}, path {quote(site.path)})"
         for problem in reported:
-            self._faults.add_expression(site, problem + where)
+            self._faults.add_expression(site, f"{problem} ({_where(site)})")
         return None if reported else Referring(parsed, tuple(name for name in names if name in self._ids), used)
 
     def _name_problem(self, name: str, own: str | None, prefix: str) -> str | None:
@@ -102,3 +101,8 @@ class Inspector:
         if name == "runtime":
             return f"{prefix}runtime is only available in status.conditions expressions"
         return f"{prefix}references unknown identifiers: [{name}]"
+
+
+def _where(site: Site) -> str:
+    """kro's texts about names and syntax do not say it (spec/04 T4)."""
+    return f"resource {quote(site.resource or '')}, path {quote(site.path)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from kro_es.api.near import hint
 from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.graph import fieldpath
 from kro_es.graph.fieldpath import FieldPath
@@ -69,7 +70,9 @@ class Walk:
             child = schema.property(name) or schema.additional
             if child is None:
                 where = f"{fieldpath.text(path)}.{name}"
-                self._fault(f"error getting field schema for path {where}: schema not found for field {name}", below)
+                near = hint(name, (known for known, _ in schema.properties()))
+                text = f"error getting field schema for path {where}: schema not found for field {name}{near}"
+                self._fault(text, below)
             else:
                 self.template(value, Schema({}) if child is True else child, below)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from kro_es.errors import UserError
 from kro_es.history.source import History
@@ -13,7 +13,13 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _UNIT = r"(?:s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:ours?)?|d(?:ays?)?|w(?:eeks?)?)"
 _AGO = re.compile(rf"((?:\d+\s*{_UNIT}\s*)+)(?:ago)?", re.IGNORECASE)
 _PART = re.compile(rf"(\d+)\s*({_UNIT})", re.IGNORECASE)
-_FORMS = "a position, a time such as 2026-01-31T12:00:00Z, or an age such as '2h ago'"
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
+_ZONE = re.compile(r"\s+(?:(UTC|GMT|Z)|([+-]\d\d:?\d\d))\Z", re.IGNORECASE)
+_UNIX = re.compile(r"@(\d+(?:\.\d+)?)")
+_FORMS = "a position, a time such as 2026-01-31T12:00:00Z, 12:00 or @1769860800, or an age such as '2h ago'"
+_DAY = timedelta(days=1)
+_LARGE = 1_000_000_000
+"""A number this large was meant as a time."""
 
 
 def is_moment(text: str) -> bool:
@@ -30,7 +36,8 @@ def position_of(history: History, text: str) -> int:
         return history.head
     if text.isdigit():
         if int(text) > history.head:
-            raise UserError(f"position {text} is in the future: the log ends at {history.head}")
+            unix = f"; a Unix time is written @{text}" if int(text) >= _LARGE else ""
+            raise UserError(f"position {text} is in the future: the log ends at {history.head}{unix}")
         if int(text) == 0:
             raise UserError("position 0 is before the log began: its first event is at 1")
         return int(text)
@@ -58,27 +65,40 @@ def time_of(history: History, text: str) -> int:
     return found
 
 
-def with_offset(text: str) -> str:
+def with_offset(text: str, now: int) -> str:
     """A time of this place that says so, for who answers elsewhere; any other text as it is."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+    if text.isdigit():
         return text
-    return text if moment.tzinfo or text.isdigit() else moment.astimezone().isoformat()
+    moment = _written(text, datetime.fromtimestamp(now / 1_000_000, UTC).astimezone().replace(tzinfo=None))
+    return text if moment is None or moment.tzinfo else moment.astimezone().isoformat()
 
 
 def _time_of(text: str, now: int, *, utc: bool) -> int | None:
-    """A time without an offset is one of this place, as tables show it, or (``utc``) one of UTC."""
+    """A time without an offset is one of this place, as tables show it, or (``utc``) one of UTC; seconds after ``@``."""
+    if unix := _UNIX.fullmatch(text.strip()):
+        return int(float(unix[1]) * 1_000_000)
     if _AGO.fullmatch(text.strip()):
         seconds = sum(int(count) * _UNITS[unit[0].lower()] for count, unit in _PART.findall(text))
         return now - seconds * 1_000_000
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+    moment = _written(text, datetime.fromtimestamp(now / 1_000_000, UTC if utc else None))
+    if moment is None:
         return None
     if utc and moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1_000_000)
+
+
+def _written(text: str, today: datetime) -> datetime | None:
+    """As RFC 3339, as git and journals write it (with a blank before the zone), or the last time a clock showed it."""
+    joined = _ZONE.sub(lambda found: found[2] or "Z", text.strip())
+    if _CLOCK.fullmatch(joined):
+        hour, minute, *second = map(int, joined.split(":"))
+        moment = today.replace(hour=hour, minute=minute, second=second[0] if second else 0, microsecond=0)
+        return moment if moment <= today else moment - _DAY
+    try:
+        return datetime.fromisoformat(joined)
+    except ValueError:
+        return None
 
 
 def _beginning(history: History) -> str:

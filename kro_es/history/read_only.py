@@ -83,10 +83,17 @@ def _with_postgres(database: str, seconds: float, ask: Callable[[Any], Table]) -
     import psycopg  # noqa: PLC0415 loaded only where it is needed
     from sqlalchemy import make_url  # noqa: PLC0415 likewise
 
-    url = make_url(database).set(drivername="postgresql").render_as_string(hide_password=False)
-    options = f"-c default_transaction_read_only=on -c statement_timeout={int(seconds * 1000)}"
+    from kro_es.store.engine import session_settings  # noqa: PLC0415 likewise
+
+    url = make_url(database).set(drivername="postgresql+psycopg")
+    ours = f"{session_settings(url)} -c default_transaction_read_only=on -c statement_timeout={int(seconds * 1000)}"
+    # libpq reads URLs more strictly than everything else here does
+    _, place = url.get_dialect()().create_connect_args(url)
     try:
-        with psycopg.connect(url, options=options) as connection, connection.cursor() as cursor:
+        with (
+            psycopg.connect(**{**place, "options": ours, "client_encoding": "utf8"}) as connection,
+            connection.cursor() as cursor,
+        ):
             # after a first query the transaction cannot be made one that writes
             cursor.execute("SELECT 1")
             return ask(cursor)

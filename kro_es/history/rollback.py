@@ -13,7 +13,7 @@ from kro_es.api import metadata
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, annotations_of, resource_version, uid
 from kro_es.cluster.client import connect
 from kro_es.cluster.kubernetes import KubernetesCluster
-from kro_es.errors import ApiError, UserError
+from kro_es.errors import ApiError, Interrupted, UserError
 from kro_es.history import plan as plans
 from kro_es.history import selecting, whole
 from kro_es.history.compare import object_at
@@ -136,7 +136,7 @@ async def carry_out(  # noqa: PLR0913 - what the command line asks for
     hold: bool = False,
     seconds: float = 300.0,
 ) -> Written:
-    """Raises UserError when anything moved on since the plan, with what was done by then.
+    """Raises UserError when anything moved on since the plan, Interrupted for Ctrl-C, with what was done by then.
 
     ``seconds``: how long the definition may take to become active where instances have to wait for that.
     """
@@ -158,14 +158,18 @@ async def carry_out(  # noqa: PLR0913 - what the command line asks for
         except (UserError, ApiError) as error:
             if not written.versions:
                 raise
-            raise UserError(_stopped(rollback, len(written.versions), error)) from error
+            raise UserError(_stopped(rollback, len(written.versions), str(error))) from error
+        except asyncio.CancelledError as error:
+            doubt = f" in the middle of {step.target.name}, which may be written or not"
+            why = "stopped" + ("" if step.target.ref.key in written.versions else doubt)
+            raise Interrupted(_stopped(rollback, len(written.versions), why)) from error
     return written
 
 
-def _stopped(rollback: Rollback, done: int, error: Exception) -> str:
+def _stopped(rollback: Rollback, done: int, why: str) -> str:
     names = [step.target.name for step in rollback.steps]
     return (
-        f"{error}; done: {', '.join(names[:done])}; not done: {', '.join(names[done:]) or 'nothing'}."
+        f"{why}; done: {', '.join(names[:done]) or 'nothing'}; not done: {', '.join(names[done:]) or 'nothing'}."
         f" The same command again goes on where this ended; the way back: {rollback.way_back}"
     )
 

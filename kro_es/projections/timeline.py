@@ -242,7 +242,7 @@ def _outcome(body: e.Body) -> str:
         case e.WriteFailed(reason=reason, status=status):
             return f"write failed: {status} {reason}"
         case e.WriteUnsent(after=after):
-            return f"not sent: {after} had failed"
+            return f"not sent: {after} had failed" if after else "not sent: nothing is left that it would tell of"
         case e.OutcomeUnknown(found=found):
             return f"outcome of a write unknown: {found}"
         case e.InstanceSettled(state=state, ready=ready, revision=revision):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -19,8 +21,10 @@ _POSTGRESQL = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
-    "options": "-c idle_in_transaction_session_timeout=20000",
+    # whatever the database is in, or PGCLIENTENCODING says
+    "client_encoding": "utf8",
 }
+_SERVER_OPTIONS = "-c idle_in_transaction_session_timeout=20000"
 _PRAGMAS = (
     "PRAGMA busy_timeout = 10000",
     "PRAGMA journal_mode = WAL",
@@ -37,9 +41,13 @@ def open_engine(url: str) -> Engine:
     The values of a statement are never part of an error's text.
     """
     parsed = make_url(url) if "://" in url else URL.create("sqlite", database=url)
+    if parsed.drivername == "postgres":
+        # the other name libpq knows it by
+        parsed = parsed.set(drivername="postgresql")
     if parsed.get_backend_name() == "postgresql":
         address = parsed.set(drivername="postgresql+psycopg")
         given = {name: value for name, value in _POSTGRESQL.items() if name not in parsed.query}
+        given["options"] = f"{_SERVER_OPTIONS} {session_settings(parsed)}"
         return create_engine(address, pool_pre_ping=True, hide_parameters=True, connect_args=given)
     if parsed.get_backend_name() != "sqlite":
         raise ValueError(f"unsupported database {parsed.get_backend_name()!r}: use sqlite or postgresql")
@@ -53,6 +61,12 @@ def open_engine(url: str) -> Engine:
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def session_settings(url: URL) -> str:
+    """What the URL, or PGOPTIONS, sets for sessions; who sets more has to say both: the server takes the last word."""
+    theirs = url.query.get("options") or os.environ.get("PGOPTIONS") or ""
+    return theirs if isinstance(theirs, str) else " ".join(theirs)
 
 
 def in_memory(engine: Engine) -> bool:

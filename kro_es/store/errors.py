@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
 from kro_es.errors import KroEsError, Retryable, UserError
+
+_HINTS = {
+    "25006": "it is a standby, or set to read only: name the primary",
+    "42501": (
+        "the role of --database has to own what is there already, and at first needs a schema it may create tables in"
+        " (GRANT CREATE ON SCHEMA public TO ROLE, or one of its own that is its search_path)"
+    ),
+    "3F000": "no schema of the search_path is there: CREATE SCHEMA first",
+    "57014": "a statement_timeout of the role or the database is shorter than this takes: 0 for this role lifts it",
+}
+"""What helps, by the SQLSTATE of PostgreSQL."""
 
 
 class ConcurrencyError(Retryable):
@@ -39,3 +52,17 @@ class LogDamaged(KroEsError):
 
 class MirrorError(Retryable):
     """The rows kept on this machine cannot be written; those of the database, and the log, are safe."""
+
+
+def in_words(error: BaseException) -> str | None:
+    """What a database complains of, in one line without values and with what helps; None for any other error."""
+    alchemy = sys.modules.get("sqlalchemy.exc")
+    if alchemy is None or not isinstance(error, alchemy.DBAPIError):
+        return None
+    cause = error.orig
+    # a detail of the server may quote a row
+    said = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause)
+    state = getattr(cause, "sqlstate", None) or ""
+    hint = _HINTS.get(state)
+    verb = "refused" if state else "does not answer"
+    return f"the database {verb}: {' '.join(said.split())}" + (f"; {hint}" if hint else "")

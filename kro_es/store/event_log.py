@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, exc
 
 from kro_es.errors import FenceLost, KroEsError
 from kro_es.events.types import Actor, Event, LogRebuilt, LogRetrained, NewEvent
@@ -25,10 +25,11 @@ from kro_es.store.mirror import Changes, Mirror
 from kro_es.store.names import Names
 from kro_es.store.packing import Packer
 from kro_es.store.seal import refuse_sealed
-from kro_es.store.sql import run
+from kro_es.store.sql import COPIED, run, sent_at_once
 from kro_es.store.staging import StagedEvent, Staging
 from kro_es.store.stored import Bases
 from kro_es.store.streams import Streams
+from kro_es.store.succession import free_head
 from kro_es.store.upkeep import Upkeep, upkeep
 from kro_es.store.verify import VerifyReport, verify
 
@@ -173,6 +174,7 @@ class EventLog(LogReader):
         Raises SealedLog for a copy that nobody adopted yet, OtherCluster for a log that was begun for another one.
         """
         self._fence = None
+        free_head(self._engine)
         with self._writing() as (connection, head):
             refuse_sealed(connection)
             if self._cluster and head.cluster not in ("", self._cluster):
@@ -191,10 +193,14 @@ class EventLog(LogReader):
     def heartbeat(self, *, now: int) -> None:
         """Notes that somebody is watching; what lies between the last note and the next start is a gap.
 
-        Nothing happens when another writer owns the log.
+        Nothing happens when another writer owns the log; nor while the database is away: the writer tells what is wrong.
         """
         sql = "UPDATE heartbeat SET at = ? WHERE EXISTS (SELECT 1 FROM log_head WHERE fence = ?)"
-        with self._engine.connect().execution_options(**WRITE) as connection, connection.begin():
+        with (
+            suppress(exc.DBAPIError),
+            self._engine.connect().execution_options(**WRITE) as connection,
+            connection.begin(),
+        ):
             run(connection, sql, (now, self._fence))
 
     def last_heartbeat(self) -> int:
@@ -333,11 +339,18 @@ class EventLog(LogReader):
         return True
 
     def _store(self, connection: Connection, batch: Batch) -> bytes:
-        first, last = batch.events[0].position, batch.events[-1].position
+        first = batch.events[0].position
         behind = self._folding.behind
         if behind is not None and behind < first - 1:
             # Somebody appended without these projections; they must not see a later event first.
             self._folding.fold(connection, self._read(connection, behind + 1, first - 1 - behind))
+        if len(batch.rows) >= COPIED:
+            return self._put(connection, batch)
+        with sent_at_once(connection):
+            return self._put(connection, batch)
+
+    def _put(self, connection: Connection, batch: Batch) -> bytes:
+        first, last = batch.events[0].position, batch.events[-1].position
         self._names.flush(connection)
         self._streams.flush(connection)
         insert(connection, batch.rows)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, Inspector, Table, inspect
 
+from kro_es.errors import UserError
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.delegation import kept_still
 from kro_es.store.engine import WRITE
 from kro_es.store.errors import SchemaError
 from kro_es.store.sql import run
 from kro_es.store.tables import projection_schema, table_name
-from kro_es.store.views import create_views, drop_views
+from kro_es.store.views import create_views, drop_views, views_fit
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -29,8 +30,9 @@ def migrations() -> Path:
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Upgrades (or creates) the schema in one transaction."""
+    """Upgrades (or creates) the schema in one transaction; raises UserError for a database no log can be in."""
     with engine.connect().execution_options(**WRITE) as connection, connection.begin():
+        _check_encoding(connection)
         if revision != "head" or _revision(connection) != known()[-1]:
             from alembic import command  # noqa: PLC0415 a sixth of a start's time, and most starts find nothing to do
 
@@ -41,6 +43,17 @@ def migrate(engine: Engine, revision: str = "head") -> None:
             fit_projections(connection)
 
 
+def _check_encoding(connection: Connection) -> None:
+    """Objects hold every character there is."""
+    if connection.dialect.name != "postgresql":
+        return
+    found = run(connection, "SHOW server_encoding").scalar()
+    if found != "UTF8":
+        raise UserError(
+            f"the database is in {found}, and a log needs UTF8: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
 def fit_projections(connection: Connection) -> None:
     """Gives every projection the table this program declares, and the views their words.
 
@@ -49,20 +62,32 @@ def fit_projections(connection: Connection) -> None:
     """
     # As in a rebuild: a projector is in the middle of nothing, and does not wait for a table that waits for it.
     kept_still(connection, [projection.name for projection in PROJECTIONS])
-    drop_views(connection)
     metadata = projection_schema(PROJECTIONS)
     inspector = inspect(connection)
+    misfits = []
     for projection in PROJECTIONS:
         table = metadata.tables[table_name(projection.name)]
-        if inspector.has_table(table.name):
-            if {str(column["name"]) for column in inspector.get_columns(table.name)} == set(table.columns.keys()):
-                _fit_indexes(connection, inspector, table)
-                continue
-            table.drop(connection)
+        if _columns(inspector, table) == set(table.columns.keys()):
+            _fit_indexes(connection, inspector, table)
+        else:
+            misfits.append((projection.name, table))
+    if not misfits and views_fit(connection):
+        # who asks a view keeps it from being made anew, for as long as the question takes
+        return
+    drop_views(connection)
+    for name, table in misfits:
+        table.drop(connection, checkfirst=True)
         table.create(connection)
         for state in ("projection_checkpoints WHERE name", "parked WHERE projection"):
-            run(connection, f"DELETE FROM {state} = ?", (projection.name,))  # noqa: S608 the names are ours
+            run(connection, f"DELETE FROM {state} = ?", (name,))  # noqa: S608 the names are ours
     create_views(connection)
+
+
+def _columns(inspector: Inspector, table: Table) -> set[str]:
+    """None for a table that is not there."""
+    if not inspector.has_table(table.name):
+        return set()
+    return {str(column["name"]) for column in inspector.get_columns(table.name)}
 
 
 def _fit_indexes(connection: Connection, inspector: Inspector, table: Table) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, NoReturn, cast
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 Values = tuple[JsonValue, ...]
 """One row as the database driver takes and gives it."""
-_COPIED = 20
+COPIED = 20
+"""Rows from which on COPY pays; it takes a trip of its own."""
 Fail = Callable[[Exception], NoReturn]
 
 
@@ -133,9 +135,26 @@ def run_many(connection: Connection, sql: str, rows: Sequence[Values]) -> None:
         _raise(connection, spelled, error)
 
 
+@contextmanager
+def sent_at_once(connection: Connection) -> Iterator[None]:
+    """Statements that are not asked for rows go out together, where the database can (PostgreSQL): one trip for all.
+
+    Within a transaction; what one of them complains of is raised by a later one, or at the end at the latest.
+    """
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    driver = cast("PsycopgConnection", connection.connection.driver_connection)
+    try:
+        with driver.pipeline():
+            yield
+    except Exception as error:  # noqa: BLE001 all are raised again
+        _raise(connection, "", error)
+
+
 def insert_many(connection: Connection, table: str, columns: str, rows: Sequence[Values]) -> None:
     """Rows into a table, within a transaction; by COPY where the database has it and there are enough for it to pay."""
-    if connection.dialect.name != "postgresql" or len(rows) < _COPIED:
+    if connection.dialect.name != "postgresql" or len(rows) < COPIED:
         listed = marks(columns.count(",") + 1)
         run_many(connection, f"INSERT INTO {table} ({columns}) VALUES ({listed})", rows)  # noqa: S608 the names are ours
         return

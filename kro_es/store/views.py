@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -298,7 +299,33 @@ def create_views(connection: Connection) -> None:
     for name, view in VIEWS.items():
         if not there.issuperset(_PROJECTED.findall(view.sql)):
             continue
-        connection.exec_driver_sql(f"CREATE VIEW {name} AS {spelled(connection.dialect.name, view.sql)}")
+        connection.exec_driver_sql(_made(connection, name))
+        if connection.dialect.name == "postgresql":
+            # the server keeps what it understood, not what it was told
+            connection.exec_driver_sql(f"COMMENT ON VIEW {name} IS '{_mark(connection, name)}'")
+
+
+def views_fit(connection: Connection) -> bool:
+    """Whether every view is there as this program documents it."""
+    if connection.dialect.name == "postgresql":
+        sql = (
+            "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class"
+            " WHERE relkind = 'v' AND pg_table_is_visible(oid)"
+        )
+        wanted = {name: _mark(connection, name) for name in VIEWS}
+    else:
+        sql = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
+        wanted = {name: _made(connection, name) for name in VIEWS}
+    found = {str(name): text for name, text in connection.exec_driver_sql(sql)}
+    return all(found.get(name) == text for name, text in wanted.items())
+
+
+def _made(connection: Connection, name: str) -> str:
+    return f"CREATE VIEW {name} AS {spelled(connection.dialect.name, VIEWS[name].sql)}"
+
+
+def _mark(connection: Connection, name: str) -> str:
+    return f"kro-es {hashlib.sha256(_made(connection, name).encode()).hexdigest()}"
 
 
 def drop_views(connection: Connection) -> None:

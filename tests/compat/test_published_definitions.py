@@ -30,7 +30,7 @@ REFUSED: dict[str, set[str]] = {
         for name in ("ec2", "ecr", "ecr-public", "eks", "s3", "sqs")
     },
     f"{_ACK}/controllers/iam-controller.yaml": {"expression-type"},
-    f"{_ACK}/resourcegroup.yaml": {"condition-type", "schema"},
+    f"{_ACK}/resourcegroup.yaml": {"schema"},
     "examples/aws/ack-eks-cluster/eks-reused.yaml": {"name-unknown"},
     "examples/aws/eks-cluster-mgmt/charts/kro/resource-groups/eks/rg-eks-basic.yaml": {"field-unknown"},
     "examples/aws/llm/llm.yaml": {"type-mismatch"},

@@ -198,6 +198,12 @@ def test_the_commands_start_without_the_controller() -> None:
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
+def test_standard_input_is_read_once() -> None:
+    for words in (("render", "-", "--instance", "-"), ("diff", "-", "-")):
+        done = run(*words, stdin=Path(WEBAPP).read_text(), code=2)
+        assert done.stderr == "kro-es: -: standard input can be one of these files, and no more\n"
+
+
 # -- the transcript of the README
 
 

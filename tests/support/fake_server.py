@@ -147,7 +147,15 @@ class FakeServer:
     def apply(self, obj: Object, manager: str, *, force: bool) -> Object:
         ref = ObjectRef.of(obj)
         live = self.objects.get(ref)
-        wanted = {name: value for name, value in obj.items() if name != "status"}
+        exactly = obj["metadata"].get("uid")
+        if exactly is not None and live is None:
+            text = f"uid mismatch: the provided object specified uid {exactly}, and no existing object was found"
+            raise ApiError(409, "Conflict", text)
+        if exactly is not None and live is not None and live["metadata"]["uid"] != exactly:
+            text = f'metadata.uid: Invalid value: "{exactly}": field is immutable'
+            raise ApiError(422, "Invalid", f'{ref.kind} "{ref.name}" is invalid: {text}')
+        meta = {name: value for name, value in obj["metadata"].items() if name != "uid"}
+        wanted = {**{name: value for name, value in obj.items() if name != "status"}, "metadata": meta}
         mine = owned_paths(wanted)
         entries = self._entries(live)
         key = (manager, "Apply", "")

@@ -8,7 +8,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.benchmarks.fleet import FLEETS, INSTANCES, REVISIONS, Fleet, digest
+from tests.benchmarks.history import run
 
 COUNT, DEFINITIONS = 12_000, 6
 
@@ -40,3 +43,12 @@ def test_every_cause_is_an_event_before_and_the_definitions_are_all_there() -> N
     assert kinds["revision.issued"] > (DEFINITIONS - FLEETS) * REVISIONS + FLEETS
     assert {"write.failed", "watch.gap", "instance.settled", "object.observed"} <= kinds.keys()
     assert kinds["reconcile.decided"] > 2 * INSTANCES
+
+
+def test_the_memory_of_a_question_is_its_own() -> None:
+    """Not what the benchmark had, which wrote the log."""
+    large = bytearray(os.urandom(1) * 200_000_000)
+    found = run([sys.executable, "-c", "import sqlite3"])
+    assert 2 < found.megabytes < 60 < len(large) / 2**20
+    with pytest.raises(SystemExit, match=r"ended with 3: .*said"):
+        run([sys.executable, "-c", "import sys; print('said', file=sys.stderr); sys.exit(3)"])

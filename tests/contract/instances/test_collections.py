@@ -177,3 +177,19 @@ async def test_46_two_nodes_of_one_object_apply_nothing(inside: Inside) -> None:
     )
     assert (inside.state(), inside.names("ConfigMap")) == ("IN_PROGRESS", [])
     assert inside.retrying
+
+
+async def test_a_collection_whose_list_is_missing_says_so_and_its_kind_is_in_the_inventory_already(
+    inside: Inside,
+) -> None:
+    secrets = {
+        "id": "pieces",
+        "forEach": [{"n": "${schema.spec.names}"}],
+        "template": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "${schema.metadata.name}-${n}"}},
+    }
+    await inside.define(rgd(cm("cfg"), secrets))
+    await inside.create(shop())
+    pending = 'node "pieces": forEach "n": eval "schema.spec.names": no such key: names (data pending)'
+    assert inside.message().endswith(f'gvr "/v1, Resource=secrets": {pending}')
+    kinds = inside.get("WebShop", "shop")["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"]
+    assert (kinds, inside.state()) == ("ConfigMap,Secret", "IN_PROGRESS")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kro_es.errors import ApiError
+from kro_es.events.types import WriteUnsent
 from tests.contract.instances.shapes import CFG, cm, rgd, shop
 from tests.contract.instances.test_externals import READER, X, theirs
 from tests.support.fake_cluster import Call, Fault
@@ -41,6 +42,32 @@ async def test_77_a_chain_goes_from_its_end(inside: Inside) -> None:
     assert last["ResourcesReady"] == ("Unknown", "UnderDeletion", "deleting resources")
     assert last["Ready"] == ("Unknown", "UnderDeletion", "deleting resources")
     assert all("uid" for call in inside.calls if call.verb == "delete")
+
+
+def written(inside: Inside, since: int) -> list[tuple[str, str]]:
+    return [(verb, name) for verb, _, name in inside.writes(since)]
+
+
+async def test_an_instance_that_is_gone_at_once_is_not_told_that_it_goes(inside: Inside) -> None:
+    await inside.define(rgd(CFG, cm("more")))
+    await inside.create(shop(color="red"))
+    before = len(inside.calls)
+    await inside.delete("WebShop", "shop")
+    assert sorted(written(inside, before)) == [("delete", "shop-cfg"), ("delete", "shop-more"), ("patch", "shop")]
+    assert [event.body.after for event in inside.events() if isinstance(event.body, WriteUnsent)] == [""]
+    assert inside.rows("open_writes") == {}
+    await inside.restart()
+    assert (inside.names("WebShop"), inside.names("ConfigMap")) == ([], [])
+
+
+async def test_one_that_others_hold_is_told_that_it_goes(inside: Inside) -> None:
+    await inside.define(rgd(CFG))
+    await inside.create(shop(color="red"))
+    await inside.edit("WebShop", "shop", {"metadata": {"finalizers": ["kro.run/finalizer", "acme.io/hold"]}})
+    await inside.delete("WebShop", "shop")
+    assert (inside.names("ConfigMap"), inside.state()) == ([], "DELETING")
+    await inside.edit("WebShop", "shop", FREE)
+    assert inside.names("WebShop") == []
 
 
 async def test_78_a_finalizer_of_others_holds_what_is_below_it(inside: Inside) -> None:

@@ -78,3 +78,25 @@ async def test_a_suspension_that_ends_just_before_the_labels_are_put_back(define
     await go_on(defined)
     assert defined.data("shop-cfg") == {"color": "blue"}
     assert defined.condition()[:2] == ("True", "AllResourcesReady")
+
+
+@pytest.mark.parametrize("manager", [metadata.LABELLER, metadata.PARENT_MANAGER])
+@pytest.mark.parametrize("again", [False, True], ids=["for good", "and made again"])
+async def test_an_instance_that_is_deleted_just_before_a_patch_is_not_made_again_by_it(
+    inside: Inside, manager: str, again: bool
+) -> None:
+    await inside.define(rgd(cm("cfg", {"color": "${schema.spec.color}"})))
+
+    def replace() -> None:
+        inside.server.erase(inside.ref("WebShop", "shop"))
+        if again:
+            inside.server.create(shop(color="blue"))
+
+    meanwhile(inside, manager, replace)
+    inside.server.create(shop(color="red"))
+    await go_on(inside)
+    await inside.pass_time()
+    found = {name: inside.data(name) for name in inside.names("ConfigMap")}
+    assert (inside.names("WebShop"), found) == ((["shop"], {"shop-cfg": {"color": "blue"}}) if again else ([], {}))
+    if again:
+        assert inside.state() == "ACTIVE"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kro_es.api.objects import ObjectRef
+from kro_es.errors import Interrupted
 from kro_es.history import rollback, targets
 from kro_es.history.progress import Progress, progress
 from kro_es.history.source import History, open_history
@@ -70,7 +71,7 @@ class Desk:
         while not (self.connection.dead or work.done()):
             await asyncio.sleep(0)
         work.cancel()
-        with suppress(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError, Interrupted):
             await work
         self.fault = lambda call: None
         await self.inside.rest()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from kro_es.errors import ApiError, UserError
+from kro_es.errors import ApiError, Interrupted, UserError
 from kro_es.events.types import Actor, Event, WatchGap
 from kro_es.history import rollback, targets
 from kro_es.history.progress import progress
@@ -188,6 +189,29 @@ async def test_an_edit_in_between_stops_it_and_tells_what_was_done(twenty: Desk)
     assert "done: webshop team-a/shop-00; not done: webshop team-a/shop-01, webshop team-a/shop-02" in str(error.value)
     assert f"--to {made.base} --with-instances" in str(error.value)
     assert [twenty.inside.data(f"{name}-cfg")["key"] for name in NAMES[:3]] == ["one", "gitops", "two"]
+
+
+async def test_ctrl_c_in_the_middle_tells_what_was_done_and_the_same_command_goes_on(twenty: Desk) -> None:
+    position = twenty.position()
+    for name in NAMES[:3]:
+        await twenty.inside.edit("WebShop", name, {"spec": {"key": "two"}})
+    before = await twenty.plan(to=position, whole=True)
+
+    def stop(call: Call) -> Fault | None:
+        task = asyncio.current_task()
+        if (call.verb, call.ref.name) == ("replace", "shop-01") and task is not None:
+            task.cancel()
+        return None
+
+    twenty.fault = stop
+    with pytest.raises(Interrupted) as told:
+        await twenty.carry_out(before)
+    twenty.fault = lambda call: None
+    await twenty.inside.rest()
+    assert "stopped in the middle of webshop team-a/shop-01, which may be written or not; done:" in str(told.value)
+    assert "done: webshop team-a/shop-00; not done: webshop team-a/shop-01, webshop team-a/shop-02" in str(told.value)
+    assert (await twenty.roll_back(to=position, whole=True)).verdict == "done"
+    assert [twenty.inside.data(f"{name}-cfg")["key"] for name in NAMES[:3]] == ["one", "one", "one"]
 
 
 async def test_whoever_may_not_write_leaves_no_command_behind(twenty: Desk) -> None:

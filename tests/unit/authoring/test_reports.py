@@ -74,3 +74,9 @@ def test_sarif_names_each_rule_once_and_places_each_result() -> None:
 def test_a_report_survives_any_text() -> None:
     finding = Finding("\ud800".encode("utf-8", "replace").decode(), 1, "error", "yaml", "\x00 ü 😀", line=1, column=1)
     assert orjson.loads(reports.as_json(Report((finding,), 1)))[0]["message"] == "\x00 ü 😀"
+
+
+def test_text_keeps_what_somebody_may_have_meant() -> None:
+    text = "undefined field 'imag'\n | schema.imag\n | ......^\n | did you mean 'image'?"
+    shown = reports.as_text(Report((Finding("a.yaml", 1, "error", "expression-type", text, line=9, column=1),), 1), {})
+    assert shown.splitlines()[0].endswith("undefined field 'imag'; did you mean 'image'?")

@@ -64,6 +64,19 @@ def test_an_error_says_where(text: str, place: Place, message: str) -> None:
     assert found.place == place
 
 
+@pytest.mark.parametrize("text", ["a: {{ .Values.a }}", "a: 1\n{{- if .Values.b }}\nb: 2\n{{- end }}", "a: {{ b }}: c"])
+def test_a_template_is_called_one(text: str) -> None:
+    assert "is a template and no YAML yet: render it first" in str(error(text))
+
+
+def test_a_tab_is_called_one() -> None:
+    found = error("a:\n\tb: 1\n")
+    assert (found.place, str(found).partition(": ")[2]) == (
+        Place(2, 1),
+        "it is a tab, and YAML is indented with spaces",
+    )
+
+
 def test_an_alias_bomb_is_refused_before_it_goes_off() -> None:
     rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     rows += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]

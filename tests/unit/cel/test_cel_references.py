@@ -32,6 +32,11 @@ def test_unknown_global_functions_are_named() -> None:
     assert unknown_functions(parse("foo(bar(1)) + size(a) + a.baz() + json.encode(2)")) == ("foo", "bar")
 
 
+def test_a_method_called_without_its_receiver_is_left_to_the_checker_as_kro_does() -> None:
+    parsed = parse("merge(a, b).size() + upperAscii(c)", KRO)
+    assert unknown_functions(parsed) == ()
+
+
 def test_names_of_libraries_kro_lacks_are_variables_to_it() -> None:
     assert identifiers(parse("math.greatest(1, 2)", KRO)) == ("math",)
 

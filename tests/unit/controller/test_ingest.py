@@ -11,7 +11,7 @@ import pytest
 
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.api.selector import Selector
-from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched
+from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched, WatchItem
 from kro_es.controller.ingest import Ingest, Sent
 from kro_es.controller.vault import Vault
 from kro_es.decisions.taint import Taints
@@ -39,9 +39,11 @@ SECRETS = Watched(Resource(Gvk("", "v1", "Secret"), "secrets", True), None)
 class _Log:
     def __init__(self) -> None:
         self.events: list[NewEvent] = []
+        self.commits: list[int] = []
 
     async def append(self, events: Sequence[NewEvent]) -> tuple[Event, ...]:
         self.events += events
+        self.commits.append(len(events))
         return ()
 
     @property
@@ -370,3 +372,48 @@ def test_who_changed_an_object_is_the_manager_whose_entry_moved() -> None:
     assert first is not None
     assert second is not None
     assert (first.actor.name, second.actor.name) == ("helm", "kubectl-edit")
+
+
+CROWD = [_object(f"o{number}", number + 1) for number in range(450)]
+
+
+@pytest.mark.parametrize("item", [Burst(tuple(Changed("ADDED", obj) for obj in CROWD)), Listed(tuple(CROWD), "500")])
+async def test_a_crowd_is_recorded_in_order_and_in_parts(item: WatchItem) -> None:
+    """All at once it would be in everybody's way: in the loop while it is looked at, in the log while it is written."""
+    log = _Log()
+    await _ingest(log).sink(CONFIG_MAPS, item)
+    assert [event.subject.name for event in log.events] == [f"o{number}" for number in range(450)]
+    assert log.commits == [200, 200, 50]
+
+
+async def test_a_long_list_of_what_is_known_lets_others_in_between() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[{**_row(f"o{number}"), "resource_version": number + 1} for number in range(450)])
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    await ingest.sink(CONFIG_MAPS, Listed(tuple(CROWD), "500"))
+    task.cancel()
+    assert not [event for event in log.events if isinstance(event.body, ObjectObserved)]
+    assert turns >= 3
+
+
+async def test_a_gap_of_a_crowd_shares_the_commit_of_what_is_found_first() -> None:
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("gone")])
+    await ingest.sink(CONFIG_MAPS, Broken("disconnect"))
+    await ingest.sink(CONFIG_MAPS, Listed(tuple(CROWD), "500"))
+    assert log.types[0] is WatchGap
+    assert log.types[-1] is ObjectGoneUnseen
+    assert log.commits == [201, 200, 50, 1]
+    log = _Log()
+    ingest = _ingest(log, rows=[_row("gone")])
+    await ingest.sink(CONFIG_MAPS, Broken("disconnect"))
+    await ingest.sink(CONFIG_MAPS, Listed((), "500"))
+    assert (log.types, log.commits) == ([WatchGap, ObjectGoneUnseen], [2])

@@ -184,5 +184,5 @@ class Simulated:
         self._nodes[write.node] = {
             "node": write.node, "uid": obj["metadata"]["uid"], "desired_digest": write.digest, "fields_digest": digest,
             "owned_digest": owned.owned_digest(obj, fields), "kind": write.ref.kind, "namespace": write.ref.namespace,
-            "name": write.ref.name, "state": "", "reason": "",
+            "name": write.ref.name, "state": "", "reason": "", "applied_position": self._version,
         }  # fmt: skip

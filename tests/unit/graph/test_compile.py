@@ -103,6 +103,33 @@ def test_a_fault_says_where_it_is() -> None:
     assert found.expression[found.column - 1 :].startswith(".nope")
 
 
+def test_who_reads_what_is_at_fault_is_not_blamed_for_it() -> None:
+    """Nobody knows the type of a field of a schema, or of a kind, that is itself at fault."""
+    pieces = {**config_map("pieces"), "forEach": [{"n": "${schema.spec.list}"}]}
+    pieces["template"]["metadata"]["name"] = "${n}"
+    guarded = {**config_map("guarded"), "includeWhen": ["${schema.spec.on}"]}
+    (fault,) = faults(pieces, guarded, spec={"name": "strin", "list": "[]string", "on": "boolean"})
+    assert "unknown type: strin" in str(fault)
+    widget = {"id": "w", "template": {"apiVersion": "acme.io/v1", "kind": "Widget", "metadata": {"name": "x"}}}
+    of_widget = {**copy.deepcopy(pieces), "forEach": [{"n": "${w.status.list}"}]}
+    (fault,) = faults({**widget, "readyWhen": ["${w.status.up}"]}, of_widget)
+    assert "acme.io/v1" in str(fault)
+    (fault,) = faults({**pieces, "forEach": [{"n": "${schema.spec.any.x}"}]}, spec={"any": "object"})
+    assert 'must return a list, got "dyn"' in str(fault), "where nothing else is at fault it is a fault of its own"
+
+
+def test_a_syntax_error_tells_its_resource_and_path() -> None:
+    (fault,) = faults(config_map("a", x="${1 +}"))
+    assert str(fault).endswith('\n | in resource "a", path "data.x"')
+
+
+def test_a_field_that_is_not_there_is_answered_with_the_nearest() -> None:
+    found = config_map("a")
+    found["template"]["imutable"] = True
+    (fault,) = faults(found)
+    assert str(fault).endswith("schema not found for field imutable\n | did you mean 'immutable'?")
+
+
 def test_a_cycle_starts_at_the_resource_listed_first() -> None:
     found = faults(config_map("x", k="${z.data.k}"), config_map("y", k="${x.data.k}"), config_map("z", k="${y.data.k}"))
     assert [str(fault) for fault in found] == [

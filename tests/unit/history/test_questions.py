@@ -10,12 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kro_es.cli import history as program
-from kro_es.history.moments import with_offset
+from kro_es.history.moments import is_moment, time_of, with_offset
+from kro_es.history.source import History
+from kro_es.history.times import iso
+from tests.support.incident import END
 from tests.unit.history.conftest import Ask
 
 TRANSCRIPTS = {
@@ -333,8 +337,8 @@ def test_a_time_without_an_offset_is_meant_as_tables_show_it(
         local = json.loads(capfd.readouterr().out)[0]["time"]
         utc = ask("log", "--until", "2026-03-02 10:20:00", *rest).json[0]["time"]
         assert local == utc == "2026-03-02T10:00:34.900Z"
-        assert with_offset(first) == "2026-03-02T05:20:00-05:00"
-        assert [with_offset(text) for text in ("87", "2h ago", "2026-03-02T10:20:00Z")] == [
+        assert with_offset(first, END) == "2026-03-02T05:20:00-05:00"
+        assert [with_offset(text, END) for text in ("87", "2h ago", "2026-03-02T10:20:00Z")] == [
             "87",
             "2h ago",
             "2026-03-02T10:20:00Z",
@@ -347,3 +351,25 @@ def test_a_time_without_an_offset_is_meant_as_tables_show_it(
 def test_a_query_may_come_from_the_standard_input(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("SELECT count(*) AS n\nFROM v_events\n"))
     assert ask("sql", "-", "-o", "json").json == [{"n": 180}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-02 10:20:30 UTC", "2026-03-02T10:20:30.123456789Z", "2026-03-02 11:20:30 +0100", "10:20:30", "@1772446830",
+    ],
+)  # fmt: skip
+def test_a_time_is_read_as_other_programs_write_it(ask: Ask, text: str) -> None:
+    wanted = ask("--utc", "graph", "webshop/shop", "-n", "prod", "--at", "2026-03-02T10:20:30Z", "-o", "json").json
+    assert ask("--utc", "graph", "webshop/shop", "-n", "prod", "--at", text, "-o", "json").json == wanted
+    assert (
+        ask("--utc", "graph", "webshop/shop", "-n", "prod", "--at", "2026-03-02T09:01:00Z", "-o", "json").json != wanted
+    )
+
+
+def test_a_clock_names_the_last_time_it_showed_that(history: History) -> None:
+    asked = replace(history, utc=True)
+    assert iso(time_of(asked, "12:59")) == "2026-03-02T12:59:00.000Z"
+    assert iso(time_of(asked, "13:01")) == "2026-03-01T13:01:00.000Z"
+    assert is_moment("13:01")
+    assert not is_moment("25:00")
