@@ -115,6 +115,16 @@ def test_the_copies_it_cannot_reach_are_named(log: EventLog, engine: Engine, url
     )
 
 
+def test_one_that_was_killed_before_it_rebuilt_is_finished_by_the_next(log: EventLog, engine: Engine, url: str) -> None:
+    _fill(log)
+    redact(engine, plan(engine, [PLANTED]), reason="", actor=ACTOR, now=NOW)
+    assert any(PLANTED in text for text in _texts(engine))
+    again = _history(url, "redact", "configmap/a", "data.token", "--reason", "again", "--yes")
+    assert "finished: the redaction of event 124, which had been interrupted" in again.output
+    assert not any(PLANTED in text for text in _texts(engine))
+    assert compare_with_log(engine, PROJECTIONS) == []
+
+
 def test_a_dry_run_changes_nothing(log: EventLog, engine: Engine, url: str) -> None:
     _fill(log)
     shown = _history(url, "redact", "configmap/a", "data.token", "--reason", "x", "--dry-run")
