@@ -27,7 +27,7 @@ from kro_es.store import retrain as retraining
 from kro_es.store.delegation import standings
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
-from kro_es.store.live_rebuild import live_rebuild
+from kro_es.store.live_rebuild import live_rebuild, owed
 from kro_es.store.log_reader import LogReader
 from kro_es.store.maintenance import maintenance_event
 from kro_es.store.rebuild import compare_with_log
@@ -115,7 +115,7 @@ def prune(
         now = _now()
         with progress("events looked at") as told:
             found = pruning.plan(engine, int(now - status_days * _DAY), told)
-        if not dry_run and found.positions:
+        if not dry_run and (found.positions or owed(engine)):
             pruning.prune(engine, found, actor=_actor(), now=now)
             with progress("events folded") as told:
                 live_rebuild(engine, PROJECTIONS, actor=_actor(), now=_now(), told=told)

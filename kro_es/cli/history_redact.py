@@ -11,7 +11,7 @@ import typer
 
 from kro_es.cli.history_state import Namespace, State, clock, confirm, state
 from kro_es.errors import UserError
-from kro_es.events.types import Actor, ObjectObserved, object_stream
+from kro_es.events.types import Actor, LogRedacted, ObjectObserved, object_stream
 
 if TYPE_CHECKING:
     from kro_es.store.redact import RedactPlan
@@ -37,6 +37,8 @@ def redact(  # noqa: PLR0913 - one parameter per flag
     from kro_es.store.vacuum import not_reached, vacuum
 
     asked = state(context)
+    if not dry_run:
+        _finished(asked)
     if stdin == bool(target):
         raise UserError("say where the value was (KIND/NAME and a field), or give it with --stdin")
     texts = sys.stdin.read().splitlines() if stdin else _values(asked, target, path, namespace)
@@ -56,6 +58,20 @@ def redact(  # noqa: PLR0913 - one parameter per flag
     vacuum(engine)
     asked.screen.line(f"redacted: {len(found.positions)} event(s), by event {event.position}")
     asked.screen.notes([f"not reached: {place}" for place in not_reached(engine)])
+
+
+def _finished(asked: State) -> None:
+    """A redaction that was interrupted has taken the value out of the events, and not yet of what was folded from them."""
+    from kro_es.projections.registry import PROJECTIONS
+    from kro_es.store.live_rebuild import live_rebuild, owed
+    from kro_es.store.vacuum import vacuum
+
+    left = owed(asked.history.engine)
+    if left is None or not isinstance(left.body, LogRedacted):
+        return
+    live_rebuild(asked.history.engine, PROJECTIONS, actor=Actor(getpass.getuser(), "cli"), now=clock())
+    vacuum(asked.history.engine)
+    asked.screen.line(f"finished: the redaction of event {left.position}, which had been interrupted")
 
 
 def _print(asked: State, found: RedactPlan) -> None:

@@ -26,6 +26,8 @@ RENEWED_SECONDS = 60.0
 """How often the end of credentials that a plugin gave is looked at; they are renewed five minutes before it."""
 _NO_YAML = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]|\xef\xbb\xbf|\xef\xbf[\xbe\xbf]")
 """What YAML folds or refuses and JSON takes: DEL, the controls U+0080 to U+009F, line separators, BOM, non-characters."""
+_NO_PATH = b"404 page not found"
+"""The API server's answer about a path it does not serve."""
 _MOST_RETRIES = 5
 _LONGEST_RETRY_AFTER = 10.0
 
@@ -225,13 +227,20 @@ def encoded(body: JsonObject) -> bytes:
 
 
 def translated(status: int, text: bytes, retry_after: str | None) -> ApiError:
-    """The ApiError for a refusal: the Status object's own words where there is one."""
+    """The ApiError for a refusal: the Status object's own words where there is one.
+
+    That something is not there is believed of nobody but an API server: what a proxy without one behind it answers
+    must not read as a child that is gone, or as a kind that is not served.
+    """
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
         found = {}
     if not isinstance(found, dict):
         found = {}
+    if status == HTTPStatus.NOT_FOUND and found.get("kind") != "Status" and text.strip() != _NO_PATH:
+        told = f"HTTP 404 that is not of an API server: {text.decode(errors='replace')[:200].strip() or 'no text'}"
+        return ApiError(0, "Undecodable", told)
     message = found.get("message") or _plain(status, text)
     seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
     return ApiError(status, found.get("reason") or "", message, retry_after=seconds)

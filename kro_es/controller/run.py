@@ -121,8 +121,7 @@ class _Controller:
         await writer.append([_note(started(settings, fence))])
         if settings.install_crds:
             await cluster.install_own_crds()
-
-        alive = _beat(log, writer, stop)
+        alive = beat_of(log, writer, stop)
         await self._watch_and_work(cluster, assembled, left, alive, stop)
         if writer.healthy:
             await asyncio.to_thread(alive)
@@ -264,7 +263,7 @@ def refuse_unfolded(settings: Settings) -> None:
         raise UserError("--projections needed is for PostgreSQL: with SQLite nobody but the controller folds")
 
 
-def _beat(log: EventLog, writer: LogWriter, stop: asyncio.Event) -> Callable[[], None]:
+def beat_of(log: EventLog, writer: LogWriter, stop: asyncio.Event) -> Callable[[], None]:
     """Proof of life, for a thread of its own."""
     loop = asyncio.get_running_loop()
 

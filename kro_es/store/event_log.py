@@ -19,6 +19,7 @@ from kro_es.store.digest import chain
 from kro_es.store.engine import WRITE
 from kro_es.store.errors import OtherCluster
 from kro_es.store.folding import Folding
+from kro_es.store.log_file import LogFile
 from kro_es.store.log_reader import LogReader
 from kro_es.store.maintenance import maintenance_event
 from kro_es.store.mirror import Changes, Mirror
@@ -79,6 +80,7 @@ class EventLog(LogReader):
         self._cluster = cluster
         self._mirror = mirror
         self._fence: int | None = None
+        self._file = LogFile(engine)
         self._doubt: _Doubt | None = None
         self._names = Names()
         self._streams = Streams()
@@ -184,6 +186,7 @@ class EventLog(LogReader):
             run(connection, "UPDATE log_head SET fence = ?, cluster = ?", (fence, cluster))
             delegate(connection, self._projections, self._left)
         self._fence = fence
+        self._file.remember()
         self._position = -1
         while not self._caught_up():
             pass
@@ -193,8 +196,11 @@ class EventLog(LogReader):
     def heartbeat(self, *, now: int) -> None:
         """Notes that somebody is watching; what lies between the last note and the next start is a gap.
 
-        Nothing happens when another writer owns the log; nor while the database is away: the writer tells what is wrong.
+        Nothing happens when another writer owns the log; nor while the database is away, or its file is not there any
+        more: the writer tells what is wrong.
         """
+        if self._file.lost:
+            return
         sql = "UPDATE heartbeat SET at = ? WHERE EXISTS (SELECT 1 FROM log_head WHERE fence = ?)"
         with (
             suppress(exc.DBAPIError),
@@ -221,6 +227,7 @@ class EventLog(LogReader):
     def _writing(self) -> Iterator[tuple[Connection, Head]]:
         """A transaction that owns the head of the log; whatever goes wrong in it, nothing remembered outlives it."""
         try:
+            self._file.refuse_another()
             connection = self._connected()
             with connection.begin():
                 head = Head.locked(connection)

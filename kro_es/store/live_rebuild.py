@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Engine, MetaData, Table
 
-from kro_es.events.types import Actor, Event, LogRebuilt
+from kro_es.events.types import Actor, Event, LogPruned, LogRebuilt, LogRedacted
 from kro_es.projections.projection import Column, Projection, Row
 from kro_es.store.delegation import kept_still
 from kro_es.store.engine import WRITE
 from kro_es.store.event_log import EventLog
 from kro_es.store.folding import Folding
 from kro_es.store.log_reader import LogReader
-from kro_es.store.maintenance import Told, maintenance_event, silent
+from kro_es.store.maintenance import STREAM, Told, maintenance_event, silent
 from kro_es.store.shares import fold_shares, shares
 from kro_es.store.sql import run, run_many
 from kro_es.store.tables import projection_table, table_name
@@ -86,6 +86,16 @@ def live_rebuild(
 
     event = maintenance_event(LogRebuilt(tuple(projection.name for projection in projections)), actor, now)
     return EventLog(engine).append([event], now=now, also=switch)[0].position
+
+
+def owed(engine: Engine) -> Event | None:
+    """What took content out of the log last, when no rebuild has followed: whoever did both was interrupted between."""
+    for event in reversed(LogReader(engine).read_stream(STREAM)):
+        if isinstance(event.body, LogRebuilt):
+            return None
+        if isinstance(event.body, LogPruned | LogRedacted):
+            return event
+    return None
 
 
 def _begun(engine: Engine, beside: Sequence[_Beside], position: int) -> Folding:

@@ -17,6 +17,7 @@ from kro_es.events.types import (
     Subject,
 )
 
+STREAM = "log"
 Told: TypeAlias = Callable[[int, int], None]
 """Hears, while something long goes on, how many events are done, and of how many."""
 _Maintenance: TypeAlias = LogPruned | LogRedacted | LogAdopted | LogCopied | LogRetrained | LogRebuilt
@@ -27,4 +28,4 @@ def silent(done: int, of: int) -> None:
 
 
 def maintenance_event(body: _Maintenance, actor: Actor, now: int) -> NewEvent:
-    return NewEvent("log", body, Subject(), actor, now)
+    return NewEvent(STREAM, body, Subject(), actor, now)

@@ -247,7 +247,7 @@ async def test_a_delete_is_of_one_object_and_of_no_other_that_bears_its_name_now
     with pytest.raises(ApiError) as refused:
         await cluster.delete(MAPS.resource, "prod", "a", "u0")
     assert refused.value.conflict
-    server.refuse = lambda: web.json_response({"reason": "NotFound", "message": "gone"}, status=404)
+    server.refuse = lambda: web.json_response({"kind": "Status", "reason": "NotFound", "message": "gone"}, status=404)
     assert await cluster.delete(MAPS.resource, "prod", "a", "u1") is None
 
 

@@ -8,10 +8,11 @@ from typer.testing import CliRunner, Result
 
 from kro_es.cli.operator import app
 from kro_es.projections.registry import PROJECTIONS
+from kro_es.store import prune as pruning
 from kro_es.store.errors import SchemaError
 from kro_es.store.event_log import EventLog
 from kro_es.store.migrate import migrate
-from tests.contract.store.support import NOW, settled
+from tests.contract.store.support import ACTOR, NOW, settled
 from tests.contract.store.test_prune import churn
 
 
@@ -43,6 +44,18 @@ def test_old_status_is_pruned(url: str, engine: Engine) -> None:
     assert "gone: 28 event(s)" in _db("prune", url=url).output
     assert "whole: 4 events (28 pruned before, 0 redacted)" in _db("verify", url=url).output
     assert "gone: 0 event(s)" in _db("prune", "--status-days", "0", url=url).output
+
+
+def test_a_prune_that_was_killed_before_it_rebuilt_is_finished_by_the_next(url: str, engine: Engine) -> None:
+    log = _log(engine)
+    log.append([churn(version, version) for version in range(1, 31)], now=NOW)
+    pruning.prune(engine, pruning.plan(engine, NOW + 1), actor=ACTOR, now=NOW)
+    assert _db("verify", url=url).exit_code == 1
+    assert "gone: 0 event(s)" in _db("prune", "--status-days", "0", url=url).output
+    assert _db("verify", url=url).exit_code == 0
+    head = log.head()
+    assert "gone: 0 event(s)" in _db("prune", "--status-days", "0", url=url).output
+    assert log.head() == head
 
 
 def test_wrong_rows_are_named_and_rebuilt(url: str, engine: Engine) -> None:

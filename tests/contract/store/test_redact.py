@@ -115,6 +115,16 @@ def test_the_copies_it_cannot_reach_are_named(log: EventLog, engine: Engine, url
     )
 
 
+def test_one_that_was_killed_before_it_rebuilt_is_finished_by_the_next(log: EventLog, engine: Engine, url: str) -> None:
+    _fill(log)
+    redact(engine, plan(engine, [PLANTED]), reason="", actor=ACTOR, now=NOW)
+    assert any(PLANTED in text for text in _texts(engine))
+    again = _history(url, "redact", "configmap/a", "data.token", "--reason", "again", "--yes")
+    assert "finished: the redaction of event 124, which had been interrupted" in again.output
+    assert not any(PLANTED in text for text in _texts(engine))
+    assert compare_with_log(engine, PROJECTIONS) == []
+
+
 def test_a_dry_run_changes_nothing(log: EventLog, engine: Engine, url: str) -> None:
     _fill(log)
     shown = _history(url, "redact", "configmap/a", "data.token", "--reason", "x", "--dry-run")
@@ -124,7 +134,8 @@ def test_a_dry_run_changes_nothing(log: EventLog, engine: Engine, url: str) -> N
 
 def test_what_the_cluster_still_shows_is_refused(log: EventLog, engine: Engine) -> None:
     log.append([seen("a", 1, token=PLANTED)], now=NOW)
-    with pytest.raises(UserError, match="ConfigMap/default/a still has it"):
+    log.append([seen("b", 1, token=PLANTED)], now=NOW)
+    with pytest.raises(UserError, match="still in the cluster, in configmap default/a, configmap default/b: change it"):
         plan(engine, [PLANTED])
 
 
