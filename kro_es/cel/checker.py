@@ -225,7 +225,7 @@ class _Checker:
             # an operand that is at fault already explains this one
             return DYN if len(self.faults) > faults else self._no_overload(node, node.function, given)
         if node.function == "format" and isinstance(node.target, Literal):
-            self._check_format(node.target.value, node.args[0])
+            self._check_format(node, node.target.value, node.args[0])
         return found
 
     def _unknown_function(self, node: Call) -> CelType:
@@ -236,13 +236,14 @@ class _Checker:
         known = (key for key, of in self._functions.items() if any(overload.member == member for overload in of))
         return self._fault(node, f"undeclared reference to '{name}' (in container '')", self._near(name, known))
 
-    def _check_format(self, text: str, arguments: Node) -> None:
+    def _check_format(self, call: Call, text: str, arguments: Node) -> None:
         if not isinstance(arguments, ListLiteral) or arguments.optional:
             return
         types = [self.inference.resolve(self.types[item.id], final=True) for item in arguments.elements]
         fault = format_fault(text, types)
         if fault is not None:
-            self._fault(arguments, fault)
+            index, said = fault
+            self._fault(call if index is None else arguments.elements[index], said)
 
     def _resolve(self, node: Node, name: str, given: tuple[CelType, ...], *, member: bool) -> CelType | None:
         result: CelType | None = None

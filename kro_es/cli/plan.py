@@ -138,8 +138,10 @@ def _print(found: Preview, limit: int) -> None:
         typer.echo(f"{kind}: " + ", ".join(f"{count} {_PASSIVE[change]}" for change, count in sorted(counts.items())))
     for text in found.breaking:
         typer.secho(f"breaking: {text}", fg="red")
-    for text in found.problems:
+    for text in found.problems[:limit]:
         typer.secho(f"waits or fails: {text}", fg="red")
+    if len(found.problems) > limit:
+        typer.secho(f"waits or fails: {found.problem_count - limit} more; --limit shows them", fg="red")
 
 
 def _text(value: object) -> str:

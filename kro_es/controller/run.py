@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from kro_es.cluster.client import ApiClient, connect
 from kro_es.cluster.informers import Informers
@@ -124,8 +123,7 @@ class _Controller:
         await writer.append([_note(started(settings, fence))])
         if settings.install_crds:
             await cluster.install_own_crds()
-
-        alive = _beat(log, writer, stop)
+        alive = beat_of(log, writer, stop)
         await self._watch_and_work(cluster, assembled, left, alive, stop)
         await farewell(alive, writer, _note(ControllerStopped(fence)))
         logger.info("stopped")
@@ -282,14 +280,12 @@ def refuse_unfolded(settings: Settings) -> None:
         raise UserError("--projections needed is for PostgreSQL: with SQLite nobody but the controller folds")
 
 
-def _beat(log: EventLog, writer: LogWriter, stop: asyncio.Event) -> Callable[[], None]:
+def beat_of(log: EventLog, writer: LogWriter, stop: asyncio.Event) -> Callable[[], None]:
     """Proof of life, for a thread of its own."""
     loop = asyncio.get_running_loop()
 
     def beat() -> None:
-        # while the database is away nobody is alive for it, and the writer says what is wrong
-        with suppress(DBAPIError):
-            log.heartbeat(now=now_micros())
+        log.heartbeat(now=now_micros())
         if log.mirror_lost and not stop.is_set():
             # nothing may be appended for long, and passes read it
             loop.call_soon_threadsafe(writer.submit, ())

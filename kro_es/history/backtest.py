@@ -14,7 +14,7 @@ from kro_es.api.definition import parse
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource, labels, terminating
 from kro_es.api.selector import Selector
 from kro_es.errors import UserError
-from kro_es.events.types import Event, ObjectObserved
+from kro_es.events.types import Event, InstanceSettled, ObjectObserved
 from kro_es.graph.compile import compile_graph, required_kinds
 from kro_es.history import targets
 from kro_es.history.compare import ENDED, object_at
@@ -34,11 +34,11 @@ _AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """A state an instance settled in: where in the log, and the revision it followed."""
+    """A state an instance settled in: where in the log, and the revision it followed, by its definition's uid."""
 
     position: int
     instance: JsonObject
-    revision: int
+    revision: tuple[str, int]
 
 
 class _Life:
@@ -148,13 +148,15 @@ def backtest(
     return Preview(f"definition {row['definition']}", int(str(row["number"])), tuple(found), rest=rest), looked
 
 
-def _revisions(history: History, manifest: JsonObject) -> dict[int, Row]:
-    row = active(history, manifest)
-    if row is None:
+def _revisions(history: History, manifest: JsonObject) -> dict[tuple[str, int], Row]:
+    """Those of every definition of that name: one that was deleted and made again counts from one anew."""
+    if active(history, manifest) is None:
         return {}
-    sql = "SELECT * FROM p_revisions WHERE definition_uid = ? AND number > 0 AND activated_position > 0"
-    found = history.rows(sql, (row["definition_uid"],))
-    return {int(str(one["number"])): {**one, "spec": parsed(one["spec"])} for one in found}
+    sql = "SELECT * FROM p_revisions WHERE definition = ? AND number > 0 AND activated_position > 0"
+    found = history.rows(sql, (manifest["metadata"]["name"],))
+    return {
+        (str(one["definition_uid"]), int(str(one["number"]))): {**one, "spec": parsed(one["spec"])} for one in found
+    }
 
 
 def _settled(history: History, ref: ObjectRef, uid: str, since: int) -> Iterator[_Past]:
@@ -165,13 +167,13 @@ def _settled(history: History, ref: ObjectRef, uid: str, since: int) -> Iterator
         " AND what = 'instance.settled' AND position <= ?) ORDER BY position"
     )
     positions = [int(str(row["position"])) for row in history.rows(sql, (uid, uid, since))]
-    life, seen = _Life(history, ref), set[tuple[bytes, int]]()
+    life, seen = _Life(history, ref), set[tuple[bytes, tuple[str, int]]]()
     for start in range(0, len(positions), _AT_ONCE):
         for event in history.log.events_at(positions[start : start + _AT_ONCE]):
             instance = life.at(event.position)
-            revision = int(getattr(event.body, "revision", 0))
-            if instance is None or terminating(instance):
+            if instance is None or terminating(instance) or not isinstance(event.body, InstanceSettled):
                 continue
+            revision = (event.body.definition_uid, event.body.revision)
             spec = orjson.dumps(instance.get("spec"), option=orjson.OPT_SORT_KEYS)
             known = (sha256(spec).digest(), revision)
             if known not in seen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, cast
 
 from kro_es.api.objects import JsonObject, ObjectRef
@@ -61,7 +61,7 @@ class NarrowedHistory(History):
     def _repeated(self, uid: str, text: str) -> str:
         found = super().rows("SELECT api_group, kind, namespace, name FROM p_instances WHERE key = ?", (uid,))
         ref = ObjectRef(*map(str, found[0].values())) if found else None
-        return self.log.repeated(ref, text)
+        return self.log.repeated(text, lambda: self.log.said(ref, None) if ref else [])
 
     @property
     def engine(self) -> Engine:
@@ -116,11 +116,12 @@ class _NarrowedReader(LogReader):
     def _told(self, event: Event) -> Event:
         """A decision names what it read and writes, and the values of drift: only those that may be seen stay."""
         body = event.body
+        # all reasons of one decision are looked for in the same words
+        said = cache(lambda: self.said(_about(event), event.position))
         if isinstance(body, InstanceGone):
             return replace(event, body=replace(body, nodes=tuple(filter(self._is_open_node, body.nodes))))
         if isinstance(body, InstanceSettled):
-            message = self.repeated(_about(event), body.message, event.position)
-            return replace(event, body=replace(body, message=message, given={}))
+            return replace(event, body=replace(body, message=self.repeated(body.message, said), given={}))
         if not isinstance(body, ReconcileDecided):
             return event
         writes = tuple(one for one in body.writes if Scope(one.group, one.kind, one.namespace) in self._scopes)
@@ -132,9 +133,7 @@ class _NarrowedReader(LogReader):
                 body,
                 inputs=tuple(one for one in body.inputs if self._is_open(one.stream)),
                 writes=writes,
-                nodes=tuple(
-                    replace(one, reason=self.repeated(_about(event), one.reason, event.position)) for one in body.nodes
-                ),
+                nodes=tuple(replace(one, reason=self.repeated(one.reason, said)) for one in body.nodes),
                 drift=tuple(
                     one
                     for one in body.drift
@@ -145,25 +144,25 @@ class _NarrowedReader(LogReader):
             ),
         )
 
-    def repeated(self, instance: ObjectRef | None, text: str, position: int | None = None) -> str:
+    def repeated(self, text: str, said: Callable[[], list[str]]) -> str:
         """Why an instance waits or fails names whatever it stumbled over: told as far as its own status told it.
 
-        ``position``: of what was decided about it; None: now. Who may see all the log has hears it as it is.
+        ``said``: the messages of that. Who may see all the log has hears it as it is.
         """
         if not text or not self._closed:
             return text
-        said = self._said(instance, position) if instance is not None else []
-        return text if any(text in one for one in said) else LEFT_OUT
+        return text if any(text in one for one in said()) else LEFT_OUT
 
-    def _said(self, instance: ObjectRef, position: int | None) -> list[str]:
-        """Messages of the conditions it had then, and of those that followed from that."""
+    def said(self, instance: ObjectRef, position: int | None) -> list[str]:
+        """Messages of the conditions an instance had then, and of those that followed from that; None: has now."""
         stream = f"{_OBJECT}{instance.key}"
         shown = super().state_at(stream, position=position)
         events = [shown] if shown else []
         if position is not None:
             events += super().read_stream(stream, shown.stream_version + 1 if shown else 1, _SOON)
         found = (event.body.object.get("status") for event in events if isinstance(event.body, ObjectObserved))
-        return [str(one.get("message")) for status in found for one in (status or {}).get("conditions") or ()]
+        conditions = (one for status in found for one in (status or {}).get("conditions") or ())
+        return [str(one.get("message")) for one in conditions if isinstance(one, dict)]
 
     def _is_open(self, stream: str) -> bool:
         if not stream.startswith(_OBJECT):

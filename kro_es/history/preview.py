@@ -61,6 +61,11 @@ class Preview:
         return (*found, f"{self.rest.problems} more") if self.rest.problems else found
 
     @property
+    def problem_count(self) -> int:
+        """Those that are only counted too."""
+        return sum(len(one.new) for one in self.forecasts) + self.rest.problems
+
+    @property
     def count(self) -> int:
         return len(self.forecasts) + self.rest.forecasts
 

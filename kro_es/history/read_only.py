@@ -36,7 +36,11 @@ def explain(database: str, sql: str) -> Answer:
 
 
 def _explained(sql: str) -> Callable[[Any], Table]:
-    return lambda cursor: [{"plan": row[0]} for row in cursor.execute(f"EXPLAIN {sql}", prepare=True).fetchall()]
+    def ask(cursor: Any) -> Table:
+        with cursor.connection.pipeline():
+            return [{"plan": row[0]} for row in cursor.execute(f"EXPLAIN {sql}").fetchall()]
+
+    return ask
 
 
 def _depth(row: dict[str, object], rows: Table) -> int:
@@ -68,10 +72,11 @@ def _sqlite(database: str, sql: str, limit: int, seconds: float) -> Table:
 
 
 def _postgres(database: str, sql: str, limit: int, seconds: float) -> Table:
-    """A cursor can be declared for a query only, and the extended protocol takes one statement only."""
+    """A cursor can be declared for a query only, and the protocol of a pipeline takes one statement only."""
 
     def ask(cursor: Any) -> Table:
-        cursor.execute(f"DECLARE asked NO SCROLL CURSOR FOR {sql}", prepare=True)
+        with cursor.connection.pipeline():
+            cursor.execute(f"DECLARE asked NO SCROLL CURSOR FOR {sql}")
         cursor.execute(f"FETCH FORWARD {limit} FROM asked")
         names = [column.name for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

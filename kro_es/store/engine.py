@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -10,6 +11,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from kro_es.store.sql import direct
+
+if TYPE_CHECKING:
+    from psycopg import Connection as PsycopgConnection
 
 WRITE = {"kro_es_write": True}
 """Execution options of a connection that is going to write."""
@@ -48,7 +52,9 @@ def open_engine(url: str) -> Engine:
         address = parsed.set(drivername="postgresql+psycopg")
         given = {name: value for name, value in _POSTGRESQL.items() if name not in parsed.query}
         given["options"] = f"{_SERVER_OPTIONS} {session_settings(parsed)}"
-        return create_engine(address, pool_pre_ping=True, hide_parameters=True, connect_args=given)
+        engine = create_engine(address, pool_pre_ping=True, hide_parameters=True, connect_args=given)
+        event.listen(engine, "connect", _set_up_postgresql)
+        return engine
     if parsed.get_backend_name() != "sqlite":
         raise ValueError(f"unsupported database {parsed.get_backend_name()!r}: use sqlite or postgresql")
     if parsed.database in (None, "", ":memory:"):
@@ -72,6 +78,16 @@ def session_settings(url: URL) -> str:
 def in_memory(engine: Engine) -> bool:
     """Whether the database is gone with its last connection."""
     return engine.dialect.name == "sqlite" and engine.url.database in (None, "", ":memory:")
+
+
+def _set_up_postgresql(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """Behind a pooler the next transaction may be another session's, where a prepared statement's name means another
+    statement, or none: then none is prepared."""
+    driver = cast("PsycopgConnection", connection)
+    row = driver.execute("SELECT pg_backend_pid()").fetchone()
+    driver.rollback()
+    if row is None or row[0] != driver.info.backend_pid:
+        driver.prepare_threshold = None
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

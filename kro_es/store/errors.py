@@ -16,6 +16,7 @@ _HINTS = {
     "57014": "a statement_timeout of the role or the database is shorter than this takes: 0 for this role lifts it",
 }
 """What helps, by the SQLSTATE of PostgreSQL."""
+_POOLER = "unsupported startup parameter: options"
 
 
 class ConcurrencyError(Retryable):
@@ -63,6 +64,6 @@ def in_words(error: BaseException) -> str | None:
     # a detail of the server may quote a row
     said = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause)
     state = getattr(cause, "sqlstate", None) or ""
-    hint = _HINTS.get(state)
+    hint = "PgBouncer needs ignore_startup_parameters = options" if _POOLER in said else _HINTS.get(state)
     verb = "refused" if state else "does not answer"
     return f"the database {verb}: {' '.join(said.split())}" + (f"; {hint}" if hint else "")

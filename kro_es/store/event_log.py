@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, exc
 
 from kro_es.errors import FenceLost, KroEsError
 from kro_es.events.types import Actor, Event, LogRebuilt, LogRetrained, NewEvent
@@ -196,12 +196,17 @@ class EventLog(LogReader):
     def heartbeat(self, *, now: int) -> None:
         """Notes that somebody is watching; what lies between the last note and the next start is a gap.
 
-        Nothing happens when another writer owns the log, or its file is not there any more.
+        Nothing happens when another writer owns the log; nor while the database is away, or its file is not there any
+        more: the writer tells what is wrong.
         """
         if self._file.lost:
             return
         sql = "UPDATE heartbeat SET at = ? WHERE EXISTS (SELECT 1 FROM log_head WHERE fence = ?)"
-        with self._engine.connect().execution_options(**WRITE) as connection, connection.begin():
+        with (
+            suppress(exc.DBAPIError),
+            self._engine.connect().execution_options(**WRITE) as connection,
+            connection.begin(),
+        ):
             run(connection, sql, (now, self._fence))
 
     def last_heartbeat(self) -> int:

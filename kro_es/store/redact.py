@@ -91,6 +91,10 @@ def _variants(texts: Iterable[str]) -> frozenset[str]:
     return given | {base64.b64encode(text.encode()).decode() for text in given}
 
 
+_TOLD = 5
+"""Objects that are named, of those that still have the value."""
+
+
 def _refuse_names(connection: Connection, texts: frozenset[str]) -> None:
     for place in _NAMES:
         table, _, column = place.split(" ")
@@ -101,11 +105,18 @@ def _refuse_names(connection: Connection, texts: frozenset[str]) -> None:
 
 def _refuse_current(connection: Connection, texts: frozenset[str]) -> None:
     """While the cluster shows the value, the controller would record it again."""
-    for key, obj in run(connection, "SELECT key, object FROM p_objects"):
-        if _holds(obj.encode(), texts):
-            raise UserError(
-                f"{key} still has it: change it there, or start the controller with a --redact rule for it, then repeat"
-            )
+    sql = "SELECT kind_key, namespace, name, object FROM p_objects ORDER BY key"
+    found = [
+        f"{kind.split('/')[-1].lower()} {namespace + '/' if namespace else ''}{name}"
+        for kind, namespace, name, obj in run(connection, sql)
+        if _holds(obj.encode(), texts)
+    ]
+    if found:
+        more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+        raise UserError(
+            f"still in the cluster, in {', '.join(found[:_TOLD])}{more}: change it there, or start the controller with a"
+            " --redact rule for it, then repeat"
+        )
 
 
 def _holds(text: bytes, texts: Iterable[str]) -> bool:

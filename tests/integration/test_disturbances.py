@@ -248,7 +248,7 @@ def test_what_happened_behind_a_version_the_server_forgot_is_found_by_a_list_and
         eventually(healed, ("red", {"color": "red"}).__eq__, "both are as they should be")
         stage.ready("box", "late")
     gaps = {event.body.kind: event.body for event in recorded if isinstance(event.body, WatchGap)}
-    assert gaps["/ConfigMap"].reason == "disconnect, expired", "the answer was a 410"
+    assert gaps["/ConfigMap"].reason.endswith("expired"), "the answer was a 410"
     seen = {
         (event.subject.name, type(event.body)): event
         for event in recorded

@@ -129,20 +129,20 @@ def _format(text: str, values: list[CelValue]) -> str:
     return "".join(found)
 
 
-def format_fault(text: str, given: Sequence[CelType]) -> str | None:
-    """What is wrong with a literal format string for arguments of these types; None when nothing is."""
+def format_fault(text: str, given: Sequence[CelType]) -> tuple[int | None, str] | None:
+    """What is wrong with a literal format string for arguments of these types, and with which of them if with one."""
     used = 0
     try:
         for _, clause, _ in _pieces(text):
             if clause:
                 if used >= len(given):
-                    return f"index {used} out of range"
+                    return None, f"index {used} out of range"
                 if not _takes(clause, given[used]):
-                    return str(_refusal(clause, type_name(given[used])))
+                    return used, str(_refusal(clause, type_name(given[used])))
                 used += 1
     except EvaluationError as error:
-        return str(error)
-    return str(_too_many(used, len(given))) if used < len(given) else None
+        return None, str(error)
+    return (None, str(_too_many(used, len(given)))) if used < len(given) else None
 
 
 def _takes(clause: str, of: CelType) -> bool:

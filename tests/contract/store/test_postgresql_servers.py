@@ -12,6 +12,8 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from kro_es.cli import history, operator
+from kro_es.errors import UserError
+from kro_es.history import read_only
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store import succession
 from kro_es.store.engine import open_engine
@@ -221,3 +223,29 @@ def test_a_view_of_an_older_program_is_made_anew(engine: Engine) -> None:
     migrate(engine)
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT selector FROM v_gaps").all() == []
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_behind_a_pooler_no_statement_is_prepared(url: str, monkeypatch: pytest.MonkeyPatch, pooled: bool) -> None:
+    """PgBouncer gives each client a process number of its own making, and any session it has to each transaction."""
+    if pooled:
+        monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda _: 12345))
+    engine = open_engine(url)
+    migrate(engine)
+    with engine.connect() as connection:
+        for _ in range(20):
+            connection.exec_driver_sql("SELECT position FROM log_head").all()
+        prepared = connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar()
+    engine.dispose()
+    assert (prepared == 0) is pooled
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1; SELECT 2", "SELECT 1; COMMIT; DROP TABLE events"])
+def test_sql_of_a_person_is_one_statement_and_prepares_none(url: str, engine: Engine, sql: str) -> None:
+    migrate(engine)
+    assert read_only.select(url, "SELECT count(*) AS n FROM v_events").rows == [{"n": 0}]
+    assert read_only.explain(url, "SELECT 1").rows
+    with pytest.raises(UserError, match="multiple commands"):
+        read_only.select(url, sql)
+    with pytest.raises(UserError, match="multiple commands"):
+        read_only.explain(url, sql)

@@ -134,7 +134,8 @@ def test_a_dry_run_changes_nothing(log: EventLog, engine: Engine, url: str) -> N
 
 def test_what_the_cluster_still_shows_is_refused(log: EventLog, engine: Engine) -> None:
     log.append([seen("a", 1, token=PLANTED)], now=NOW)
-    with pytest.raises(UserError, match="ConfigMap/default/a still has it"):
+    log.append([seen("b", 1, token=PLANTED)], now=NOW)
+    with pytest.raises(UserError, match="still in the cluster, in configmap default/a, configmap default/b: change it"):
         plan(engine, [PLANTED])
 
 

@@ -51,6 +51,24 @@ def test_the_excerpt_points_at_the_operator() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "column", "said"),
+    [
+        ("'%t'.format([true])", 12, 'could not parse formatting clause: unrecognized formatting clause "t"'),
+        ("'%s'.format([1, 2])", 12, "too many arguments supplied to string.format (expected 1, got 2)"),
+        ("'%s-%s'.format([1])", 15, "index 1 out of range"),
+        ("'%s-%d'.format([1, 'a'])", 20, "error during formatting: decimal clause can only be used on"),
+    ],
+)
+def test_a_format_string_is_at_fault_at_its_call_and_an_argument_where_it_stands(
+    text: str, column: int, said: str
+) -> None:
+    with pytest.raises(CelCheckError) as caught:
+        check(parse(text), {})
+    (issue,) = caught.value.issues
+    assert (issue.column, issue.message[: len(said)]) == (column, said)
+
+
 def test_an_undeclared_field_is_a_fault_even_when_optional() -> None:
     for text in ("schema.spec.nope", "schema.spec.?nope", "has(schema.spec.nope)"):
         with pytest.raises(CelCheckError, match="undefined field 'nope'"):

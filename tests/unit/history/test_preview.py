@@ -14,8 +14,10 @@ from typer.testing import CliRunner, Result
 
 from kro_es.cli.operator import app, main
 from kro_es.errors import KroEsError
+from kro_es.events.types import ObjectDeleted
 from kro_es.history import backtest
 from kro_es.store.engine import open_engine
+from tests.support import incident as incidents
 from tests.support.incident import Incident, definition
 from tests.support.recorder import Recorder, manager
 
@@ -186,6 +188,41 @@ def test_of_many_states_the_first_are_told_and_all_are_counted(
     assert (fewer[1]["only_counted"], every["only_counted"]) == (every["instances"] - 2, 0)
     assert {row["instance"] for row in fewer[1]["objects"]} < {row["instance"] for row in every["objects"]}
     assert all(fewer[1][name] == every[name] for name in ("instances", "changed", "by_kind"))
+
+
+def test_a_definition_that_was_deleted_and_made_again_has_the_past_of_both(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/log.db"
+    recorder = Recorder(open_engine(url))
+    first = Incident(recorder)
+    first.instances = first.instances[:1]
+    alice = manager("alice")
+    first.roll_out(1, recorder.define(definition("1.0"), alice, 1), new=True)
+    recorder.gone(recorder.last(definition("1.0")), ObjectDeleted())
+    monkeypatch.setattr(incidents, "DEFINITION_UID", "another-uid")
+    again = recorder.define(definition("2.0"), alice, 1)
+    first.roll_out(1, again)
+
+    _, found = _past(plan, definition("3.0"), "1", url)
+    shop = "registry.example/shop"
+    assert {(row["old"], row["new"]) for row in found["objects"]} == {
+        (f"{shop}:1.0", f"{shop}:3.0"),
+        (f"{shop}:2.0", f"{shop}:3.0"),
+    }
+
+
+def test_what_waits_or_fails_is_told_up_to_the_limit_and_counted(plan: Plan) -> None:
+    other = definition("1.0")
+    other["spec"]["schema"]["kind"] = "Other"
+    said = plan(other, "--limit", "1")
+    assert said.exit_code == 1
+    told = [line for line in said.output.splitlines() if line.startswith("waits or fails")]
+    assert len(told) == 2
+    assert "the instance must be a Other of kro.run/v1alpha1" in told[0]
+    assert told[1] == "waits or fails: 3 more; --limit shows them"
+    assert said.output.count("the instance must be a Other") == 1
+    assert plan(other, "--limit", "4").output.count("the instance must be a Other") == 4
 
 
 def test_a_back_test_needs_a_past(plan: Plan, incident: str) -> None:
