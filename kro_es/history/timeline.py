@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -126,25 +126,22 @@ def _told(history: History, filters: Filters, until: int) -> Table:
     conditions = _conditions(history, filters)
     if conditions is None:
         return []
-    ask = partial(_asked, history, conditions, filters.limit)
+    ask = partial(_asked, history, filters.limit)
     if rare := _rare(history, filters):
-        return ask("t.position", (filters.since, until), rare)
+        return ask([*conditions, *rare], "t.position", (filters.since, until))
     newest = max(filters.since, until - _NEWEST)
-    rows = ask("t.key", (key(newest), key(until)))
+    rows = ask(conditions, "t.key", (key(newest), key(until)))
     if len(rows) == filters.limit or newest == filters.since:
         return rows
     likely = min(until - filters.since, _NEWEST * filters.limit // len(rows) if rows else until)
     if likely <= history.head // 3:
-        return ask("t.key", (key(filters.since), key(until)))
+        return ask(conditions, "t.key", (key(filters.since), key(until)))
     # as the rows lie: by an index in between it would take three times as long
-    return ask("t.position + 0", (filters.since, until))
+    return ask(conditions, "t.position + 0", (filters.since, until))
 
 
-def _asked(
-    history: History, conditions: _Conditions, limit: int, place: str, bounds: tuple[object, object],
-    rare: Sequence[str] = (),
-) -> Table:  # fmt: skip
-    parts = [*(sql for sql, _ in conditions), *rare, f"{place} > ? AND {place} <= ?"]
+def _asked(history: History, limit: int, conditions: _Conditions, place: str, bounds: tuple[object, object]) -> Table:
+    parts = [*(sql for sql, _ in conditions), f"{place} > ? AND {place} <= ?"]
     values = [value for _, own in conditions for value in own]
     return history.rows(f"{_SELECT}{' AND '.join(parts)} ORDER BY {place} DESC LIMIT ?", (*values, *bounds, limit))
 
@@ -166,17 +163,16 @@ def _conditions(history: History, filters: Filters) -> _Conditions | None:
     return found
 
 
-def _rare(history: History, filters: Filters) -> tuple[str, ...]:
+def _rare(history: History, filters: Filters) -> _Conditions:
     """Conditions by which an index gives the events in their order; none: all are gone through from the end."""
     if filters.type and filters.type not in WHAT.common:
-        return (WHAT.rare,)
+        return [(WHAT.rare, ())]
     if filters.definition_uid:
-        return (DEFINITION.rare,)
-    sources = _sources(history, filters.actor) if filters.actor else {""}
-    if filters.actor and not sources & set(SOURCE.common):
-        known = ", ".join(f"'{source}'" for source in sorted(sources))
-        return (SOURCE.rare, f"t.{SOURCE.name} IN ({known})")
-    return ()
+        return [(DEFINITION.rare, ())]
+    sources = _sources(history, filters.actor) if filters.actor else set()
+    if sources and not sources & set(SOURCE.common):
+        return [(SOURCE.rare, ()), (f"t.{SOURCE.name} IN ({marks(len(sources))})", tuple(sorted(sources)))]
+    return []
 
 
 def _sources(history: History, actor: str) -> set[str]:
