@@ -40,6 +40,8 @@ from kro_es.store.reader import ReaderPool
 from kro_es.store.writer import LogWriter
 
 logger = structlog.get_logger(__name__)
+FAREWELL_SECONDS = 5.0
+"""For the last words of a run; who stops a process gives it some thirty."""
 CONTROLLER = Actor("kro-es", "controller")
 
 
@@ -123,9 +125,7 @@ class _Controller:
             await cluster.install_own_crds()
         alive = beat_of(log, writer, stop)
         await self._watch_and_work(cluster, assembled, left, alive, stop)
-        if writer.healthy:
-            await asyncio.to_thread(alive)
-            await writer.append([_note(ControllerStopped(fence))])
+        await farewell(alive, writer, _note(ControllerStopped(fence)))
         logger.info("stopped")
 
     async def _hear_of_people(self, cluster: KubernetesCluster, writer: LogWriter, since: int) -> None:
@@ -255,6 +255,23 @@ class _Controller:
             self._metrics.leader.set(0)
             await _cancelled((*workers, stopping, watching))
             self._queue.close()
+
+
+async def farewell(
+    alive: Callable[[], None], writer: LogWriter, end: NewEvent, seconds: float = FAREWELL_SECONDS
+) -> None:
+    """The end of this run goes into the log if that can be written: nobody waits for a disk that is full.
+
+    What a log lacks of it is what a crash leaves, and the next start makes up for.
+    """
+    if not writer.healthy:
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await asyncio.to_thread(alive)
+            await writer.append([end])
+    except Exception as error:  # noqa: BLE001 whatever the database says, this run is over
+        logger.warning("the end of this run is not in the log", error=str(error) or type(error).__name__)
 
 
 def refuse_unfolded(settings: Settings) -> None:

@@ -117,7 +117,7 @@ def _appended(writer: EventLog, batches: Sequence[list[NewEvent]]) -> float:
 
 def _beside(name: str, ours: Engine, other: Engine) -> list[Figure]:
     found = beside_driver(ours, other, list(Generator().batches(_TAIL, BATCH)))
-    told = f"the driver alone inserting the same rows, batches of {BATCH}"
+    told = f"the driver alone inserting the same rows (COPY where there is one), batches of {BATCH}"
     return [
         Figure(f"append.{name}.ratio", found.raw / found.ours, "of the database's part", found.raw / found.ours, told),
         Figure(f"append.{name}.whole_ratio", found.raw / found.whole, "dict to disk", found.raw / found.whole, told),

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, Engine
 
+from kro_es.controller.run import farewell
 from kro_es.errors import FenceLost
 from kro_es.events.types import Actor, NewEvent, Subject
 from kro_es.store.engine import open_engine
@@ -118,6 +119,20 @@ async def test_a_close_during_an_outage_acknowledges_nothing(log: EventLog, outa
         await waiting
     with pytest.raises(WriterClosed):
         await writer.append([seen("a", 1)])
+    assert log.head() == 0
+
+
+async def test_a_controller_is_stopped_although_its_log_cannot_be_written(log: EventLog, outage: Outage) -> None:
+    def alive() -> None:
+        log.heartbeat(now=NOW)
+
+    for beat in (alive, lambda: None):
+        writer = LogWriter(log, clock=lambda: NOW)
+        outage.down = True
+        assert writer.healthy
+        await farewell(beat, writer, seen("a", 1), seconds=0.2)
+        await writer.close()
+    outage.down = False
     assert log.head() == 0
 
 

@@ -122,7 +122,7 @@ class Simulated:
         redactor = Redactor.of(b"k" * 32)
         return InstanceInputs(
             instance=self.instance,
-            instance_row={"position": 1, "stream_version": 1},
+            instance_row={"uid": self.instance["metadata"]["uid"], "position": 1, "stream_version": 1},
             followed=Followed("things", "d", 1, self.graph, 1),
             children=tuple(self._child(obj) for obj in self.objects.values()),
             externals=self,
