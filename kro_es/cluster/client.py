@@ -238,7 +238,8 @@ def translated(status: int, text: bytes, retry_after: str | None) -> ApiError:
         found = {}
     if not isinstance(found, dict):
         found = {}
-    if status == HTTPStatus.NOT_FOUND and found.get("kind") != "Status" and text.strip() != _NO_PATH:
+    ours = found.get("kind") == "Status" or "reason" in found or text.strip() == _NO_PATH
+    if status == HTTPStatus.NOT_FOUND and not ours:
         told = f"HTTP 404 that is not of an API server: {text.decode(errors='replace')[:200].strip() or 'no text'}"
         return ApiError(0, "Undecodable", told)
     message = found.get("message") or _plain(status, text)
