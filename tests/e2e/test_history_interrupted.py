@@ -81,8 +81,7 @@ def test_a_rollback_stopped_anywhere_says_what_was_done_and_goes_on(steps: Steps
     everything = ("--to", str(position), "--with-instances")
     with Terminal(_command(steps, operator, *everything)) as asked:
         asked.until("Write it? [y/N]")
-        asked.interrupt()
-        assert asked.end() == 130
+        assert asked.give_up() == 130
     assert "stopped" in asked.text
     assert _asked_for(operator) == 0
 

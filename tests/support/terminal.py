@@ -10,9 +10,11 @@ import subprocess
 import termios
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 
 _SECONDS = 60.0
+_AGAIN_SECONDS = 3.0
 
 
 class Terminal:
@@ -46,6 +48,15 @@ class Terminal:
     def interrupt(self) -> None:
         """The key: the terminal sends SIGINT to whoever runs on it."""
         os.write(self._own, b"\x03")
+
+    def give_up(self) -> int:
+        """Ctrl-C at a question, and again as people do: one in the instant before Python's ``input`` reads is not heard alone."""
+        for _ in range(int(_SECONDS / _AGAIN_SECONDS)):
+            self.interrupt()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_AGAIN_SECONDS)
+                break
+        return self.end()
 
     def end(self) -> int:
         """Exit code, once it has ended by itself."""
