@@ -17,8 +17,8 @@ from yaml import YAMLError
 
 from kro_es.api.objects import JsonObject, Resource
 from kro_es.cluster.library import Configuration, config
-from kro_es.cluster.transport import Transport
-from kro_es.errors import ApiError, UserError
+from kro_es.cluster.transport import Body, Transport
+from kro_es.errors import ApiError, FenceLost, UserError
 
 REQUEST_SECONDS = 30.0
 """A write that was not answered by then has an unknown outcome."""
@@ -95,7 +95,7 @@ class ApiClient:
         self._slots = asyncio.Semaphore(concurrency)
         self._renewal = asyncio.create_task(renewal) if renewal is not None else None
         self.guard: Callable[[], float] = lambda: REQUEST_SECONDS
-        """Asked right before each write is sent: seconds it may take; raises FenceLost when it must not be sent."""
+        """Asked before each write, and as it is sent: seconds it may take; raises FenceLost when it must not be sent."""
 
     async def __aenter__(self) -> ApiClient:
         return self
@@ -124,7 +124,7 @@ class ApiClient:
     ) -> JsonObject:
         """One request, answered by JSON. Raises ApiError; FenceLost for a write of a former leader.
 
-        ``limit`` is asked for the seconds it may take right before it is sent; for a write that is the guard.
+        ``limit`` is asked for the seconds it may take, and once more as it is sent; for a write that is the guard.
 
         429 is retried (the server did nothing); a connection that broke is not: the caller knows what that means.
         """
@@ -156,7 +156,7 @@ class ApiClient:
                     method,
                     self._base + path,
                     params=query,
-                    data=data,
+                    data=None if data is None else Body(data, allowed),
                     headers=headers,
                     timeout=aiohttp.ClientTimeout(total=allowed()),
                     proxy=self._configuration.proxy,
@@ -167,6 +167,8 @@ class ApiClient:
                 if answer.status >= 400:
                     raise translated(answer.status, text, answer.headers.get("Retry-After"))
         except (aiohttp.ClientError, TimeoutError) as error:
+            if isinstance(error.__cause__, FenceLost):
+                raise error.__cause__ from None
             raise ApiError(0, "Unanswered", f"{method} {path}: {type(error).__name__} {error}".rstrip()) from error
         try:
             found: JsonObject = orjson.loads(text) if text else {}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 
 from kro_es.cluster.library import RESTClientObject
 
@@ -29,6 +31,22 @@ def open_socket(address: aiohttp.AddrInfoType) -> socket.socket:
         if hasattr(socket, name):
             found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return found
+
+
+class Body(aiohttp.BytesPayload):
+    """Bytes that ``may_be_sent`` is asked about in the moment they are, head included; what it raises ends the request.
+
+    Between the decision to send and the sending lie a connection that is made and turns of the loop: a process that
+    was stopped there and goes on would send what it may not any more.
+    """
+
+    def __init__(self, value: bytes, may_be_sent: Callable[[], object]) -> None:
+        super().__init__(value)
+        self._may_be_sent = may_be_sent
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self._may_be_sent()
+        await super().write_with_length(writer, content_length)
 
 
 class Transport(RESTClientObject):

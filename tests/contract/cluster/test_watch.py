@@ -24,7 +24,7 @@ from kro_es.cluster import watch as watching
 from kro_es.cluster.client import ApiClient, connect
 from kro_es.cluster.informers import Informers
 from kro_es.cluster.kubernetes import KubernetesCluster
-from kro_es.errors import ApiError
+from kro_es.errors import ApiError, FenceLost
 
 MAPS = Watched(Resource(Gvk("", "v1", "ConfigMap"), "configmaps", namespaced=True), None)
 PATH = "/api/v1/configmaps"
@@ -249,6 +249,26 @@ async def test_a_delete_is_of_one_object_and_of_no_other_that_bears_its_name_now
     assert refused.value.conflict
     server.refuse = lambda: web.json_response({"kind": "Status", "reason": "NotFound", "message": "gone"}, status=404)
     assert await cluster.delete(MAPS.resource, "prod", "a", "u1") is None
+
+
+async def test_a_write_that_may_not_be_sent_any_more_when_its_turn_comes_is_not(
+    client: ApiClient, server: Server
+) -> None:
+    asked = 0
+
+    def guard() -> float:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise FenceLost("stopped between the decision to send and the sending")
+        return 10.0
+
+    client.guard = guard
+    with pytest.raises(FenceLost, match="between"):
+        await KubernetesCluster(client).delete(MAPS.resource, "prod", "a", "u1")
+    asked = -10
+    await KubernetesCluster(client).delete(MAPS.resource, "prod", "a", "u2")
+    assert server.deleted == [{"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "u2"}}]
 
 
 async def test_an_answer_that_is_no_json_leaves_open_what_became_of_the_request(
