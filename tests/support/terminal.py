@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import subprocess
 import termios
 import time
@@ -78,4 +79,6 @@ class Terminal:
 
 
 def _own_terminal() -> None:
+    # whoever runs the tests in the background of a shell has it ignored, and so would the program
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
