@@ -51,6 +51,7 @@ def test_a_pass_asks_for_what_the_readme_says_and_for_nothing_else(steps: Steps,
         steps.ready(kind.lower(), f"{kind.lower()}-first")
     steps.delete("single", "single-first")
     eventually(lambda: steps.get("single", "single-first"), lambda obj: not obj, "gone")
+    steps.rest()
     audit = steps.cluster.plane.audit
 
     def asked(doing: Callable[[], object]) -> int:
