@@ -53,6 +53,11 @@ class Resource:
     namespaced: bool
 
     @property
+    def name(self) -> str:
+        """``deployments.apps``, or ``configmaps``: as kubectl takes it."""
+        return f"{self.plural}.{self.gvk.group}" if self.gvk.group else self.plural
+
+    @property
     def text(self) -> str:
         """``apps/v1, Resource=deployments``, the form kro prints (spec/03 §8)."""
         return f"{self.gvk.group}/{self.gvk.version}, Resource={self.plural}"

@@ -50,10 +50,7 @@ class Watched:
 
 def lacking(*watched: Watched) -> str:
     """What to say of watches the controller has no right to, and how to give it one."""
-    names = []
-    for one in watched:
-        gvk, where = one.resource.gvk, f" in namespace {one.namespace}" if one.namespace else ""
-        names.append((f"{one.resource.plural}.{gvk.group}" if gvk.group else one.resource.plural) + where)
+    names = [one.resource.name + (f" in namespace {one.namespace}" if one.namespace else "") for one in watched]
     return (
         f"the controller may not list and watch {', '.join(names)}: its role lacks {'it' if len(names) == 1 else 'them'};"
         f" a ClusterRole labelled {metadata.AGGREGATED} adds to it"

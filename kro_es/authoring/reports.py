@@ -12,6 +12,7 @@ from kro_es.authoring.findings import CODES, Finding
 from kro_es.authoring.validate import Report
 
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+_HINT = " | did you mean"
 
 
 def as_json(report: Report) -> str:
@@ -36,8 +37,9 @@ def _counted(count: int, word: str) -> str:
 def _shown(finding: Finding, lines: Sequence[str]) -> str:
     where = ":".join(str(part) for part in (finding.file, finding.line, finding.column) if part is not None)
     # the excerpts of the expression engine are left out: the line of the file says more
-    told = [line.replace(" | did you mean", "; did you mean", 1) for line in finding.message.split("\n")]
-    message = "\n    ".join(line for line in told if not line.startswith(" | ")).replace("\n    ; did", "; did")
+    said = finding.message.split("\n")
+    told = "\n".join(line for line in said if line.startswith(_HINT) or not line.startswith(" | "))
+    message = told.replace(f"\n{_HINT}", "; did you mean").replace("\n", "\n    ")
     text = f"{where}: {finding.severity}[{finding.code}]: {message}"
     if finding.line is None or finding.column is None or finding.line > len(lines):
         return text

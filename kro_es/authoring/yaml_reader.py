@@ -17,6 +17,7 @@ from kro_es.errors import UserError
 MAX_DEPTH = 100
 MAX_VALUES = 1_000_000
 """With aliases followed: a short text may stand for a huge value."""
+_TEMPLATED = "; {{ }} is a template and no YAML yet: render it first, e.g. with helm template"
 _MERGE = "<<"
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
@@ -241,9 +242,6 @@ def _size(value: JsonValue, most: int) -> int:
         elif isinstance(last, list):
             waiting += last
     return found
-
-
-_TEMPLATED = "; {{ }} is a template and no YAML yet: render it first, e.g. with helm template"
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:

@@ -8,7 +8,6 @@ not ready, a plan that changes something, a log that is not whole; 130 interrupt
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -18,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from kro_es.api.near import meant
 from kro_es.cli import history_state, typed
 from kro_es.cli.history_state import State
 from kro_es.cli.output import RED, ReaderGone, Screen, coloured
@@ -127,9 +127,8 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], COMMANDS, 3)
-            ask = f"; did you mean {', '.join(near)}?" if near else "; kro-history --help lists them"
-            raise UserError(f"there is no command {args[0]!r}{ask}")
+            hint = meant(args[0], COMMANDS) or "; kro-history --help lists them"
+            raise UserError(f"there is no command {args[0]!r}{hint}")
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None and command.callback is not None:
             command.callback = _anywhere(ctx, [name or "", *rest], command.callback)

@@ -103,8 +103,5 @@ class Informers:
 
 
 def _refusal(key: Watched, reason: str) -> ApiError:
-    gvk = key.resource.gvk
-    if reason == "Forbidden":
-        return ApiError(_REFUSALS[reason], reason, lacking(key))
-    what = f"{key.resource.plural}.{gvk.group}" if gvk.group else key.resource.plural
-    return ApiError(_REFUSALS[reason], reason, f"the API server has no {what} in version {gvk.version}")
+    absent = f"the API server has no {key.resource.name} in version {key.resource.gvk.version}"
+    return ApiError(_REFUSALS[reason], reason, lacking(key) if reason == "Forbidden" else absent)

@@ -62,8 +62,8 @@ class Audit:
             raise UserError(f"{source!r} has no port: write {_FORMS}")
         if self._kind == "webhook" and not token:
             raise UserError("a webhook needs --audit-token-file: whoever may post there can name any user")
-        host = webhook_host(source)
-        if self._kind == "webhook" and tls is None and not plain and host not in _LOOPBACK:
+        self._host = webhook_host(source)
+        if self._kind == "webhook" and tls is None and not plain and self._host not in _LOOPBACK:
             raise UserError(
                 f"{source} would take its token over plain HTTP from other machines: name --audit-certificate-file and "
                 "--audit-key-file (they are made where there are none), or say --audit-plain-http where TLS is put before it"
@@ -112,7 +112,7 @@ class Audit:
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         try:
-            await web.TCPSite(runner, webhook_host(f"webhook:{self._where}"), port, ssl_context=self._tls).start()
+            await web.TCPSite(runner, self._host, port, ssl_context=self._tls).start()
             await asyncio.Event().wait()
         finally:
             await runner.cleanup()

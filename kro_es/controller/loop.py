@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import structlog
 
 from kro_es.api import metadata
-from kro_es.api.objects import Gvk, Resource
+from kro_es.api.objects import Gvk, ObjectRef, Resource
 from kro_es.api.selector import Requirement, Selector
 from kro_es.api.watch import Listed, Watched, WatchItem, lacking
 from kro_es.controller.compiling import Compiler
@@ -130,7 +130,7 @@ class Loop:
     async def serve(self, graph: ResourceGraph, definition: str, definition_uid: str, *, again: bool) -> None:
         """Watch what the graph needs, then let its instances follow it; ``again``: each gets a pass whatever it had."""
         await self._begun.wait()
-        key = Key("definition", definition_uid, f"{metadata.GROUP}/{metadata.DEFINITION_KIND}//{definition}")
+        key = _definition_key(definition_uid, definition)
         instances = Watched(graph.instance, None)
         if refused := await self._refused(_children(graph)):
             raise self._lacking(key, [*refused, *await self._refused([instances])])
@@ -201,8 +201,7 @@ class Loop:
         with self._world.open_reader() as reader:
             rows = reader.rows("objects", "kind_key", f"{metadata.GROUP}/{metadata.DEFINITION_KIND}")
         for row in rows:
-            ref = f"{metadata.GROUP}/{metadata.DEFINITION_KIND}//{row['name']}"
-            self._queue.add(Key("definition", str(row["uid"]), ref))
+            self._queue.add(_definition_key(str(row["uid"]), str(row["name"])))
         return {str(row["uid"]) for row in rows}
 
     async def work(self) -> None:
@@ -250,6 +249,10 @@ class Loop:
 
     def _scrubbed(self, error: Exception) -> str:
         return scrub(str(error), self._world.ingest.vault.texts)
+
+
+def _definition_key(uid: str, name: str) -> Key:
+    return Key("definition", uid, ObjectRef(metadata.GROUP, metadata.DEFINITION_KIND, "", name).key)
 
 
 def _children(graph: ResourceGraph) -> list[Watched]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
+from kro_es.api.near import meant
 from kro_es.api.objects import JsonObject, JsonValue
 from kro_es.errors import UserError
 from kro_es.events.redaction import MARK
@@ -120,9 +120,7 @@ def below(paths: Iterable[Path], text: str) -> list[Path]:
     wanted = parsed(text)
     found = [path for path in known if starts(path, wanted)]
     if not found:
-        spellings = [spelled(path) for path in known]
-        near = difflib.get_close_matches(text, spellings, 3)
-        raise UserError(f"no field {text!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+        raise UserError(f"no field {text!r}{meant(text, map(spelled, known))}")
     return found
 
 

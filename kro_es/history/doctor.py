@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from kro_es.api import metadata
-from kro_es.api.objects import JsonObject
+from kro_es.api.objects import JsonObject, ObjectRef
 from kro_es.errors import UserError
-from kro_es.events.types import Event, ObjectObserved, WriteFailed
+from kro_es.events.types import Event, ObjectObserved, WriteFailed, object_stream
 from kro_es.history.gaps import notes
 from kro_es.history.nodes import instance_uid, nodes
 from kro_es.history.revisions import parsed
@@ -147,11 +147,16 @@ def _conditions(history: History, node: Row) -> list[str]:
     """What the object itself says is not well, in its own words."""
     if not node["name"]:
         return []
-    stream = f"object/{node['api_group']}/{node['kind']}/{node['namespace']}/{node['name']}"
+    stream = _stream(*(node[part] for part in ("api_group", "kind", "namespace", "name")))
     return [
         f"{one.get('type')}={one.get('status')}: {one.get('message') or one.get('reason') or ''}".rstrip(": ")
         for one in _not_true(_object(history, stream))
     ]
+
+
+def _stream(*names: object) -> str:
+    """Of an object: group, kind, namespace, name."""
+    return object_stream(ObjectRef(*map(str, names)).key)
 
 
 def _object(history: History, stream: str) -> JsonObject:
@@ -208,7 +213,7 @@ def _definition(history: History, uid: str) -> JsonObject:
         "newest": head["newest"],
         "last_edit_refused": bool(head["rejected_hash"]),
         "refused": [str(fault["message"]) for fault in refused or ()],
-        "trouble": _trouble(history, f"object/{metadata.GROUP}/{metadata.DEFINITION_KIND}//{head['definition']}"),
+        "trouble": _trouble(history, _stream(metadata.GROUP, metadata.DEFINITION_KIND, "", head["definition"])),
     }
 
 

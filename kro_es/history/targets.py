@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kro_es.api import metadata
+from kro_es.api.near import meant
 from kro_es.api.objects import ObjectRef
 from kro_es.errors import UserError
 from kro_es.history.source import History
@@ -85,7 +85,7 @@ def definition(history: History, name: str) -> str:
         found = history.rows(newest, (name,))
         return str(found[0]["definition_uid"] if found else rows[-1]["key"])
     names = [str(row["definition"]) for row in history.rows("SELECT definition FROM p_definitions")]
-    raise UserError(f"no definition {name!r} in this log{_did_you_mean(name, names)}")
+    raise UserError(f"no definition {name!r} in this log{meant(name, names)}")
 
 
 def kind_of(history: History, text: str) -> str:
@@ -95,7 +95,7 @@ def kind_of(history: History, text: str) -> str:
     fitting = {ref.kind for ref in known if _is_kind(ref, text)}
     if not fitting:
         names = {ref.kind.lower() for ref in known}
-        raise UserError(f"nothing of kind {text!r} in this log{_did_you_mean(text.lower(), names)}")
+        raise UserError(f"nothing of kind {text!r} in this log{meant(text.lower(), names)}")
     return min(fitting)
 
 
@@ -104,10 +104,10 @@ def known(history: History, columns: Mapping[str, str], actor: str) -> None:
     for column, value in columns.items():
         found = {str(row["v"]) for row in history.rows(f"SELECT DISTINCT {column} AS v FROM subjects")} if value else ()  # noqa: S608 our own words
         if value and value not in found:
-            raise UserError(f"nothing of {column} {value!r} in this log{_did_you_mean(value, found)}")
+            raise UserError(f"nothing of {column} {value!r} in this log{meant(value, found)}")
     names = {str(row["name"]) for row in history.rows("SELECT name FROM actors")} if actor else set()
     if actor and actor not in names:
-        raise UserError(f"nothing by {actor!r} in this log{_did_you_mean(actor, names)}")
+        raise UserError(f"nothing by {actor!r} in this log{meant(actor, names)}")
 
 
 def of_kind(history: History, group: str, kind: str) -> list[Target]:
@@ -125,7 +125,7 @@ def instances(history: History, kind: str) -> list[Target]:
         raise UserError(f"{kind} may be any of {', '.join(sorted(groups))}; say which with KIND.group")
     if not fitting:
         names = {one.ref.kind.lower() for one in known}
-        raise UserError(f"no instances of kind {kind!r} in this log{_did_you_mean(kind.lower(), names)}")
+        raise UserError(f"no instances of kind {kind!r} in this log{meant(kind.lower(), names)}")
     return [found for _, found in sorted(fitting.items())]
 
 
@@ -145,7 +145,7 @@ def maker(history: History, kind: str) -> tuple[Target, str]:
         )
     if not fitting:
         names = {ref.kind.lower() for _, ref in known}
-        raise UserError(f"no definition makes {kind!r} in this log{_did_you_mean(kind.lower(), names)}")
+        raise UserError(f"no definition makes {kind!r} in this log{meant(kind.lower(), names)}")
     row, ref = fitting[0]
     where = ObjectRef(metadata.GROUP, metadata.DEFINITION_KIND, "", str(row["definition"]))
     return Target(where, str(row["key"]), is_instance=False), f"{ref.group}/{ref.kind}"
@@ -176,14 +176,9 @@ def _is_kind(ref: ObjectRef, text: str) -> bool:
 def _unknown(text: str, known: Iterable[Target], kind: str) -> str:
     if not kind:
         names = [row.ref.name for row in known if row.is_definition]
-        return f"no definition {text!r} in this log{_did_you_mean(text, names)}"
+        return f"no definition {text!r} in this log{meant(text, names)}"
     names = [f"{row.ref.kind.lower()}/{row.ref.name}" for row in known]
-    return f"nothing called {text!r} in this log{_did_you_mean(text.lower(), names)}"
-
-
-def _did_you_mean(text: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(text, sorted(set(names)), 3)
-    return f"; did you mean {', '.join(near)}?" if near else ""
+    return f"nothing called {text!r} in this log{meant(text.lower(), names)}"
 
 
 def _told(refs: Iterable[ObjectRef]) -> str:

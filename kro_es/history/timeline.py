@@ -123,11 +123,12 @@ def _newest(history: History, filters: Filters) -> Table:
 
 def _told(history: History, filters: Filters, until: int) -> Table:
     """The newest rows that fit, newest first."""
+    sources = _sources(history, filters.actor) if filters.actor else set()
     conditions = _conditions(history, filters)
-    if conditions is None:
+    if conditions is None or (filters.actor and not sources):
         return []
     ask = partial(_asked, history, filters.limit)
-    if rare := _rare(history, filters):
+    if rare := _rare(filters, sources):
         return ask([*conditions, *rare], "t.position", (filters.since, until))
     newest = max(filters.since, until - _NEWEST)
     rows = ask(conditions, "t.key", (key(newest), key(until)))
@@ -147,7 +148,7 @@ def _asked(history: History, limit: int, conditions: _Conditions, place: str, bo
 
 
 def _conditions(history: History, filters: Filters) -> _Conditions | None:
-    """None when the log has no object of that kind, namespace and name, or nobody of that name."""
+    """None when the log has no object of that kind, namespace and name."""
     asked = filters.asked
     found: _Conditions = [(f"t.{name} = ?", (value,)) for name, value in asked.items() if name != "kind"]
     there = {("lower(kind)" if name == "kind" else name): asked[name] for name in _OF_SUBJECT if name in asked}
@@ -158,18 +159,18 @@ def _conditions(history: History, filters: Filters) -> _Conditions | None:
             return None
         if filters.kind:
             found.append((f"t.kind IN ({marks(len(kinds))})", kinds))
-    if filters.actor and not _sources(history, filters.actor):
-        return None
     return found
 
 
-def _rare(history: History, filters: Filters) -> _Conditions:
-    """Conditions by which an index gives the events in their order; none: all are gone through from the end."""
+def _rare(filters: Filters, sources: set[str]) -> _Conditions:
+    """Conditions by which an index gives the events in their order; none: all are gone through from the end.
+
+    ``sources``: how the actor that is asked for is known.
+    """
     if filters.type and filters.type not in WHAT.common:
         return [(WHAT.rare, ())]
     if filters.definition_uid:
         return [(DEFINITION.rare, ())]
-    sources = _sources(history, filters.actor) if filters.actor else set()
     if sources and not sources & set(SOURCE.common):
         return [(SOURCE.rare, ()), (f"t.{SOURCE.name} IN ({marks(len(sources))})", tuple(sorted(sources)))]
     return []

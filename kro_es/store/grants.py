@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-
 from sqlalchemy import Engine
 
+from kro_es.api.near import meant
 from kro_es.errors import UserError
 from kro_es.store.sql import run
 
@@ -20,8 +19,7 @@ def grant_reader(engine: Engine, role: str) -> None:
     with engine.begin() as connection:
         known = [str(row[0]) for row in run(connection, "SELECT rolname FROM pg_roles").all()]
         if role not in known:
-            near = difflib.get_close_matches(role, known, 3)
-            hint = f"; did you mean {', '.join(near)}?" if near else "; make it with CREATE ROLE ... LOGIN"
+            hint = meant(role, known) or "; make it with CREATE ROLE ... LOGIN"
             raise UserError(f"the server has no role {role!r}{hint}")
         named = connection.dialect.identifier_preparer.quote(role)
         schema = connection.dialect.identifier_preparer.quote(

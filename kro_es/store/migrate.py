@@ -84,7 +84,7 @@ def fit_projections(connection: Connection) -> None:
 
 
 def _columns(inspector: Inspector, table: Table) -> set[str]:
-    """None for a table that is not there."""
+    """Names of those it has; none of a table that is not there."""
     if not inspector.has_table(table.name):
         return set()
     return {str(column["name"]) for column in inspector.get_columns(table.name)}

@@ -23,6 +23,8 @@ from kro_es.store.stored import SELECT, Decoder
 _PAYLOADS = "SELECT position, encoding, payload FROM events WHERE position > ? ORDER BY position LIMIT ?"
 _AT_ONCE = 2000
 _SHORTEST = 4
+_TOLD = 5
+"""Objects that are named, of those that still have the value."""
 _GONE: JsonObject = {MARK: "removed", "key": ""}
 """Stands where a value was in an object or a spec: nobody puts such a spec back."""
 _WHOLE = {ObjectObserved.TYPE: "object", RevisionIssued.TYPE: "spec"}
@@ -89,10 +91,6 @@ def _variants(texts: Iterable[str]) -> frozenset[str]:
     if not given or any(len(text) < _SHORTEST for text in given):
         raise UserError(f"a text to redact has {_SHORTEST} characters or more: a shorter one is part of ordinary words")
     return given | {base64.b64encode(text.encode()).decode() for text in given}
-
-
-_TOLD = 5
-"""Objects that are named, of those that still have the value."""
 
 
 def _refuse_names(connection: Connection, texts: frozenset[str]) -> None:
