@@ -22,6 +22,8 @@ _AT_ONCE = 1000
 _OBSERVATIONS = ("object.", "watch.")
 _FIRST_DELAY, _LONGEST_DELAY = 0.05, 5.0
 """Seconds between two tries while the database cannot be written."""
+_CURABLE = frozenset({"26000", "3D000", "3F000", "42501", "42P01", "42P05"})
+"""What PostgreSQL says of a right, a table, a schema or a prepared statement that is not there now; SQLSTATE."""
 logger = structlog.get_logger(__name__)
 OBSERVATION_ROOM = 10_000
 DECISION_ROOM = 10_000
@@ -237,8 +239,7 @@ class LogWriter:
 def _passing(error: Exception) -> bool:
     """Whether the same transaction may succeed later: the disk was full, the server gone, the file locked, a right withdrawn."""
     if isinstance(error, exc.ProgrammingError):
-        # of the statement itself the driver complains; of a right or a table that is not there, the server
-        return getattr(error.orig, "sqlstate", None) is not None
+        return getattr(error.orig, "sqlstate", None) in _CURABLE
     if isinstance(error, exc.DataError | exc.IntegrityError):
         return False
     return isinstance(error, exc.DBAPIError | exc.TimeoutError | OSError | MirrorError)

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from kro_es.projections.projection import Projection
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
+from kro_es.store.mirror import Mirror
 from tests.contract.store.support import PROJECTIONS, create
 from tests.support.postgres import new_database
 
@@ -49,6 +50,15 @@ def make_log(engine: Engine) -> MakeLog:
 @pytest.fixture
 def log(make_log: MakeLog) -> EventLog:
     return make_log()
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[Mirror]:
+    """The copy of the rows on this machine, which leaves nothing behind."""
+    opened = Mirror(PROJECTIONS, tmp_path)
+    yield opened
+    opened.close()
+    assert not list(tmp_path.glob("kro-es-*"))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from kro_es.errors import FenceLost
 from kro_es.store.engine import open_engine
@@ -28,13 +29,18 @@ def replaced(file: Path) -> None:
     copy.rename(file)
 
 
+def fresh(engine: Engine) -> EventLog:
+    create(engine, PROJECTIONS)
+    log = EventLog(engine, PROJECTIONS, cluster="cluster-1")
+    log.issue_fence()
+    return log
+
+
 @pytest.mark.parametrize("take_away", [removed, replaced])
 async def test_a_writer_stops_when_its_file_is_taken_away(tmp_path: Path, take_away: Callable[[Path], None]) -> None:
     file = tmp_path / "log.db"
     engine = open_engine(f"sqlite:///{file}")
-    create(engine, PROJECTIONS)
-    log = EventLog(engine, PROJECTIONS, cluster="cluster-1")
-    log.issue_fence()
+    log = fresh(engine)
     writer = LogWriter(log, clock=lambda: NOW)
     await writer.append([seen("a", 1)])
     with engine.connect() as connection:
@@ -53,10 +59,7 @@ async def test_a_writer_stops_when_its_file_is_taken_away(tmp_path: Path, take_a
 async def test_a_writer_goes_on_beside_whatever_else_is_done_to_its_file(tmp_path: Path) -> None:
     file = tmp_path / "log.db"
     engine = open_engine(f"sqlite:///{file}")
-    create(engine, PROJECTIONS)
-    log = EventLog(engine, PROJECTIONS, cluster="cluster-1")
-    log.issue_fence()
-    writer = LogWriter(log, clock=lambda: NOW)
+    writer = LogWriter(fresh(engine), clock=lambda: NOW)
     await writer.append([seen("a", 1)])
     engine.dispose()
     file.chmod(0o640)

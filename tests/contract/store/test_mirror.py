@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -20,14 +20,6 @@ from kro_es.store.rebuild import compare
 from kro_es.store.writer import LogWriter
 from tests.contract.store.conftest import MakeLog
 from tests.contract.store.support import NOW, PROJECTIONS, seen, settled
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[Mirror]:
-    opened = Mirror(PROJECTIONS, tmp_path)
-    yield opened
-    opened.close()
-    assert not list(tmp_path.glob("kro-es-*"))
 
 
 @pytest.fixture

@@ -211,14 +211,6 @@ def test_a_full_disk_keeps_what_was_acknowledged(tmp_path: Path) -> None:
     engine.dispose()
 
 
-@pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[Mirror]:
-    opened = Mirror(PROJECTIONS, tmp_path)
-    yield opened
-    opened.close()
-    assert not list(tmp_path.glob("kro-es-*"))
-
-
 async def test_the_mirror_has_every_acknowledged_row(
     make_log: MakeLog, engine: Engine, mirror: Mirror, outage: Outage
 ) -> None:

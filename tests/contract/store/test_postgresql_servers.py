@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, exc
 from sqlalchemy.engine import make_url
 
 from kro_es.cli import history, operator
@@ -19,6 +20,8 @@ from kro_es.store import succession
 from kro_es.store.engine import open_engine
 from kro_es.store.event_log import EventLog
 from kro_es.store.migrate import migrate
+from kro_es.store.writer import LogWriter
+from tests.contract.store.conftest import MakeLog
 from tests.contract.store.support import NOW, seen
 from tests.support.postgres import new_database
 
@@ -29,13 +32,6 @@ _PASSWORD = "p@ss/w:rd%#? ü&=+"
 @pytest.fixture
 def url(postgres_server: str) -> str:
     return new_database(postgres_server)
-
-
-@pytest.fixture
-def engine(url: str) -> Iterator[Engine]:
-    opened = open_engine(url)
-    yield opened
-    opened.dispose()
 
 
 @pytest.fixture
@@ -223,6 +219,37 @@ def test_a_view_of_an_older_program_is_made_anew(engine: Engine) -> None:
     migrate(engine)
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT selector FROM v_gaps").all() == []
+
+
+async def test_a_statement_the_server_refuses_for_one_event_fails_alone(make_log: MakeLog, engine: Engine) -> None:
+    log = make_log()
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION picky() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '42804'; END $$"
+        )
+        connection.exec_driver_sql(
+            "CREATE TRIGGER picky BEFORE INSERT ON events FOR EACH ROW WHEN (NEW.resource_version = 666)"
+            " EXECUTE FUNCTION picky()"
+        )
+    writer = LogWriter(log, clock=lambda: NOW)
+    appends = [writer.append([seen(f"n{version}", version)]) for version in (1, 666, 2)]
+    results = await asyncio.gather(*appends, return_exceptions=True)
+    await writer.close()
+    assert [type(result) for result in results] == [tuple, exc.ProgrammingError, tuple]
+    assert [event.resource_version for event in log.read(1, 10)] == [1, 2]
+
+
+async def test_a_table_that_is_away_for_a_while_is_waited_for(make_log: MakeLog, engine: Engine, url: str) -> None:
+    writer = LogWriter(make_log(), clock=lambda: NOW)
+    with psycopg.connect(url, autocommit=True) as restoring:
+        restoring.execute("ALTER TABLE events RENAME TO restored")
+        waiting = asyncio.create_task(writer.append([seen("a", 1)]))
+        async with asyncio.timeout(20):
+            while writer.healthy:
+                await asyncio.sleep(0.01)
+        restoring.execute("ALTER TABLE restored RENAME TO events")
+    assert [event.position for event in await waiting] == [1]
+    await writer.close()
 
 
 @pytest.mark.parametrize("pooled", [False, True])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from test_ingest import _ingest, _Log, _object
-
 from kro_es.api.objects import Gvk, JsonObject, ObjectRef, Resource
 from kro_es.api.watch import Changed, Listed, Watched
 from kro_es.controller.ingest import Ingest
 from kro_es.controller.single_watches import MOST, SingleWatches
 from kro_es.events.types import ObjectDeleted, ObjectGoneUnseen, ObjectObserved
+from tests.support.ingesting import Log, ingest_for, observed
 
 MAPS = Resource(Gvk("", "v1", "ConfigMap"), "configmaps", namespaced=True)
 ALL = Watched(MAPS, picked=True)
@@ -37,10 +36,10 @@ def _one(name: str) -> Watched:
     return Watched(MAPS, None, "n", name)
 
 
-async def _full(log: _Log, *live: JsonObject) -> tuple[SingleWatches, Kept, Ingest]:
+async def _full(log: Log, *live: JsonObject) -> tuple[SingleWatches, Kept, Ingest]:
     """As many watches of single objects as there may be."""
-    ingest = _ingest(log, live=live)
-    kept = Kept(ingest, _object("stranger"), *live)
+    ingest = ingest_for(log, live=live)
+    kept = Kept(ingest, observed("stranger"), *live)
     watches = SingleWatches(kept, ingest, ingest._cluster)
     for number in range(MOST):
         await watches.ensure(_one(f"o{number}"))
@@ -48,7 +47,7 @@ async def _full(log: _Log, *live: JsonObject) -> tuple[SingleWatches, Kept, Inge
 
 
 async def test_beyond_the_first_objects_share_a_watch_of_their_kind() -> None:
-    watches, kept, _ = await _full(_Log())
+    watches, kept, _ = await _full(Log())
     assert (len(kept.running), ALL in kept.running) == (MOST, False)
     await watches.ensure(_one("x"))
     await watches.ensure(_one("y"))
@@ -63,7 +62,7 @@ async def test_beyond_the_first_objects_share_a_watch_of_their_kind() -> None:
 
 
 async def test_where_the_whole_kind_must_not_be_listed_each_object_keeps_its_own_watch() -> None:
-    watches, kept, ingest = await _full(_Log())
+    watches, kept, ingest = await _full(Log())
     cluster: Any = ingest._cluster
     cluster.forbidden = True
     await watches.ensure(_one("x"))
@@ -74,23 +73,23 @@ async def test_where_the_whole_kind_must_not_be_listed_each_object_keeps_its_own
 
 
 async def test_only_what_was_asked_for_is_recorded() -> None:
-    log = _Log()
-    watches, _, ingest = await _full(log, _object("x", 4))
+    log = Log()
+    watches, _, ingest = await _full(log, observed("x", 4))
     await watches.ensure(_one("x"))
-    await ingest.sink(ALL, Changed("MODIFIED", _object("stranger", 9)))
-    await ingest.sink(ALL, Changed("MODIFIED", _object("x", 9, data={"v": "new"})))
-    await ingest.sink(ALL, Changed("DELETED", _object("stranger", 10)))
-    await ingest.sink(ALL, Changed("DELETED", _object("x", 10)))
+    await ingest.sink(ALL, Changed("MODIFIED", observed("stranger", 9)))
+    await ingest.sink(ALL, Changed("MODIFIED", observed("x", 9, data={"v": "new"})))
+    await ingest.sink(ALL, Changed("DELETED", observed("stranger", 10)))
+    await ingest.sink(ALL, Changed("DELETED", observed("x", 10)))
     assert {event.subject.name for event in log.events} == {"x"}
     assert log.types == [ObjectObserved, ObjectObserved, ObjectDeleted]
     await watches.stop(_one("x"))
-    await ingest.sink(ALL, Changed("ADDED", _object("x", 12, uid="another")))
+    await ingest.sink(ALL, Changed("ADDED", observed("x", 12, uid="another")))
     assert len(log.events) == 3
 
 
 async def test_what_the_shared_watch_showed_before_it_was_asked_for_is_read() -> None:
-    log = _Log()
-    live = _object("late", 7)
+    log = Log()
+    live = observed("late", 7)
     watches, _, _ = await _full(log, live)
     await watches.ensure(_one("x"))
     assert log.types == []
@@ -99,11 +98,11 @@ async def test_what_the_shared_watch_showed_before_it_was_asked_for_is_read() ->
 
 
 async def test_a_recorded_object_that_is_not_there_any_more_is_gone() -> None:
-    log = _Log()
-    row: Any = {"kind_key": "/ConfigMap", "uid": "uid-x", "object": _object("x", 3), "resource_version": 3}
-    ingest = _ingest(log, rows=[row])
+    log = Log()
+    row: Any = {"kind_key": "/ConfigMap", "uid": "uid-x", "object": observed("x", 3), "resource_version": 3}
+    ingest = ingest_for(log, rows=[row])
     await ingest.sink(ALL, Listed((), "9"))
     assert log.types == []  # nobody asked for it: whether it is there is not the question
-    ingest.pick(ObjectRef.of(_object("x")))
+    ingest.pick(ObjectRef.of(observed("x")))
     await ingest.sink(ALL, Listed((), "9"))
     assert log.types == [ObjectGoneUnseen]
