@@ -18,7 +18,7 @@ from kro_es.history.times import iso, lasted
 from kro_es.projections.projection import Row
 from kro_es.projections.timeline import WHAT
 from kro_es.store.sql import marks
-from kro_es.store.views import EDITED, EDITOR
+from kro_es.store.views import EDITED, EDITOR, FINISHED, OVER, STARTED
 
 _OF_REVISION = "key > ? AND key < ?"
 """Of rollouts: between the revision's key with a slash behind it and with what comes after a slash."""
@@ -74,9 +74,9 @@ class _Progress:
     failed: int
     rolling: int
     started: int
-    """When the first began; 0 when none did."""
+    """When the first of those that moved to it began; 0 when none did."""
     finished: int
-    """When the last one settled; 0 while one has not."""
+    """When the last of these settled; 0 while one has not."""
     pinned: int
 
     @property
@@ -93,6 +93,7 @@ class _Progress:
 def rollouts(history: History, name: str | None = None, limit: int | None = None) -> Answer:
     """One row a revision, oldest first: when it began and ended for its instances, how they fared, who made it and why.
 
+    An instance that is made at a revision others moved to is counted, and moves neither of the two times.
     ``limit``: of the newest revisions.
     """
     found, more = _issued(history, name, limit)
@@ -152,9 +153,8 @@ def _progress(history: History, row: Row, pinned: Mapping[str, int]) -> _Progres
         "SELECT coalesce(sum(CASE WHEN state = 'done' THEN 1 ELSE 0 END), 0) AS done,"  # noqa: S608 only marks
         " coalesce(sum(CASE WHEN state = 'failed' THEN 1 ELSE 0 END), 0) AS failed,"
         " coalesce(sum(CASE WHEN state = 'rolling' THEN 1 ELSE 0 END), 0) AS rolling,"
-        " coalesce(min(started_at), 0) AS started,"
-        " CASE WHEN min(finished_at) > 0 THEN max(finished_at) ELSE 0 END AS finished"
-        f" FROM p_rollouts WHERE {_OF_REVISION}{others}"
+        f" coalesce({STARTED}, 0) AS started, CASE WHEN {OVER} THEN {FINISHED} ELSE 0 END AS finished"
+        f" FROM p_rollouts o WHERE {_OF_REVISION}{others}"
     )
     found = history.rows(sql, (*bounds, *away))[0]
     return _Progress(**{name: int(str(value)) for name, value in found.items()}, pinned=len(away))
@@ -219,7 +219,7 @@ def _figures(
         for one in history.rows(sql, (f"{row['key']}/", f"{row['key']}0"))
     ]
     times = [(finished - max(started, issued)) / 1_000_000 for started, finished in ended]
-    lead = (max(finished for _, finished in ended) - issued) / 1_000_000 if progress.finished else None
+    lead = (progress.finished - issued) / 1_000_000 if progress.finished else None
     return {
         "revision": f"{row['definition']}@{number}",
         "instances": count,

@@ -253,7 +253,7 @@ class Rollouts:
     """Key: ``<definition uid>/<number, six digits>/<instance uid>``: one instance moving to one revision."""
 
     name = "rollouts"
-    version = 1
+    version = 2
     columns = (
         Column("definition_uid", "text", "uid of the definition", indexed=True),
         Column("number", "int", "revision number"),
@@ -264,6 +264,7 @@ class Rollouts:
         Column("finished_at", "int", "when it settled; 0 while it has not"),
         Column("state", "text", "rolling, done or failed"),
         Column("message", "text", "why it failed"),
+        Column("born", "int", "1 when the instance was made at this revision, 0 when it moved to it"),
     )
     bodies = (ReconcileDecided, InstanceSettled)
 
@@ -289,6 +290,8 @@ class Rollouts:
             "finished_at": 0,
             "state": "rolling",
             "message": "",
+            # nothing was ever decided about it before
+            "born": int(event.stream_version == 1),
         }
         body = event.body
         if not isinstance(body, InstanceSettled) or before["state"] == "done":

@@ -37,6 +37,16 @@ EDITED = (
 )
 """The timeline's rows of a revision and of the edit behind it."""
 
+
+def _of_the_moved(aggregate: str, column: str) -> str:
+    """Of rollouts ``o``: an instance made at the revision, maybe long after, is no part of the move to it."""
+    return f"coalesce({aggregate}(CASE WHEN o.born = 0 THEN o.{column} END), {aggregate}(o.{column}))"
+
+
+STARTED, FINISHED = _of_the_moved("min", "started_at"), _of_the_moved("max", "finished_at")
+OVER = f"{_of_the_moved('min', 'finished_at')} > 0"
+"""When the rollouts ``o`` of one revision began and ended, microseconds since the epoch, and whether they did end."""
+
 VIEWS: dict[str, View] = {
     "v_events": View(
         sql=(
@@ -100,9 +110,9 @@ VIEWS: dict[str, View] = {
     ),
     "v_rollouts": View(
         sql=(
-            "SELECT r.definition AS definition, r.number AS revision, @time(min(o.started_at)) AS started_at,"  # noqa: S608
-            " CASE WHEN min(o.finished_at) > 0 THEN @time(max(o.finished_at)) END AS finished_at,"
-            " CASE WHEN min(o.finished_at) > 0 THEN (max(o.finished_at) - min(o.started_at)) / 1000000.0 END AS seconds,"
+            f"SELECT r.definition AS definition, r.number AS revision, @time({STARTED}) AS started_at,"  # noqa: S608
+            f" CASE WHEN {OVER} THEN @time({FINISHED}) END AS finished_at,"
+            f" CASE WHEN {OVER} THEN ({FINISHED} - {STARTED}) / 1000000.0 END AS seconds,"
             " count(*) AS instances, sum(CASE WHEN o.state = 'done' THEN 1 ELSE 0 END) AS done,"
             " sum(CASE WHEN o.state = 'failed' THEN 1 ELSE 0 END) AS failed,"
             " sum(CASE WHEN o.state = 'rolling' THEN 1 ELSE 0 END) AS rolling,"
@@ -115,8 +125,8 @@ VIEWS: dict[str, View] = {
         columns={
             "definition": "name of the definition",
             "revision": "number of the revision",
-            "started_at": "first decision of any instance at this revision, UTC",
-            "finished_at": "when the last instance settled, UTC; null while one has not",
+            "started_at": "first decision at this revision about an instance that came from an earlier one, UTC",
+            "finished_at": "when the last of these settled, UTC; null while one has not. All count where none came from another",
             "seconds": "from start to finish",
             "instances": "instances that began to follow it",
             "done": "of these: settled and ready",
@@ -270,7 +280,8 @@ VIEWS: dict[str, View] = {
     ),
 }
 
-_MACRO = re.compile(r"@(time|hex|each|key)\(((?:[^()]|\([^()]*\))*)\)")
+_MACRO = re.compile(r"@(time|hex|each|key)\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)")
+"""What it is put round may itself have parentheses, and these once more."""
 _PROJECTED = re.compile(r"\bp_[a-z_]+\b")
 _SPELLED = {
     ("sqlite", "time"): r"strftime('%Y-%m-%dT%H:%M:%fZ', \2 / 1000000.0, 'unixepoch')",
