@@ -13,7 +13,8 @@ import structlog
 
 from kro_es.api import metadata
 from kro_es.api.objects import JsonObject, ObjectRef, Resource, labels, resource_version, uid
-from kro_es.api.watch import EXPIRED, Broken, Burst, Changed, Listed, Watched, WatchItem
+from kro_es.api.watch import Broken, Burst, Changed, Listed, Watched, WatchItem
+from kro_es.controller.gaps import Gaps
 from kro_es.controller.ports import Cluster, EventLog, Reader
 from kro_es.controller.vault import Vault
 from kro_es.decisions.taint import Taints
@@ -36,7 +37,6 @@ from kro_es.events.types import (
     ObjectGoneUnseen,
     ObjectLeftSelection,
     Subject,
-    WatchGap,
     object_stream,
 )
 from kro_es.plan import owned
@@ -95,18 +95,15 @@ class Ingest:
         self._open_reader = open_reader
         self._clock = clock
         self._heads: dict[str, _Head] = {}
-        self._unwatched_since: dict[Watched, tuple[int, str]] = {}
+        self.gaps = Gaps(open_reader, clock)
         self._own_deletes: set[str] = set()
         self._sent: dict[str, Sent] = {}
         self._active: set[Watched] = set()
-        self._once_up: set[Watched] = set()
         self._picks: set[str] = set()
         self._applied: set[str] = set()
         # uids whose end is recorded: their events still on the way must not bring them back
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._unsure: set[str] = set()
-        self.last_seen_alive = 0
-        """Microseconds: until when an earlier run is known to have watched; 0 for an empty log."""
         self.dropped = 0
         """Updates that changed nothing a person would call content."""
 
@@ -119,11 +116,12 @@ class Ingest:
                 await self._changed(watched, (change,))
             case Burst(changes=changes):
                 await self._changed(watched, changes)
-            case Broken(reason=reason, silent=silent):
-                since, why = self._unwatched_since.get(watched, (self._clock() - int(silent * 1_000_000), reason))
-                # what broke it and that it cannot be resumed are two facts; how often it was tried is none
-                also = reason == EXPIRED and EXPIRED not in why
-                self._unwatched_since[watched] = since, f"{why}, {reason}" if also else why
+            case Broken() as broken:
+                self.gaps.begin(watched, broken)
+
+    async def tell_lost(self) -> None:
+        """To be called now and then: who asks before a gap has ended has to hear of it, too."""
+        await self._record(self.gaps.news(self._active))
 
     def pick(self, ref: ObjectRef) -> None:
         """Watches of whole kinds that record only what is asked for record this object from here on."""
@@ -146,19 +144,19 @@ class Ingest:
     def stopped(self, watched: Watched) -> None:
         """Nobody needs the watch any more: what is recorded of its objects is old from here on."""
         self._active.discard(watched)
-        self._unwatched_since.setdefault(watched, (self._clock(), "not needed"))
+        self.gaps.unneeded(watched)
 
     def watches_members(self, group: str, kind: str) -> bool:
         """Whether every live child of this kind is recorded: its watch was listed and is not interrupted."""
         return any(
             watched.text == metadata.PART_OF and watched.kind_key == f"{group}/{kind}"
             for watched in self._active
-            if watched not in self._unwatched_since
+            if watched not in self.gaps
         )
 
     def located(self, group: str, kind: str) -> Resource | None:
         """Where a watch that was listed and is not interrupted shows objects of the kind: it is served."""
-        up = (w for w in self._active if w.kind_key == f"{group}/{kind}" and w not in self._unwatched_since)
+        up = (w for w in self._active if w.kind_key == f"{group}/{kind}" and w not in self.gaps)
         found = next(up, None)
         return found.resource if found is not None else None
 
@@ -267,7 +265,7 @@ class Ingest:
 
     async def _changed(self, watched: Watched, changes: Sequence[Changed]) -> None:
         """What arrived at once shares a commit, unless it is so much that everybody else would wait for it."""
-        self._unwatched_since.pop(watched, None)
+        self.gaps.resumed(watched)
         deleted = [subject_of(change.object) for change in changes if change.type == "DELETED"]
         live = await self._live(watched, (one for one in deleted if one.uid not in self._own_deletes))
         self._own_deletes.difference_update(one.uid for one in deleted)
@@ -321,7 +319,7 @@ class Ingest:
         present = {uid(obj) for obj in listed.objects}
         missing = [subject for subject, _ in known if subject.uid not in present]
         live = await self._live(watched, missing)
-        gap = self._gap(watched, has_history=bool(known))
+        gap = self.gaps.end(watched, has_history=bool(known))
         events = [*gap]
         for some in _slices(listed.objects):
             for obj in some:
@@ -374,20 +372,6 @@ class Ingest:
                     subject = Subject(ref.group, ref.kind, ref.namespace, ref.name, str(row["uid"]))
                     found.append((subject, seen))
         return found
-
-    def _gap(self, watched: Watched, *, has_history: bool) -> list[NewEvent]:
-        """A watch that is refused since the start was blind before it, too: from the end of the run before."""
-        before = self.last_seen_alive if has_history and watched not in self._once_up else 0
-        self._once_up.add(watched)
-        since, reason = self._unwatched_since.pop(watched, (before, "restart"))
-        since = min(since, before or since)
-        if not since:
-            return []
-        now = self._clock()
-        gap = WatchGap(watched.kind_key, watched.text, since, now, reason)
-        subject = Subject(watched.resource.gvk.group, watched.resource.gvk.kind)
-        stream = f"watch/{watched.kind_key}/{watched.text}"
-        return [NewEvent(stream, gap, subject, Actor("kro-es", "controller"), now)]
 
 
 def _slices(found: Sequence[_T]) -> Iterator[Sequence[_T]]:

@@ -7,11 +7,18 @@ from typing import Protocol
 
 from kro_es.api.objects import Gvk, JsonObject, Resource
 from kro_es.api.watch import Watched, WatchItem
-from kro_es.decisions.load import Reader
+from kro_es.decisions import load
 from kro_es.events.types import Event, NewEvent
+from kro_es.projections.projection import Row
 from kro_es.schema.openapi import KindSchema
 
-__all__ = ["Cluster", "EventLog", "Reader"]
+
+class Reader(load.Reader, Protocol):
+    """What a pass may ask of the rows, and what is asked of all of them."""
+
+    def all_rows(self, projection: str) -> Iterable[tuple[str, Row]]:
+        """Every row with its key, ordered by key."""
+        ...
 
 
 class EventLog(Protocol):

@@ -26,7 +26,7 @@ from kro_es.controller.loop import Loop
 from kro_es.controller.queue import Queue
 from kro_es.controller.recovery import Left, close_intents, recover
 from kro_es.controller.telemetry import HIDDEN, Metrics, Probes
-from kro_es.errors import UserError
+from kro_es.errors import FenceLost, UserError
 from kro_es.events.from_watch import Origin
 from kro_es.events.redaction import Redactor
 from kro_es.events.types import Actor, ControllerStarted, ControllerStopped, Event, NewEvent, Subject
@@ -37,7 +37,7 @@ from kro_es.store.event_log import EventLog
 from kro_es.store.migrate import migrate
 from kro_es.store.mirror import Mirror
 from kro_es.store.reader import ReaderPool
-from kro_es.store.writer import LogWriter
+from kro_es.store.writer import LogWriter, WriterClosed
 
 logger = structlog.get_logger(__name__)
 FAREWELL_SECONDS = 5.0
@@ -115,7 +115,7 @@ class _Controller:
         await self._hear_of_people(cluster, writer, last_alive)
         given = Given(writer, cluster, Origin(cluster_id, 0, Redactor.of(key)), pool.open, now_micros)
         assembled = assemble(given, self._queue, self._metrics, settings)
-        assembled.world.ingest.last_seen_alive = last_alive
+        assembled.world.ingest.gaps.last_seen_alive = last_alive
         self._loop = assembled.loop
         HIDDEN.texts = lambda: assembled.world.ingest.vault.texts
         with pool.open() as reader:
@@ -159,7 +159,13 @@ class _Controller:
         informers = Informers(cluster.watch, loop.sink)
         self._stack.push_async_callback(informers.close)
         loop.attach(informers)
-        beat = schedule.start(alive, loop.resync, self._settings.resync_hours, loop.look_again)
+
+        async def tell_lost() -> None:
+            # who ends, or may not write any more, says so elsewhere
+            with suppress(FenceLost, WriterClosed):
+                await assembled.world.ingest.tell_lost()
+
+        beat = schedule.start(alive, loop.resync, self._settings.resync_hours, loop.look_again, tell_lost)
         self._stack.callback(beat.shutdown, wait=False)
 
         async def watching() -> None:

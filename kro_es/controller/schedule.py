@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -14,9 +15,20 @@ LOOK_AGAIN_SECONDS = 60
 
 
 def start(
-    beat: Callable[[], None], resync: Callable[[], None], resync_hours: float, look_again: Callable[[], None]
+    beat: Callable[[], None],
+    resync: Callable[[], None],
+    resync_hours: float,
+    look_again: Callable[[], None],
+    tell_lost: Callable[[], Awaitable[None]],
 ) -> AsyncIOScheduler:
-    """``beat`` is called in a thread of its own (it may wait for the database), ``resync`` and ``look_again`` in the loop."""
+    """``beat`` is called in a thread of its own (it may wait for the database), the others in the loop."""
+    telling = asyncio.Lock()
+
+    async def unless_it_waits() -> None:
+        # for the database, maybe; the library would say at every beat that one is still under way
+        if not telling.locked():
+            async with telling:
+                await tell_lost()
 
     async def in_the_loop(work: Callable[[], None]) -> None:
         work()
@@ -24,6 +36,7 @@ def start(
     # the library would leave out what is due while the loop is busy, a resync until the next one is due
     scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True})
     scheduler.add_job(beat, "interval", seconds=HEARTBEAT_SECONDS)
+    scheduler.add_job(unless_it_waits, "interval", seconds=HEARTBEAT_SECONDS, max_instances=2)
     scheduler.add_job(
         in_the_loop, "date", (look_again,), run_date=datetime.now(UTC) + timedelta(seconds=LOOK_AGAIN_SECONDS)
     )

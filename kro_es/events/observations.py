@@ -54,6 +54,27 @@ class WatchGap:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchLost:
+    """Nobody watches ``kind`` since then, and has not for a while: what changes is not seen yet. The gap itself comes later."""
+
+    TYPE: ClassVar[str] = "watch.lost"
+    kind: str
+    selector: str
+    since: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchResumed:
+    """A lost watch of ``kind`` leaves no gap: it went on where it was, or nobody needs it any more."""
+
+    TYPE: ClassVar[str] = "watch.resumed"
+    kind: str
+    selector: str
+    needed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class FieldsSeen:
     """What our field manager owns in a listed child that this log has no apply of (architecture §2)."""
 

@@ -46,6 +46,8 @@ from kro_es.events.observations import (
     ObjectLeftSelection,
     ObjectObserved,
     WatchGap,
+    WatchLost,
+    WatchResumed,
 )
 from kro_es.events.parts import Actor, ActorSource, Input, NodeReport, Subject, Write
 
@@ -95,6 +97,8 @@ __all__ = [
     "SchemaRecorded",
     "Subject",
     "WatchGap",
+    "WatchLost",
+    "WatchResumed",
     "Write",
     "WriteDone",
     "WriteFailed",
@@ -110,6 +114,8 @@ Body: TypeAlias = (
     | ObjectGoneUnseen
     | ObjectLeftSelection
     | WatchGap
+    | WatchLost
+    | WatchResumed
     | FieldsSeen
     | AuditMatched
     | RevisionIssued

@@ -11,6 +11,7 @@ from kro_es.history.source import History
 from kro_es.history.targets import Target
 from kro_es.projections.timeline import DEFINITION
 from kro_es.store.sql import marks
+from kro_es.store.views import GAPS
 
 _AT_ONCE = 400
 _LAST = 2**62
@@ -68,7 +69,7 @@ def _of_stream(history: History, stream: str) -> Iterator[int]:
 
 def _gaps(history: History, refs: set[ObjectRef], first: int) -> Iterator[int]:
     kinds = sorted({f"{ref.group}/{ref.kind}" for ref in refs})
-    sql = f"SELECT position FROM p_gaps WHERE kind IN ({marks(len(kinds))}) AND position > ? ORDER BY position DESC"  # noqa: S608 only marks
+    sql = f"SELECT position FROM {GAPS} g WHERE kind IN ({marks(len(kinds))}) AND position > ? ORDER BY position DESC"  # noqa: S608 only marks
     return (int(str(row["position"])) for row in history.rows(sql, (*kinds, first)))
 
 

@@ -13,6 +13,8 @@ from kro_es.events.types import (
     ResourceDeleted,
     ResourceTakenOver,
     WatchGap,
+    WatchLost,
+    WatchResumed,
     WriteDone,
     WriteFailed,
     WriteUnsent,
@@ -149,6 +151,36 @@ class Gaps:
             "selector": body.selector,
             "since": body.since,
             "until": body.until,
+            "reason": body.reason,
+            "position": event.position,
+        }
+
+
+class LostWatches:
+    """Key: stream of the watch. What nobody watches now; the row goes with the gap it leaves, or with none."""
+
+    name = "lost_watches"
+    version = 1
+    columns = (
+        Column("kind", "text", "kind nobody watches"),
+        Column("selector", "text", "label selector of the watch"),
+        Column("since", "int", "from, microseconds since the epoch"),
+        Column("reason", "text", "Forbidden, disconnect ..."),
+        Column("position", "int", "position of the event that says so"),
+    )
+    bodies = (WatchLost, WatchGap, WatchResumed)
+
+    def keys(self, event: Event) -> tuple[str, ...]:
+        return (event.stream,) if isinstance(event.body, WatchLost | WatchGap | WatchResumed) else ()
+
+    def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
+        body = event.body
+        if not isinstance(body, WatchLost):
+            return None
+        return {
+            "kind": body.kind,
+            "selector": body.selector,
+            "since": body.since,
             "reason": body.reason,
             "position": event.position,
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kro_es.projections.bookkeeping import FieldSets, Gaps, OpenWrites, SeenFields
+from kro_es.projections.bookkeeping import FieldSets, Gaps, LostWatches, OpenWrites, SeenFields
 from kro_es.projections.drift import Drifts, Offenders
 from kro_es.projections.holds import Holds
 from kro_es.projections.instances import Instances, Nodes
@@ -25,6 +25,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     FieldSets(),
     SeenFields(),
     Gaps(),
+    LostWatches(),
     Drifts(),
     Holds(),
     Pins(),
@@ -38,7 +39,8 @@ NEEDED: tuple[Projection, ...] = tuple(found for found in PROJECTIONS if found.n
 """Those the controller decides by: always folded in the transaction of the events."""
 BY_STREAM = frozenset(
     {
-        "objects", "instances", "nodes", "revisions", "rollouts", "open_writes", "gaps", "drift", "offenders", "timeline",
+        "objects", "instances", "nodes", "revisions", "rollouts", "open_writes", "gaps", "lost_watches", "drift", "offenders",
+        "timeline",
     }
 )  # fmt: skip
 """Those that can be split by stream: every row is made of the events of one stream alone (of the audit of a stream too).

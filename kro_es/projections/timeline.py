@@ -111,8 +111,10 @@ def _definition(event: e.Event) -> str:
 def summary(event: e.Event) -> str:
     """One line in words; never a value of a field, so nothing redacted can slip through."""
     match event.body:
-        case e.ObjectObserved() | e.ObjectDeleted() | e.ObjectGoneUnseen() | e.ObjectLeftSelection() | e.WatchGap():
+        case e.ObjectObserved() | e.ObjectDeleted() | e.ObjectGoneUnseen() | e.ObjectLeftSelection():
             return _observation(event.body)
+        case e.WatchGap() | e.WatchLost() | e.WatchResumed():
+            return _watching(event.body)
         case e.AuditMatched(verb=verb, observation=observation, how=how):
             return f"{verb} by this user is what was seen at {observation} (by {how})"
         case (
@@ -133,9 +135,7 @@ def summary(event: e.Event) -> str:
             return _outcome(event.body)
 
 
-def _observation(
-    body: e.ObjectObserved | e.ObjectDeleted | e.ObjectGoneUnseen | e.ObjectLeftSelection | e.WatchGap,
-) -> str:
+def _observation(body: e.ObjectObserved | e.ObjectDeleted | e.ObjectGoneUnseen | e.ObjectLeftSelection) -> str:
     match body:
         case e.ObjectObserved(seen_late=True):
             return "seen (late: it changed while nobody watched)"
@@ -153,8 +153,18 @@ def _observation(
             return "gone: deleted while nobody watched"
         case e.ObjectLeftSelection():
             return "left the selection: it lost the label it was watched by"
+
+
+def _watching(body: e.WatchGap | e.WatchLost | e.WatchResumed) -> str:
+    match body:
         case e.WatchGap(kind=kind, reason=reason):
             return f"gap: nobody watched {kind} ({reason})"
+        case e.WatchLost(kind=kind, reason=reason):
+            return f"lost: nobody watches {kind} ({reason})"
+        case e.WatchResumed(kind=kind, needed=True):
+            return f"{kind} is watched again: nothing was missed"
+        case e.WatchResumed(kind=kind):
+            return f"{kind} need not be watched any more"
 
 
 _OfRevision: TypeAlias = (

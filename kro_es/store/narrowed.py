@@ -53,6 +53,7 @@ _DRIFTED = (
     " (SELECT 1 FROM {0}.subjects j WHERE j.kind = t.kind AND j.namespace = t.namespace AND NOT EXISTS (SELECT 1 FROM"
     " open_scopes o WHERE o.api_group = j.api_group AND o.kind = j.kind AND o.namespace = j.namespace))"
 )
+_OF_KIND = "t.kind = '' OR EXISTS (SELECT 1 FROM open_scopes o WHERE ltrim(o.api_group || '/' || o.kind, '/') = ltrim(t.kind, '/'))"
 _SEEN = {
     **dict.fromkeys(_WORDS, ""),
     "subjects": _OWN,
@@ -67,8 +68,7 @@ _SEEN = {
     "p_nodes": f"{_INSTANCE} AND (t.kind = '' OR {_OWN})",
     "p_objects": "EXISTS (SELECT 1 FROM open_scopes o WHERE o.api_group || '/' || o.kind = t.kind_key AND"
     " o.namespace = t.namespace)",
-    "p_gaps": "t.kind = '' OR EXISTS (SELECT 1 FROM open_scopes o WHERE"
-    " ltrim(o.api_group || '/' || o.kind, '/') = ltrim(t.kind, '/'))",
+    **dict.fromkeys(("p_gaps", "p_lost_watches"), _OF_KIND),
     "p_drift": f"{_INSTANCE} AND {_DRIFTED}",
     # of which kind the object is stands in the row of its node
     "p_offenders": "EXISTS (SELECT 1 FROM p_nodes n WHERE n.instance_uid = t.instance_uid AND n.node = t.node)",

@@ -37,6 +37,12 @@ EDITED = (
 )
 """The timeline's rows of a revision and of the edit behind it."""
 
+GAPS = (
+    "(SELECT kind, selector, since, until, reason, position FROM p_gaps"
+    " UNION ALL SELECT kind, selector, since, 0 AS until, reason, position FROM p_lost_watches)"
+)
+"""Times nobody watched, those that have not ended included: these have no ``until``."""
+
 
 def _of_the_moved(aggregate: str, column: str) -> str:
     """Of rollouts ``o``: an instance made at the revision, maybe long after, is no part of the move to it."""
@@ -265,15 +271,17 @@ VIEWS: dict[str, View] = {
     ),
     "v_gaps": View(
         sql=(
-            "SELECT g.kind AS kind, g.selector AS selector, @time(g.since) AS since, @time(g.until) AS until,"
-            " (g.until - g.since) / 1000000.0 AS seconds, g.reason AS reason, g.position AS position FROM p_gaps g"
+            "SELECT g.kind AS kind, g.selector AS selector, @time(g.since) AS since,"  # noqa: S608
+            " CASE WHEN g.until > 0 THEN @time(g.until) END AS until,"
+            " CASE WHEN g.until > 0 THEN (g.until - g.since) / 1000000.0 END AS seconds, g.reason AS reason,"
+            f" g.position AS position FROM {GAPS} g"
         ),
         columns={
             "kind": "group/Kind nobody watched",
             "selector": "label selector of the watch",
             "since": "from, UTC",
-            "until": "to, UTC",
-            "seconds": "how long",
+            "until": "to, UTC; null while it lasts",
+            "seconds": "how long; null while it lasts",
             "reason": "restart, expired, disconnect …",
             "position": "position of the event",
         },

@@ -52,6 +52,9 @@ class _Rows:
     def row(self, projection: str, key: str) -> Row | None:
         return None
 
+    def all_rows(self, projection: str) -> list[tuple[str, Row]]:
+        return []
+
     def rows(self, projection: str, column: str, value: object) -> list[Row]:
         return [row for row in self._rows if row[column] == value]
 

@@ -53,7 +53,7 @@ async def test_a_gap_says_what_broke_the_watch_and_that_it_could_not_be_resumed(
 async def test_a_watch_refused_since_the_start_was_blind_since_the_run_before() -> None:
     log = Log()
     ingest = ingest_for(log, rows=[row("a")])
-    ingest.last_seen_alive = 400
+    ingest.gaps.last_seen_alive = 400
     await ingest.sink(CONFIG_MAPS, Broken("Forbidden"))
     await ingest.sink(CONFIG_MAPS, Listed((observed(),), "4"))
     await ingest.sink(CONFIG_MAPS, Broken("Forbidden"))
