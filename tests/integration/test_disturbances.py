@@ -8,12 +8,22 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import closing, contextmanager
+from typing import Any, TypeVar
 
 import pytest
 
-from kro_es.events.types import Event, ObjectGoneUnseen, ObjectObserved, ReconcileDecided, ResourceApplied, WatchGap
+from kro_es.events.types import (
+    Event,
+    ObjectGoneUnseen,
+    ObjectObserved,
+    ReconcileDecided,
+    ResourceApplied,
+    WatchGap,
+    WatchLost,
+)
+from kro_es.history.gaps import notes
+from kro_es.history.source import open_history
 from tests.conftest import Cluster
 from tests.support.controlplane import ControlPlane
 from tests.support.operator import Operator
@@ -24,8 +34,12 @@ Object = dict[str, Any]
 RIGHTS = [
     {"apiGroups": ["kro.run", "internal.kro.run", "apiextensions.k8s.io", "coordination.k8s.io"]},
     {"apiGroups": [""], "resources": ["events", "namespaces", "secrets"]},
+    {"apiGroups": ["parts.acme.io"]},
 ]
 TO_CONFIG_MAPS = [{"apiGroups": [""], "resources": ["configmaps"]}]
+
+
+T = TypeVar("T")
 
 
 class Stage(Steps):
@@ -54,7 +68,15 @@ class Stage(Steps):
         ] == []
 
     def gaps(self) -> int:
-        return sum(isinstance(event.body, WatchGap) for event in events(self.operator.database))
+        return len(self.recorded(WatchGap))
+
+    def recorded(self, body: type[T]) -> list[T]:
+        return [event.body for event in events(self.operator.database) if isinstance(event.body, body)]
+
+    def note(self, kind: str) -> str:
+        """What is said first to whoever asks about the kind now."""
+        with closing(open_history(self.operator.database, time.time_ns() // 1000)) as history:
+            return notes(history, 0, history.now, {kind})[0]
 
     @contextmanager
     def events(self) -> Iterator[list[Event]]:
@@ -269,3 +291,39 @@ def test_what_happened_behind_a_version_the_server_forgot_is_found_by_a_list_and
     assert made == ["late-after"]
     stage.cluster.kubectl("delete", "cm", "one-more", "-n", stage.cluster.namespace)
     stage.end("box", "late")
+
+
+def test_a_kind_whose_api_is_gone_is_told_as_unwatched_until_it_is_back(stage: Stage) -> None:
+    names = {"plural": "bolts", "kind": "Bolt"}
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"size": {"type": "string"}}}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    api = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "bolts.parts.acme.io"},
+        "spec": {"group": "parts.acme.io", "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+    bolt = {
+        "apiVersion": "parts.acme.io/v1",
+        "kind": "Bolt",
+        "metadata": {"name": "${schema.metadata.name}"},
+        "spec": {"size": "${schema.spec.size}"},
+    }
+    stage.apply(api)
+    stage.cluster.kubectl("wait", "crd/bolts.parts.acme.io", "--for=condition=Established", "--timeout=30s")
+    stage.apply(definition("frames", "Frame", {"size": "string"}, {"id": "bolt", "template": bolt}))
+    stage.active("frames")
+    stage.apply(instance("Frame", "gone", {"size": "m8"}))
+    stage.ready("frame", "gone")
+    stage.cluster.kubectl("delete", "crd", "bolts.parts.acme.io", "--timeout=30s")
+    kinds = lambda body: {found.kind for found in stage.recorded(body)}  # noqa: E731
+    # half a minute of silence is no news, and who looks comes by every ten seconds
+    eventually(lambda: kinds(WatchLost), {"parts.acme.io/Bolt"}.__eq__, "told while it lasts", 90)
+    assert stage.note("parts.acme.io/Bolt").startswith("nobody watches parts.acme.io/Bolt from")
+    stage.apply(api)
+    eventually(lambda: kinds(WatchGap), lambda found: "parts.acme.io/Bolt" in found, "told when it is over", 90)
+    assert stage.note("parts.acme.io/Bolt").startswith("nobody watched parts.acme.io/Bolt from")
+    stage.ready("frame", "gone")
+    stage.end("frame", "gone")
+    stage.cluster.kubectl("delete", "rgd", "frames", "--timeout=30s")
+    stage.cluster.kubectl("delete", "crd", "frames.kro.run", "bolts.parts.acme.io", "--timeout=30s")
