@@ -48,6 +48,17 @@ def reads(root: Node) -> frozenset[Read]:
     return frozenset(found)
 
 
+def asked(root: Node) -> frozenset[Read]:
+    """The paths an expression asks for before it relies on them: ``has(a.b)``, ``a.?b``, ``a[?"b"]``."""
+    found = (
+        static_path(node)
+        for node, _ in _walk(root)
+        if (isinstance(node, Select) and (node.test or node.optional))
+        or (isinstance(node, Call) and node.function == "_[?_]")
+    )
+    return frozenset(Read(*path) for path in found if path is not None)
+
+
 def _walk(root: Node) -> Iterator[tuple[Node, frozenset[str]]]:
     """Every node in source order with the names bound around it."""
     pending: list[tuple[Node, frozenset[str]]] = [(root, frozenset())]

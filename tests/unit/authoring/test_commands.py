@@ -55,6 +55,50 @@ def test_a_sample_tells_type_requirement_default_and_limits() -> None:
     ]
 
 
+RELYING = """
+apiVersion: kro.run/v1alpha1
+kind: ResourceGraphDefinition
+metadata: {name: relying}
+spec:
+  schema:
+    apiVersion: v1alpha1
+    kind: Relying
+    spec: {color: string, size: integer, tier: string, extra: string, deep: {er: {text: string, list: "[]string"}}}
+  resources:
+    - id: config
+      template:
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: "${schema.metadata.name}"}
+        data:
+          color: "${schema.spec.color}"
+          size: "${has(schema.spec.size) ? string(schema.spec.size) : '1'}"
+          tier: "${schema.spec.?tier.orValue('small')}"
+          text: "is ${schema.spec.deep.er.text}"
+    - id: more
+      includeWhen: ["${has(schema.spec.extra)}"]
+      template:
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: "${schema.metadata.name}-more"}
+        data: {extra: "${schema.spec.extra}"}
+"""
+
+
+def test_a_field_that_is_read_as_if_it_were_there_is_no_comment() -> None:
+    assert sample(graph_of(RELYING)).splitlines()[5:] == [
+        "spec:",
+        '  color: ""  # string, optional, but resources rely on it',
+        "  # size: 0  # integer, optional",
+        '  # tier: ""  # string, optional',
+        '  # extra: ""  # string, optional',
+        "  deep:  # object, optional, but resources rely on it",
+        "    er:  # object, optional, but resources rely on it",
+        '      text: ""  # string, optional, but resources rely on it',
+        "      # list: []  # list of string, optional",
+    ]
+
+
 @pytest.mark.parametrize("text", [THING, *(file.read_text() for file in EXAMPLES)], ids=range(len(EXAMPLES) + 1))
 def test_a_sample_is_an_instance_also_with_its_comments_taken_in(text: str) -> None:
     graph = graph_of(text)
