@@ -295,7 +295,10 @@ class EventLog(LogReader):
             behind = self._folding.behind
             if behind is None or behind >= head.position:
                 return True
-            self._folding.fold(connection, self._read(connection, behind + 1, _CATCH_UP_AT_ONCE))
+            # of a long log a projection that starts over needs but little, and most of a start is reading
+            events = self._read(connection, behind + 1, _CATCH_UP_AT_ONCE, self._folding.lacking(head.position))
+            until = events[-1].position if len(events) == _CATCH_UP_AT_ONCE else head.position
+            self._folding.fold(connection, events, until=until)
         self._folding.taken()
         return False
 

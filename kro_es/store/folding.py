@@ -175,19 +175,32 @@ class Folding:
         """The least position a projection that follows is at; None when none follows."""
         return min((folded.position for folded in self._folded if folded.follows), default=None)
 
+    def lacking(self, head: int) -> tuple[str, ...]:
+        """Types of the events that those behind the head are made of."""
+        late = (folded.projection for folded in self._folded if folded.follows and folded.position < head)
+        return tuple(sorted({body.TYPE for projection in late for body in projection.bodies}))
+
     def taken(self) -> list[Changes]:
         """What was changed since this was asked last."""
         found, self._changes = self._changes, []
         return found
 
-    def fold(self, connection: Connection, events: Sequence[Event], texts: Mapping[int, bytes] = NO_TEXTS) -> None:
+    def fold(
+        self,
+        connection: Connection,
+        events: Sequence[Event],
+        texts: Mapping[int, bytes] = NO_TEXTS,
+        *,
+        until: int | None = None,
+    ) -> None:
         """Folds the events and moves the checkpoints, all in the caller's transaction.
 
-        ``texts``: canonical texts of values in the events, by identity, as far as they are known.
+        ``texts``: canonical texts of values in the events, by identity, as far as they are known. ``until``: the position
+        these are all events up to that concern anybody behind it; without, that of the last one.
         """
-        if not events or not self._folded:
+        if not self._folded or not (events or until):
             return
-        last = events[-1].position
+        last = until or events[-1].position
         for folded, of_it in zip(self._folded, self._routes.split(events), strict=True):
             changes = folded.fold(connection, of_it, last, texts)
             if changes is not None:

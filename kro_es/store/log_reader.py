@@ -18,6 +18,7 @@ _STATE = (
     f"{SELECT} WHERE e.position = (SELECT position FROM events WHERE stream_id = ? AND stream_version <= ?"  # noqa: S608
     " ORDER BY stream_version DESC LIMIT 1)"
 )
+_OF_TYPES = "SELECT id FROM types WHERE name IN ({})"
 
 
 class LogReader:
@@ -91,9 +92,13 @@ class LogReader:
             self._decoder = Decoder(Packer.load(connection))
         return self._decoder
 
-    def _read(self, connection: Connection, from_position: int, limit: int) -> list[Event]:
-        sql = f"{SELECT} WHERE e.position >= ? ORDER BY e.position LIMIT ?"
-        rows = run(connection, sql, (from_position, limit)).all()
+    def _read(
+        self, connection: Connection, from_position: int, limit: int, types: Sequence[str] | None = None
+    ) -> list[Event]:
+        """``types``: of the events, all without."""
+        of_types = f" AND e.type_id IN ({_OF_TYPES.format(marks(len(types)))})" if types is not None else ""
+        sql = f"{SELECT} WHERE e.position >= ?{of_types} ORDER BY e.position LIMIT ?"
+        rows = run(connection, sql, (from_position, *(types or ()), limit)).all()
         return list(self._decode(connection).events(connection, (tuple(row) for row in rows)))
 
     def _version_at(

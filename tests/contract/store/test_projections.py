@@ -12,13 +12,14 @@ from sqlalchemy import Engine
 from kro_es.events.types import Event, InstanceSettled, ObjectObserved, ReconcileDecided
 from kro_es.projections.projection import Projection, Row
 from kro_es.projections.registry import PROJECTIONS as REGISTERED
+from kro_es.store import event_log
 from kro_es.store.event_log import EventLog
 from kro_es.store.migrate import migrate
 from kro_es.store.reader import open_reader
 from kro_es.store.rebuild import compare, compare_with_log, rebuild
 from kro_es.store.views import VIEWS
 from tests.contract.store.conftest import MakeLog
-from tests.contract.store.support import NOW, PROJECTIONS, Counts, LastSeen, command, deleted, seen, settled
+from tests.contract.store.support import NOW, PROJECTIONS, Counts, LastSeen, command, create, deleted, seen, settled
 
 
 class Picky(Counts):
@@ -42,6 +43,18 @@ class Newer(Counts):
 
     def fold(self, key: str, row: Row | None, event: Event) -> Row | None:
         return {"count": 10 + (0 if row is None else int(str(row["count"])))}
+
+
+class Settled(Counts):
+    name = "settled"
+    bodies = (InstanceSettled,)
+
+    def keys(self, event: Event) -> tuple[str, ...]:
+        return (event.subject.uid,) if isinstance(event.body, InstanceSettled) else ()
+
+
+class SettledAnew(Settled):
+    version = 2
 
 
 def _some_history(log: EventLog) -> None:
@@ -141,6 +154,26 @@ def test_a_changed_projection_starts_over(make_log: MakeLog, engine: Engine) -> 
     before["instance.settled"] += 1
     assert _counts(engine) == {key: 10 * count for key, count in before.items()}
     assert _checkpoints(engine)["counts"] == (2, old.head())
+
+
+def test_what_starts_over_reads_only_what_it_is_made_of(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(engine, (LastSeen(), Settled()))
+    old = EventLog(engine, (LastSeen(), Settled()), cluster="cluster-1")
+    old.issue_fence()
+    for version in range(1, 8):
+        old.append([seen("a", version), settled("i"), settled(f"i-{version}")], now=NOW)
+    old.append([seen("a", 8), seen("a", 9)], now=NOW)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE events SET payload = salt WHERE resource_version > 0")
+    monkeypatch.setattr(event_log, "_CATCH_UP_AT_ONCE", 3)
+    changed = (LastSeen(), SettledAnew())
+    EventLog(engine, changed, cluster="cluster-1").issue_fence()
+    with open_reader(engine, changed) as reader:
+        assert {key: row["count"] for key, row in reader.all_rows("settled")} == {
+            "i": 7,
+            **{f"i-{version}": 1 for version in range(1, 8)},
+        }
+    assert _checkpoints(engine) == {"last_seen": (1, 23), "settled": (2, 23)}
 
 
 def test_events_appended_without_projections_are_caught_up_with(make_log: MakeLog, engine: Engine) -> None:
