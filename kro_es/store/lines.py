@@ -26,12 +26,15 @@ _LEVEL = 6
 def written(path: Path) -> Iterator[Callable[[JsonValue], None]]:
     """Takes one line after the other into a new file, readable by its owner only; what goes wrong leaves none.
 
-    Raises UserError when there is a file of that name, or none can be made.
+    It has its name when it is whole: who is killed leaves a ``.partial``, which the next try begins anew. Raises
+    UserError when there is a file of that name, or none can be made.
     """
+    if path.exists():
+        raise UserError(f"{path} is there already")
+    partial = path.with_name(f"{path.name}.partial")
     try:
-        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-    except FileExistsError as error:
-        raise UserError(f"{path} is there already") from error
+        partial.unlink(missing_ok=True)
+        file = os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
     try:
@@ -41,8 +44,9 @@ def written(path: Path) -> Iterator[Callable[[JsonValue], None]]:
                 packed.write(orjson.dumps(value) + b"\n")
 
             yield put
+        partial.rename(path)
     except BaseException:
-        path.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -68,13 +70,11 @@ def fold_shares(engine: Engine, work: Sequence[Share], until: int, processes: in
     apart = engine.dialect.name == "sqlite"
     if in_memory(engine):
         raise ValueError("a database in memory has one process")
-    folder = (
-        Path(tempfile.mkdtemp(dir=Path(str(engine.url.database)).parent, prefix="kro-es-rebuild-")) if apart else None
-    )
+    folder = _folder(Path(str(engine.url.database))) if apart else None
     into = [url if folder is None else f"sqlite:///{folder}/{number}.db" for number in range(len(work))]
     try:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
             for done in [pool.submit(fold_share, url, *one, until) for one in zip(work, into, strict=True)]:
                 done.result()
         if folder is not None:
@@ -83,6 +83,27 @@ def fold_shares(engine: Engine, work: Sequence[Share], until: int, processes: in
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder(database: Path) -> Path:
+    """For the files beside the database; those of a rebuild that was killed go."""
+    prefix = f"{database.name}.rebuild-"
+    for left in database.parent.iterdir():
+        if left.name.startswith(prefix):
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(dir=database.parent, prefix=prefix))
+
+
+def _end_with_parent() -> None:
+    """A process of the pool waits for more work for ever when the one that hands it out is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watching() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watching, daemon=True).start()
 
 
 def fold_share(url: str, share: Share, into: str, until: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from tests.benchmarks.generator import Generator
 from tests.contract.store.support import ACTOR, NOW, seen, settled
 from tests.contract.store.support import PROJECTIONS as OF_TESTS
 from tests.replay.test_recorded_logs import LOGS
+from tests.support.steps import eventually
 
 
 def _audited(event: Event) -> NewEvent:
@@ -60,7 +63,37 @@ def test_two_processes_fold_the_rows_of_one(engine: Engine, url: str) -> None:
     log.append([seen("audited", 3), settled("i")], now=NOW)
     assert compare_with_log(engine, PROJECTIONS) == []
     if url.startswith("sqlite"):
-        assert list(Path(url.removeprefix("sqlite:///")).parent.glob("kro-es-rebuild-*")) == []
+        assert list(Path(url.removeprefix("sqlite:///")).parent.glob("*.rebuild-*")) == []
+
+
+def _children(pid: int) -> set[int]:
+    return {int(found) for found in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"  # ended, and nobody has asked how
+
+
+def test_a_rebuild_that_is_killed_leaves_no_process_and_the_next_one_its_folder(tmp_path: Path) -> None:
+    database = tmp_path / "log.db"
+    engine = open_engine(f"sqlite:///{database}")
+    _filled(engine)
+    words = ("db", "rebuild", "--processes", "2", "--database", f"sqlite:///{database}")
+    left = lambda: list(tmp_path.glob("*.rebuild-*"))  # noqa: E731
+    with subprocess.Popen([sys.executable, "-m", "kro_es.cli.operator", *words]) as rebuilding:
+        eventually(lambda: left() and _children(rebuilding.pid), bool, "its processes are there")
+        children = _children(rebuilding.pid)
+        rebuilding.kill()
+    eventually(lambda: [pid for pid in children if _runs(pid)], [].__eq__, "its processes end")
+    assert len(left()) == 1
+    assert compare_with_log(engine, PROJECTIONS) == []
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert (left(), compare_with_log(engine, PROJECTIONS)) == ([], [])
+    engine.dispose()
 
 
 def test_projections_nobody_declared_are_folded_by_one_process(log: EventLog, engine: Engine) -> None:
@@ -88,4 +121,4 @@ def test_rows_of_split_projections_are_of_one_stream() -> None:
                 for key in projection.keys(event):
                     streams[projection.name, key].add(event.stream.removeprefix("audit/"))
     assert [item for item in streams.items() if len(item[1]) > 1] == []
-    assert {name for name, _ in streams} >= BY_STREAM - {"gaps"}
+    assert {name for name, _ in streams} >= BY_STREAM - {"gaps", "lost_watches"}

@@ -186,6 +186,15 @@ def test_a_log_with_events_is_not_imported_into(log: EventLog, engine: Engine, t
         export(engine, tmp_path / "log")
 
 
+def test_an_export_has_its_name_when_it_is_whole(log: EventLog, engine: Engine, tmp_path: Path) -> None:
+    log.append([seen("a", 1)], now=NOW)
+    file, partial = tmp_path / "log", tmp_path / "log.partial"
+    partial.write_text("of one that was killed")
+    during = []
+    export(engine, file, lambda *_: during.append((file.exists(), partial.exists())))
+    assert (set(during), file.exists(), partial.exists()) == ({(False, True)}, True, False)
+
+
 def test_a_backup_is_taken_while_the_log_is_written(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
     engine = open_engine(url)
