@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from kro_es.cli.progress import progress
 from kro_es.cli.typed import Group
 from kro_es.errors import UserError
-from kro_es.events.types import Actor, LogCopied
+from kro_es.events.types import Actor, Event, LogCopied
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store import backup as backups
 from kro_es.store import grants, migrate, transfer
@@ -83,12 +83,19 @@ def verify(database: Database) -> None:
             report = verified(engine, told)
         with progress("projections") as told:
             faults = [*report.faults, *compare_with_log(engine, PROJECTIONS, told)]
+        if faults and not report.faults:
+            faults.append(_only_rows(owed(engine)))
     for fault in faults:
-        Console(stderr=True).print(fault, highlight=False, markup=False)
+        Console(stderr=True).print(fault, highlight=False, markup=False, soft_wrap=True)
     if faults:
         raise typer.Exit(1)
     gone = f" ({report.pruned} pruned before, {report.redacted} redacted)" if report.pruned or report.redacted else ""
     _say(f"whole: {report.events} events{gone}, chain and projections verified")
+
+
+def _only_rows(interrupted: Event | None) -> str:
+    since = f"; what {interrupted.type} (event {interrupted.position}) began was interrupted" if interrupted else ""
+    return f"the log is whole, its rows are not: kro-es db rebuild folds them anew{since}"
 
 
 @app.command()

@@ -50,7 +50,9 @@ def test_a_prune_that_was_killed_before_it_rebuilt_is_finished_by_the_next(url: 
     log = _log(engine)
     log.append([churn(version, version) for version in range(1, 31)], now=NOW)
     pruning.prune(engine, pruning.plan(engine, NOW + 1), actor=ACTOR, now=NOW)
-    assert _db("verify", url=url).exit_code == 1
+    told = _db("verify", url=url)
+    assert told.exit_code == 1
+    assert "kro-es db rebuild folds them anew; what log.pruned (event 31) began was interrupted" in told.output
     assert "gone: 0 event(s)" in _db("prune", "--status-days", "0", url=url).output
     assert _db("verify", url=url).exit_code == 0
     head = log.head()
@@ -67,6 +69,7 @@ def test_wrong_rows_are_named_and_rebuilt(url: str, engine: Engine) -> None:
     wrong = _db("verify", url=url)
     assert wrong.exit_code == 1
     assert "differs in actor" in wrong.output
+    assert wrong.output.endswith("kro-es db rebuild folds them anew\n")
     assert "rebuilt" in _db("rebuild", url=url).output
     assert _db("verify", url=url).exit_code == 0
 
@@ -79,3 +82,4 @@ def test_a_log_that_is_not_whole_is_named(url: str, engine: Engine, change: str)
     found = _db("verify", url=url)
     assert found.exit_code == 1
     assert "event 1: not what was written" in found.output
+    assert "rebuild" not in found.output
