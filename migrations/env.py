@@ -8,9 +8,12 @@ from sqlalchemy import Connection
 from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.engine import WRITE, open_engine
 from kro_es.store.tables import schema
+from kro_es.store.views import drop_views
 
 
 def run(connection: Connection) -> None:
+    # they are of the program's own words, which no table of an older schema fits; the start that migrates makes them anew
+    drop_views(connection)
     context.configure(connection=connection, target_metadata=schema(PROJECTIONS))
     with context.begin_transaction():
         context.run_migrations()

@@ -1,4 +1,4 @@
-"""The log, its names, every projection's table, and the views."""
+"""The log, its names, and every projection's table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from kro_es.projections.registry import PROJECTIONS
 from kro_es.store.digest import NO_CHAIN
 from kro_es.store.packing import shipped_dictionary
 from kro_es.store.tables import schema
-from kro_es.store.views import create_views, drop_views
 
 revision = "0001"
 down_revision = None
@@ -25,10 +24,8 @@ def upgrade() -> None:
     op.bulk_insert(tables["log_head"], [{"id": 1, "position": 0, "chain": NO_CHAIN, "fence": 0, "cluster": ""}])
     op.bulk_insert(tables["heartbeat"], [{"id": 1, "at": 0}])
     op.bulk_insert(tables["dictionaries"], [{"id": 1, "body": shipped_dictionary()}])
-    create_views(op.get_bind())
 
 
 def downgrade() -> None:
-    drop_views(op.get_bind())
     metadata = schema(PROJECTIONS)
     metadata.drop_all(op.get_bind(), tables=[table for name, table in metadata.tables.items() if name not in _LATER])

@@ -6,7 +6,6 @@ from alembic import op
 
 from kro_es.projections.drift import Drifts
 from kro_es.store.tables import projection_schema, table_name
-from kro_es.store.views import create_views, drop_views
 
 revision = "0002"
 down_revision = "0001"
@@ -17,10 +16,7 @@ depends_on = None
 def upgrade() -> None:
     tables = projection_schema([Drifts()]).tables
     tables[table_name(Drifts.name)].create(op.get_bind(), checkfirst=True)
-    create_views(op.get_bind())
 
 
 def downgrade() -> None:
-    drop_views(op.get_bind())
     op.drop_table(table_name(Drifts.name))
-    create_views(op.get_bind())

@@ -1,4 +1,4 @@
-"""The projection of holds, and views that name the users of the audit log; folded at the controller's next start."""
+"""The projection of holds; folded at the controller's next start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from alembic import op
 
 from kro_es.projections.holds import Holds
 from kro_es.store.tables import projection_schema, table_name
-from kro_es.store.views import create_views
 
 revision = "0003"
 down_revision = "0002"
@@ -17,7 +16,6 @@ depends_on = None
 def upgrade() -> None:
     tables = projection_schema([Holds()]).tables
     tables[table_name(Holds.name)].create(op.get_bind(), checkfirst=True)
-    create_views(op.get_bind())
 
 
 def downgrade() -> None:

@@ -6,7 +6,6 @@ from alembic import op
 
 from kro_es.projections.bookkeeping import LostWatches
 from kro_es.store.tables import projection_schema, table_name
-from kro_es.store.views import drop_views
 
 revision = "0008"
 down_revision = "0007"
@@ -20,6 +19,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # one of them shows its rows
-    drop_views(op.get_bind())
     op.drop_table(table_name(LostWatches.name))
