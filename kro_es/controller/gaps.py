@@ -22,6 +22,8 @@ class Gaps:
         self._clock = clock
         self._since: dict[Watched, tuple[int, str]] = {}
         self._broken: set[Watched] = set()
+        self._gapless: dict[str, bool] = {}
+        """Streams of broken watches that came to an end without a gap, and whether they are still needed."""
         self._once_up: set[Watched] = set()
         self._begun = 0
         self.last_seen_alive = 0
@@ -36,15 +38,21 @@ class Gaps:
         also = broken.reason == EXPIRED and EXPIRED not in why
         self._since[watched] = since, f"{why}, {broken.reason}" if also else why
         self._broken.add(watched)
+        self._gapless.pop(_stream(watched), None)
 
     def resumed(self, watched: Watched) -> None:
         """It went on where it was: nothing was missed."""
         self._since.pop(watched, None)
-        self._broken.discard(watched)
+        self._mend(watched, needed=True)
 
     def unneeded(self, watched: Watched) -> None:
         self._since.setdefault(watched, (self._clock(), "not needed"))
-        self._broken.discard(watched)
+        self._mend(watched, needed=False)
+
+    def _mend(self, watched: Watched, *, needed: bool) -> None:
+        if watched in self._broken:
+            self._broken.discard(watched)
+            self._gapless[_stream(watched)] = needed
 
     def end(self, watched: Watched, *, has_history: bool) -> list[NewEvent]:
         """The gap that a list ends, if there was one.
@@ -57,6 +65,7 @@ class Gaps:
         since, reason = self._since.pop(watched, (before, "restart"))
         self._broken.discard(watched)
         stream = _stream(watched)
+        self._gapless.pop(stream, None)
         with self._open_reader() as reader:
             lost = reader.row("lost_watches", stream)
         begins = [found for found in (since, before, int(str(lost["since"])) if lost else 0) if found]
@@ -77,11 +86,15 @@ class Gaps:
             since, reason = self._since[watched]
             if stream not in told and now - since >= LOST:
                 events.append(_event(stream, WatchLost(watched.kind_key, watched.text, since, reason), now))
+        # told once more until it is recorded
+        self._gapless = {stream: needed for stream, needed in self._gapless.items() if stream in told}
         up = {_stream(watched) for watched in active}
         for stream, row in told.items():
-            # what a run before left behind may still be on its way to its first list
-            if stream not in broken and (stream in up or now - self._begun >= LOST):
-                body = WatchResumed(str(row["kind"]), str(row["selector"]), needed=stream in up)
+            # what a run before left behind may still be on its way to its first list; after that, its gap is
+            left = stream not in broken and stream not in up and now - self._begun >= LOST
+            if left or stream in self._gapless:
+                needed = self._gapless.get(stream, False)
+                body = WatchResumed(str(row["kind"]), str(row["selector"]), needed=needed)
                 events.append(_event(stream, body, now))
         return events
 

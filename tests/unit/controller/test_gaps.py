@@ -92,6 +92,23 @@ def test_its_gap_ends_it(log: _Log) -> None:
     assert (log.rows, gaps.news({CONFIG_MAPS})) == ({}, [])
 
 
+def test_while_its_gap_waits_for_the_database_nothing_else_is_said(log: _Log) -> None:
+    gaps = log.run()
+    _lost(log, gaps)
+    waiting = gaps.end(CONFIG_MAPS, has_history=True)
+    assert gaps.news({CONFIG_MAPS}) == []
+    log.keep(waiting)
+    assert (log.rows, gaps.news({CONFIG_MAPS})) == ({}, [])
+
+
+def test_a_watch_that_breaks_again_is_still_lost(log: _Log) -> None:
+    gaps = log.run()
+    _lost(log, gaps)
+    gaps.resumed(CONFIG_MAPS)
+    gaps.begin(CONFIG_MAPS, Broken("disconnect"))
+    assert gaps.news({CONFIG_MAPS}) == []
+
+
 def test_a_watch_that_goes_on_ends_it_without_a_gap(log: _Log) -> None:
     gaps = log.run()
     _lost(log, gaps)
